@@ -1,0 +1,58 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else; everything goes into .venv.
+# Options for what is run go into ARGS: make demo ARGS="--seconds 20", make test ARGS="-k doorbell".
+
+ARGS =
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/pip --quiet --disable-pip-version-check --no-input install
+# The Python to make the environment with; by default the first that can.
+PYTHON = python3.13 python3.12 python3.11 python3
+
+# Where Linux can end a program together with make, even when make is killed outright.
+WITH_MAKE = $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --pdeathsig TERM)
+
+.DEFAULT_GOAL = help
+.NOTPARALLEL:
+.PHONY: help demo test lint check bench clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.demo ## watch gaq-listen at work on a private PostgreSQL, until Ctrl-C
+	@exec $(WITH_MAKE) $(BIN)/gaq-listen demo $(ARGS)
+
+test: $(VENV)/.dev ## run the tests
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+check: lint test ## everything that must hold: style, types, tests
+
+bench: $(VENV)/.dev ## measure
+	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the environment and everything generated
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp is written when its installation is complete, so one that was interrupted is repeated.
+$(VENV)/.created:
+	@for python in $(PYTHON); do \
+	    if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "creating environment (once)…"; \
+	        $$python -m venv --clear $(VENV) && exec touch $@; exit 1; \
+	    fi; \
+	done; \
+	echo "This needs Python 3.11 or newer with venv: install it (on Debian and Ubuntu: apt install python3-venv), or name one with make PYTHON=…" >&2; \
+	exit 1
+
+$(VENV)/.demo: pyproject.toml $(VENV)/.created
+	@$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.created
+	@$(PIP) -e '.[dev]'
+	@touch $(VENV)/.demo $@
