@@ -1,0 +1,80 @@
+-- Schema gaq: what is stored, the marks that say what is stale, and the doorbell.
+-- Nothing in this file knows the source tables. It can be applied again at any time.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+
+create schema if not exists gaq;
+comment on schema gaq is 'gaq-listen: keeps Global Aggregated Quality summaries fresh';
+
+
+-- The summaries as last computed. Writers never touch these rows: a worker claims a pair by locking its row.
+create table if not exists gaq.summaries (
+    data_pass_id                    bigint not null,
+    run_number                      bigint not null,
+    bad_run_coverage                double precision,
+    explicitly_not_bad_run_coverage double precision,
+    mc_reproducible_coverage        double precision,
+    missing_verifications_count     int,
+    undefined_quality_periods_count int,
+    not_computable                  bool,               -- null until first computed
+    created_at                      timestamptz not null default clock_timestamp(),
+    updated_at                      timestamptz,        -- when last computed
+    primary key (data_pass_id, run_number)
+) with (fillfactor = 70);                               -- room for HOT updates: no indexed column ever changes
+
+
+-- Marks. Writers only append, so no writer ever waits for another or for a worker; workers delete what they have folded.
+-- A mark is in the same transaction as the change it tells of.
+create table if not exists gaq.invalidations (
+    data_pass_id   bigint not null,
+    run_number     bigint not null,
+    invalidated_at timestamptz not null default clock_timestamp(),
+    cause          text not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+-- By age for whoever looks for work: with the pair in it, so that no plan ever prefers to sort the other index.
+create index if not exists invalidations_by_age on gaq.invalidations (invalidated_at, data_pass_id, run_number);
+create index if not exists invalidations_by_pair on gaq.invalidations (data_pass_id, run_number, invalidated_at);
+
+-- Marks that name the thing that changed, not its pairs. Whoever reads them looks the pairs up, later: a trigger that
+-- looked them up would miss those that a concurrent transaction has not committed yet.
+create table if not exists gaq.wide_invalidations (
+    id             bigint primary key generated always as identity,
+    kind           text not null check (kind in ('run', 'flag type', 'flag', 'everything')),
+    key            bigint,                              -- the run, type or flag; null for everything
+    invalidated_at timestamptz not null default clock_timestamp(),
+    cause          text not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+-- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.
+alter table gaq.invalidations replica identity full;
+
+-- Only who has locked this row adds rows to gaq.summaries, so two workers never wait for each other's insert.
+create table if not exists gaq.seeding (only_row bool primary key default true check (only_row));
+insert into gaq.seeding default values on conflict do nothing;
+
+
+-- The doorbell. NOTIFY takes a lock that is common to all databases of the server, through commit; so it rings only
+-- when somebody sleeps. A sleeping worker holds the advisory lock exclusively. A transaction that gets it shared knows
+-- that all workers are awake, and keeps them so until its commit is visible: they will see its marks without a bell.
+create or replace function gaq.bell_key() returns bigint
+language sql immutable parallel safe
+return 7449359913134156908;     -- the bytes of 'gaq_bell'
+
+create or replace function gaq.ring() returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        return;
+    end if;
+    -- A session that must PREPARE TRANSACTION cannot notify: it sets gaq.bell = off, and the sweep finds its marks.
+    -- A notification queue that fills up would end in errors for writers: then, too, the sweep has to do.
+    if current_setting('gaq.bell', true) is distinct from 'off' and pg_notification_queue_usage() < 0.5 then
+        perform pg_notify('gaq_invalidated', '');
+    end if;
+end
+$$;
+
+revoke all on all routines in schema gaq from public;

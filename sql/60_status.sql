@@ -1,0 +1,47 @@
+-- What a monitor or an operator asks, and the pairs that were there before gaq-listen.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+
+create or replace view gaq.status as
+select pending.stale_pairs,
+       pending.stale_since,                 -- the oldest mark; null: everything is fresh
+       stored.summaries,
+       stored.not_computable,
+       stored.last_refresh,
+       -- A sleeping worker holds the doorbell's lock exclusively; see gaq.ring in 10_marks.sql.
+       exists (
+           select from pg_catalog.pg_locks
+           where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
+             and database = (select oid from pg_catalog.pg_database where datname = current_database())
+             and (classid::bigint << 32 | objid::bigint) = gaq.bell_key()
+       ) as somebody_listens,
+       triggers.enabled as triggers_enabled,
+       triggers.disabled as triggers_disabled
+from (
+    select count(*) as stale_pairs, min(invalidated_at) as stale_since from gaq.pending
+) pending
+cross join (
+    select count(updated_at) as summaries, count(*) filter (where not_computable) as not_computable,
+           max(updated_at) as last_refresh
+    from gaq.summaries
+) stored
+cross join (
+    select count(*) filter (where tgenabled = 'A') as enabled, count(*) filter (where tgenabled <> 'A') as disabled
+    from pg_catalog.pg_trigger
+    join pg_catalog.pg_proc on pg_proc.oid = tgfoid
+    join pg_catalog.pg_class on pg_class.oid = tgrelid
+    where pronamespace = 'gaq'::regnamespace and relkind in ('r', 'p') and tgparentid = 0
+) triggers;
+
+
+-- Pairs that were there before the triggers, and were never computed.
+insert into gaq.invalidations (data_pass_id, run_number, cause)
+select p.data_pass_id, p.run_number, 'installation'
+from gaq.source_pairs p
+where not exists (select from gaq.summaries s
+                  where s.data_pass_id = p.data_pass_id and s.run_number = p.run_number and s.updated_at is not null)
+  and not exists (select from gaq.invalidations i
+                  where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
+
+do $$ begin perform gaq.ring(); end $$;
