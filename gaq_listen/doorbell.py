@@ -1,0 +1,123 @@
+"""Asleep or awake: LISTEN, and the advisory lock that tells writers whether anybody sleeps.
+
+The protocol stands in ``sql/10_marks.sql``, at ``gaq.ring``. The lock and LISTEN are on the same connection, so they
+live and die together; that connection does nothing else.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+
+from psycopg import AsyncConnection, Notify
+from psycopg.rows import TupleRow
+
+from gaq_listen.database import ROUND_TRIP
+from gaq_listen.pacing import Bell
+
+CHANNEL = "gaq_invalidated"
+HEARTBEAT = 10.0
+"""Seconds of silence after which the server is asked whether it is still there."""
+
+# A sleeper holds the lock exclusively; writers that skip the bell hold it shared.
+_HELD_BY_A_SLEEPER = """
+select exists (
+    select from pg_locks
+    where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
+      and database = (select oid from pg_database where datname = current_database())
+      and (classid::bigint << 32 | objid::bigint) = gaq.bell_key()
+)
+"""
+
+
+class Doorbell:
+    """A listening connection. Setting ``stop`` ends any wait at once."""
+
+    def __init__(self, connection: AsyncConnection[TupleRow], stop: asyncio.Event) -> None:
+        self._connection = connection
+        self._stop = stop
+        self._rings = 0
+        self._probe: str | None = None
+        self._held = False
+        # A handler, rather than notifies(): it also hears what arrives with the answer to a query.
+        connection.add_notify_handler(self._hear)
+
+    def _hear(self, notification: Notify) -> None:
+        if notification.payload and notification.payload == self._probe:
+            self._probe = None
+        else:
+            self._rings += 1
+
+    async def listen(self, notify: Callable[[str, str], Awaitable[None]], patience: float = 2.0) -> bool:
+        """Starts to listen, and has itself rung: ``notify(channel, payload)``, on another connection.
+
+        Returns False when nothing is heard within ``patience`` seconds: a pooler between us and the server.
+        """
+        await self._ask(f"listen {CHANNEL}")
+        self._probe = f"probe {uuid.uuid4()}"
+        await notify(CHANNEL, self._probe)
+        deadline = asyncio.get_running_loop().time() + patience
+        while self._probe is not None and not self._stop.is_set():
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return False
+            await self._readable(left)
+        return True
+
+    async def hold(self) -> Bell:
+        """Tries to become the sleeper that writers ring for. Whoever sleeps after this scans once more first."""
+        if not self._held:
+            self._held = await self._ask("select pg_try_advisory_lock(gaq.bell_key())")
+        if self._held:
+            return Bell.OURS
+        return Bell.COLLEAGUES if await self._ask(_HELD_BY_A_SLEEPER) else Bell.NOBODYS
+
+    async def let_go(self) -> None:
+        """Awake for a while: writers need not ring."""
+        if self._held:
+            await self._ask("select pg_advisory_unlock(gaq.bell_key())")
+            self._held = False
+
+    async def wait(self, timeout: float) -> bool:
+        """Sleeps until it rings, until ``stop`` is set, or for ``timeout`` seconds; returns whether it rang.
+
+        Raises:
+            TimeoutError, psycopg.OperationalError: the server is gone.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        self._consume()
+        while not self._rings and not self._stop.is_set():
+            left = end - loop.time()
+            if left <= 0:
+                break
+            if not await self._readable(min(left, HEARTBEAT)) and left > HEARTBEAT:
+                await self._ask("select 1")
+        rang, self._rings = self._rings > 0, 0
+        return rang
+
+    async def _readable(self, timeout: float) -> bool:
+        """Until something was read or ``stop`` is set: True; or until the time is over: False."""
+        loop = asyncio.get_running_loop()
+        heard = asyncio.Event()
+        waits = [loop.create_task(event.wait()) for event in (heard, self._stop)]
+        loop.add_reader(self._connection.fileno(), heard.set)
+        try:
+            done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_reader(self._connection.fileno())
+            for wait in waits:
+                wait.cancel()
+        self._consume()
+        return bool(done)
+
+    def _consume(self) -> None:
+        # Straight from libpq: it parses what an earlier read left in its buffer, where no socket would tell of it.
+        self._connection.pgconn.consume_input()
+        while notification := self._connection.pgconn.notifies():
+            self._hear(Notify(notification.relname.decode(), notification.extra.decode(), notification.be_pid))
+
+    async def _ask(self, query: str) -> bool:
+        async with asyncio.timeout(ROUND_TRIP):
+            cursor = await self._connection.execute(query.encode())
+            answer = await cursor.fetchone() if cursor.description else None
+        return bool(answer and answer[0])

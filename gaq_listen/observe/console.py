@@ -1,0 +1,76 @@
+"""The live console: joins the board and the tail to a terminal, through rich's ``Live``."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from gaq_listen import events
+from gaq_listen.observe.board import Board
+from gaq_listen.observe.output import Output, divert
+from gaq_listen.observe.tail import left_out, tail
+
+REFRESH = 0.5
+"""Seconds between two refreshes of the panel."""
+
+
+class Terminal(Console):
+    """A rich console that leaves a broken pipe to whoever writes, rather than ending the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
+@contextmanager
+def live_console(console: Console, on_closed: Callable[[], None]) -> Iterator[events.Observer]:
+    """Shows events on ``console``: the tail scrolls by above the board, which stays when it ends."""
+    board = Board(time.monotonic())
+    # Told by the worker's thread, rendered by the output's.
+    lock = threading.RLock()
+    refreshed = 0.0
+
+    def render() -> RenderableType:
+        with lock:
+            return board.render(time.monotonic(), console.width)
+
+    # Stray messages would tear the panel, so they scroll by as well, unless they go elsewhere.
+    live = Live(
+        console=console,
+        get_renderable=render,
+        auto_refresh=False,
+        redirect_stderr=sys.stderr.isatty(),
+    )
+
+    def write(texts: list[Text], missing: int) -> None:
+        nonlocal refreshed
+        if missing:
+            texts = [left_out(missing), *texts]
+        if texts:
+            console.print(*texts, sep="\n", no_wrap=True, overflow="ellipsis")
+        now = time.monotonic()
+        if now - refreshed >= REFRESH:
+            refreshed = now
+            live.refresh()
+
+    def observe(event: events.Event) -> None:
+        with lock:
+            board.apply(event, time.monotonic())
+            text = tail(event, datetime.now(UTC), board.staleness)
+        if text is not None:
+            output.put(text, last=isinstance(event, events.Stopped))
+
+    try:
+        live.start(refresh=True)
+        with Output(write, console.file, on_closed, every=REFRESH) as output:
+            yield observe
+    finally:
+        try:
+            live.stop()
+        except BrokenPipeError:
+            divert(console.file)

@@ -1,0 +1,117 @@
+"""What scrolls by above the panel of the live console: one line an event. Pure.
+
+Whatever comes from outside is shown as ``Text``: it is never read as markup.
+"""
+
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import assert_never
+
+from rich.text import Text
+
+from gaq_listen import events
+from gaq_listen.observe.staleness import Staleness
+from gaq_listen.observe.text import (
+    clean,
+    count,
+    data_pass,
+    duration,
+    good,
+    server,
+    stale,
+)
+
+PAIRS_NAMED = 4
+"""Pairs of a batch that are named; the others are counted."""
+
+NAME = 24
+"""Characters of a data pass's name that are shown; of a longer one, both ends."""
+
+
+def tail(event: events.Event, at: datetime, staleness: Staleness | None = None) -> Text | None:
+    """The line for an event; None when there is nothing worth a line.
+
+    ``staleness``, when given, is summed up where the worker has stopped.
+    """
+    if event == events.Swept(found=0):
+        return None
+    time = at.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
+    return Text.assemble((time, "dim"), "  ", _said(event, staleness))
+
+
+def left_out(lines: int) -> Text:
+    """Stands for lines that could not be shown in time."""
+    return Text(f"{count(lines, 'line')} left out: the terminal did not take them", style="yellow")
+
+
+def _said(event: events.Event, staleness: Staleness | None) -> Text:
+    match event:
+        case events.Batch((pair,), _, _, by_sweep):
+            return _one(pair, by_sweep)
+        case events.Batch():
+            return _many(event)
+        case events.Started():
+            return Text(f"connected to {server(event)}", style="green")
+        case events.Listening():
+            return Text("listening: a change is noticed at once", style="green")
+        case events.Polling(reason, seconds):
+            return Text(f"polling every {duration(seconds)}: {clean(reason)}", style="yellow")
+        case events.Behind(pairs_left):
+            return Text(f"behind: {count(pairs_left, 'stale pair')} left", style="yellow")
+        case events.Swept(found):
+            return Text(f"the sweep found {count(found, 'pair')} that nothing had announced")
+        case events.Disconnected(reason, next_try):
+            when = f"next try in {duration(next_try)}" if next_try > 0 else "trying again"
+            return Text(f"disconnected, {when}: {clean(reason)}", style="red")
+        case events.Reconnected(after):
+            return Text(f"connected again after {duration(after)}", style="green")
+        case events.Stopping(reason):
+            return Text(f"stopping: {clean(reason)}", style="yellow")
+        case events.Stopped():
+            return Text(_summary(event, staleness), style="bold")
+    assert_never(event)
+
+
+def _one(pair: events.RefreshedPair, by_sweep: bool) -> Text:
+    before, after = pair.good_before, pair.good_after
+    style = ""
+    if before is not None and after is not None and before != after:
+        style = "green" if after > before else "red"
+    # What matters least comes last: it is what a narrow terminal crops.
+    return Text.assemble(
+        f"{f'{_short(data_pass(pair))}/{pair.run_number}':<20}  ",
+        (f"{good(pair):<16}", style),
+        f"  after {duration(pair.seconds_stale):<7}",
+        f" {clean(pair.causes)}",
+        " (by sweep)" if by_sweep else "",
+    )
+
+
+def _short(name: str) -> str:
+    half = NAME // 2
+    return name if len(name) <= NAME else f"{name[: half - 1]}…{name[-half:]}"
+
+
+def _many(batch: events.Batch) -> Text:
+    worst = max((pair.seconds_stale for pair in batch.pairs), default=0.0)
+    named = batch.pairs[:PAIRS_NAMED]
+    names = ", ".join(
+        f"{_short(name)}/{' '.join(str(pair.run_number) for pair in pairs)}"
+        for name, pairs in groupby(named, data_pass)
+    )
+    more = len(batch.pairs) - len(named)
+    return Text.assemble(
+        (count(len(batch.pairs), "pair"), "bold"),
+        f" in {duration(batch.seconds)}, worst {duration(worst)}",
+        " (by sweep)" if batch.by_sweep else "",
+        f"  {names}",
+        f" +{more}" if more > 0 else "",
+    )
+
+
+def _summary(stopped: events.Stopped, staleness: Staleness | None) -> str:
+    summary = f"stopped after {duration(stopped.seconds)}: {count(stopped.pairs, 'pair')}, "
+    if staleness and (last := staleness.percentiles()):
+        of = f" ({count(last.pairs, 'pair')})" if last.pairs < stopped.pairs else ""
+        summary += f"{stale(last)}{of}, "
+    return summary + count(stopped.batches, "batch")

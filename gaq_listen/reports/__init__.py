@@ -1,0 +1,1 @@
+"""What a command prints: a query, then pure rendering."""

@@ -1,0 +1,60 @@
+"""What can be set about a worker, and which values make sense."""
+
+import re
+from dataclasses import dataclass
+
+from gaq_listen.errors import BadSetting
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """Reads a duration such as ``250ms``, ``30s``, ``5m`` or ``1h``; a bare number is seconds.
+
+    Raises:
+        BadSetting: it is not one.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)?\s*", text)
+    if match is None:
+        raise BadSetting(f"{text!r} is not a duration: write 250ms, 30s or 5m")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker paces itself. Durations are in seconds, batch sizes in pairs.
+
+    Raises:
+        BadSetting: a value that makes no sense, alone or beside another.
+    """
+
+    dsn: str = ""
+    debounce: float = 0.1
+    """A pair that was just refreshed waits until it has been quiet for so long; others do not wait."""
+    max_wait: float = 1.0
+    """But not longer than this after its first mark."""
+    min_batch: int = 20
+    max_batch: int = 400
+    sweep: float = 30.0
+    """How often to look for marks that no wake-up announced."""
+    once: bool = False
+    """Drain, then stop."""
+    announce: bool = True
+    """Notify ``gaq_refreshed`` of the pairs of each batch."""
+
+    def __post_init__(self) -> None:
+        if self.debounce < 0:
+            raise BadSetting("--debounce cannot be negative")
+        if self.max_wait < self.debounce:
+            raise BadSetting(
+                f"--max-wait ({self.max_wait:g} s) must not be shorter than "
+                f"--debounce ({self.debounce:g} s): a pair waits for quiet, but at most --max-wait"
+            )
+        if self.min_batch < 1:
+            raise BadSetting("--min-batch must be at least 1")
+        if self.max_batch < self.min_batch:
+            raise BadSetting(f"--max-batch ({self.max_batch}) must not be smaller than --min-batch ({self.min_batch})")
+        if self.max_batch > 10_000:
+            raise BadSetting("--max-batch must be at most 10000: a batch is one transaction")
+        if self.sweep < 1:
+            raise BadSetting("--sweep must be at least 1s: the doorbell is what makes it fast")
