@@ -9,7 +9,7 @@ from typing import IO, assert_never
 from gaq_listen import events
 from gaq_listen.observe.output import Output
 from gaq_listen.observe.staleness import Staleness
-from gaq_listen.observe.text import clean, good, pair_name, printable
+from gaq_listen.observe.text import clean, good, pair_name
 
 PAIRS_NAMED = 5
 """Pairs of a batch that are named; the others are counted."""
@@ -85,7 +85,7 @@ def _ms(seconds: float) -> str:
 
 def _written(at: datetime, level: str, event: str, values: dict[str, str]) -> str:
     when = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-    pairs = (f"{key}={_quoted(printable(value))}" for key, value in values.items())
+    pairs = (f"{key}={_quoted(value)}" for key, value in values.items())
     return " ".join([when, level, event, *pairs])
 
 

@@ -8,16 +8,15 @@ LONGEST = 300
 
 
 def clean(text: str) -> str:
-    """Makes a text from outside safe to show on one line, and not too long for it."""
-    return printable(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
+    """Makes a text from outside safe to show on one line, and not too long for it.
 
+    What would act rather than show is spelled out: a newline, an escape, a change of writing direction.
 
-def printable(text: str) -> str:
-    """Spells out what would act rather than show: a newline, an escape, a change of writing direction.
-
-    >>> printable("one\\ntwo")
+    >>> clean("one\\ntwo")
     'one\\\\ntwo'
     """
+    if len(text) > LONGEST:
+        text = text[: LONGEST - 1] + "…"
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

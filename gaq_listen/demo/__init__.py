@@ -1,0 +1,1 @@
+"""A demonstration that needs nothing installed: a private PostgreSQL and simulated activity."""

@@ -1,0 +1,108 @@
+"""Everything at work: a private server, a period, a shift that changes it, the worker and its console."""
+
+import asyncio
+import random
+import sys
+from contextlib import suppress
+
+import click
+
+from gaq_listen import database
+from gaq_listen.dba import installer, scripts
+from gaq_listen.demo.freshness import Freshness, Measured
+from gaq_listen.demo.period import Period, fill
+from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.demo.shift import Shift
+from gaq_listen.observe import observing
+from gaq_listen.reports import status
+from gaq_listen.running import AT_ONCE, LogFormat, signals
+from gaq_listen.settings import WorkerSettings
+from gaq_listen.worker import Worker
+
+NAME = "demo"
+"""The database."""
+
+
+def play(length: float | None, rate: float, seed: int, log_format: LogFormat) -> int:
+    """Plays for ``length`` seconds, or until a signal; returns the exit code, 1 when something was left stale.
+
+    Raises:
+        GaqListenError: no server could be started, or something of the play failed.
+    """
+    click.echo("starting a private PostgreSQL …", err=True)
+    with PrivatePostgres() as server:
+        with database.connect_now(server.dsn(), "gaq-listen demo") as connection:
+            connection.execute(f"create database {NAME}")
+        dsn = server.dsn(NAME)
+        with database.connect_now(dsn, "gaq-listen demo") as connection:
+            connection.execute(scripts.script("reference_tables").encode())
+            period = fill(connection, seed=seed)
+            installer.install(connection)
+        click.echo(f"watch it from a second terminal: psql -h {server.host} -U {server.user} {NAME}", err=True)
+        return asyncio.run(_Play(dsn, period, rate, seed).run(length, log_format))
+
+
+class _Play:
+    def __init__(self, dsn: str, period: Period, rate: float, seed: int) -> None:
+        self._dsn = dsn
+        self._freshness = Freshness(dsn)
+        chance = random.Random(seed)  # noqa: S311 - nothing secret depends on it
+        self._shift = Shift(dsn, period, chance, rate, self._freshness.note)
+
+    async def run(self, length: float | None, log_format: LogFormat) -> int:
+        loop = asyncio.get_running_loop()
+        enough = asyncio.Event()
+        if length is not None:
+            loop.call_later(length, enough.set)
+
+        def nobody_reads() -> None:
+            loop.call_soon_threadsafe(enough.set)
+
+        with observing(log_format, sys.stdout, nobody_reads) as observe:
+            worker = Worker(WorkerSettings(dsn=self._dsn), observe)
+            working = loop.create_task(worker.run())
+            changing = loop.create_task(self._change(enough))
+            both = {working, changing}
+            with signals(lambda _: enough.set(), lambda: [task.cancel() for task in both]):
+                try:
+                    # Whichever fails first ends the play; the worker ends by itself only by failing.
+                    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                    if working.done():
+                        await working
+                    measured = await changing
+                    worker.stop("the shift is over")
+                    await working
+                except asyncio.CancelledError:
+                    return AT_ONCE
+                finally:
+                    for task in both:
+                        task.cancel()
+                        with suppress(asyncio.CancelledError):
+                            await asyncio.wait({task})
+        return self._sum_up(measured)
+
+    async def _change(self, enough: asyncio.Event) -> Measured:
+        async with self._freshness:
+            await self._until_fresh(enough)
+            await self._shift.run(enough)
+            return await self._freshness.settle()
+
+    async def _until_fresh(self, enough: asyncio.Event) -> None:
+        """The shift begins when the worker is through with what it found."""
+        connection = await database.connect(self._dsn, "gaq-listen demo")
+        async with connection:
+            while not enough.is_set():
+                cursor = await connection.execute("select stale_pairs from gaq.status")
+                if await cursor.fetchone() == (0,):
+                    return
+                await asyncio.sleep(0.05)
+
+    def _sum_up(self, measured: Measured) -> int:
+        with database.connect_now(self._dsn, "gaq-listen demo") as connection:
+            left = status.read(connection).stale_pairs
+        speed = "nothing measured"
+        if measured.p50_ms is not None and measured.p99_ms is not None:
+            speed = f"commit to fresh p50 {measured.p50_ms:.1f} ms, p99 {measured.p99_ms:.1f} ms"
+        made = f"{measured.changes} changes made, {measured.pairs} pairs refreshed"
+        click.echo(f"demo: {made}, {speed}, stale pairs left: {left}")
+        return 0 if left == measured.outstanding == 0 else 1

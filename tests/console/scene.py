@@ -1,0 +1,101 @@
+"""Events to show: what an operator would see on a good night and on a bad one."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from gaq_listen.events import (
+    Batch,
+    Behind,
+    Disconnected,
+    Event,
+    Listening,
+    Polling,
+    Reconnected,
+    RefreshedPair,
+    Started,
+    Stopped,
+    Stopping,
+    Swept,
+)
+
+AT = datetime(2026, 11, 23, 22, 31, 5, 123456, UTC)
+
+HOSTILE = '[bold red]x[/] \x1b[2J\x1b]0;owned\x07\n2026-11-23T22:31:05.123Z INFO "fake\\\u202e'
+"""A name that would be markup, clear the screen, set a title, and forge a line of the log."""
+
+LONG = "LHC24ar_pass1_QC1_sampling"
+
+
+def pair(run: int = 526641, **other: Any) -> RefreshedPair:
+    """A pair whose good fraction fell from 92.1 to 88.4 %, 13 ms after a flag changed."""
+    values: dict[str, Any] = {
+        "data_pass_id": 12,
+        "data_pass": "LHC22o_apass7",
+        "run_number": run,
+        "seconds_stale": 0.013,
+        "causes": "flag",
+        "good_before": 0.921,
+        "good_after": 0.884,
+        "removed": False,
+    }
+    return RefreshedPair(**(values | other))
+
+
+def batch(*pairs: RefreshedPair, by_sweep: bool = False, limit: int = 20) -> Batch:
+    """A batch that took 8.4 ms."""
+    return Batch(pairs, 0.0084, limit, by_sweep)
+
+
+MANY = batch(
+    *(pair(526641 + i, seconds_stale=0.01 * i) for i in range(9)),
+    *(pair(559545 + i, data_pass=LONG, good_before=None) for i in range(3)),
+)
+
+REASON = (
+    'connection to server at "gaq-db.cern.ch" (188.184.1.2), port 5432 failed: Connection refused. '
+    "Is the server running on that host and accepting TCP/IP connections?"
+)
+
+ONE_OF_EACH: list[Event] = [
+    Started("gaq", "18.1"),
+    Listening(),
+    Polling("notifications do not arrive, as through a transaction pooler", 1.0),
+    batch(pair()),
+    Behind(12345),
+    Swept(3),
+    Disconnected(REASON, 3.2),
+    Reconnected(4.5),
+    Stopping("SIGTERM"),
+    Stopped(batches=321, pairs=12345, seconds=3845.6),
+]
+
+WORKING: list[Event] = [
+    Started("gaq", "18.1"),
+    Listening(),
+    batch(pair()),
+    batch(pair(good_before=0.884, good_after=0.9, causes="flag, run times")),
+    batch(pair(526712, good_before=None, good_after=0.75, causes="data pass")),
+    batch(pair(526712, good_before=0.75, good_after=0.75, causes="verification")),
+    batch(pair(526713, good_after=None, causes="detectors"), by_sweep=True),
+    Swept(1),
+    batch(pair(559545, data_pass=LONG, seconds_stale=75)),
+    batch(pair(526714, data_pass=None, good_after=None, removed=True, causes="data pass")),
+    MANY,
+    Swept(0),
+]
+
+# Enough for the whole height of every size, so that what is above scrolls away.
+BUSY: list[Event] = [
+    *WORKING,
+    *(batch(pair(600000 + i)) for i in range(40)),
+    batch(*(pair(700000 + i) for i in range(20))),
+    Behind(12345),
+]
+LOST: list[Event] = [*WORKING, Disconnected(REASON, 8.0)]
+HOSTILE_NAMES: list[Event] = [
+    Started(HOSTILE, HOSTILE),
+    batch(pair(data_pass=HOSTILE, causes=HOSTILE)),
+    batch(pair(data_pass=HOSTILE), pair()),
+    Polling(HOSTILE, 1.0),
+]
+ENDED: list[Event] = [*WORKING, Stopping("SIGTERM"), Stopped(9, 20, 65.0)]

@@ -1,0 +1,177 @@
+"""The board and the tail, rendered at fixed sizes.
+
+Rewrite the golden files with ``GAQ_LISTEN_GOLDEN=write pytest tests/console``, then read their diff.
+"""
+
+import io
+import os
+from collections.abc import Iterable
+from datetime import timedelta, timezone
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from gaq_listen.events import (
+    Behind,
+    Disconnected,
+    Event,
+    Listening,
+    Polling,
+    Reconnected,
+    Started,
+    Stopped,
+    Stopping,
+    Swept,
+)
+from gaq_listen.observe.board import WINDOW, Board
+from gaq_listen.observe.staleness import KEPT
+from gaq_listen.observe.tail import tail
+from tests.console import scene
+from tests.console.scene import AT, batch, pair
+
+GOLDEN = Path(__file__).parent / "golden"
+SCENES = {
+    "connecting": [],
+    "working": scene.WORKING,
+    "busy": scene.BUSY,
+    "lost": scene.LOST,
+    "hostile": scene.HOSTILE_NAMES,
+    "ended": scene.ENDED,
+}
+
+
+def screen(told: Iterable[Event], width: int, height: int) -> str:
+    """What a terminal of this size shows 12 s after these events."""
+    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    board = Board(0.0)
+    with console.capture() as shown:
+        for event in told:
+            board.apply(event, 60.0)
+            text = tail(event, AT, board.staleness)
+            if text is not None:
+                console.print(text, no_wrap=True, overflow="ellipsis")
+        console.print(board.render(63.0, width))
+    return "\n".join(shown.get().splitlines()[-height:]) + "\n"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("name", SCENES)
+def test_screen(name: str, size: tuple[int, int]) -> None:
+    shown = screen(SCENES[name], *size)
+    assert all(cell_len(line) <= size[0] for line in shown.splitlines())
+    assert shown.replace("\n", "").isprintable()
+    golden = GOLDEN / f"{name}-{size[0]}x{size[1]}.txt"
+    if os.environ.get("GAQ_LISTEN_GOLDEN") == "write":
+        golden.write_text(shown, encoding="utf-8")
+    assert shown == golden.read_text(encoding="utf-8")
+
+
+def panel(board: Board, now: float, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    with console.capture() as shown:
+        console.print(board.render(now, width))
+    return shown.get()
+
+
+def told(*said: Event, at: float = 0.0) -> Board:
+    board = Board(0.0)
+    for event in said:
+        board.apply(event, at)
+    return board
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ([], "CONNECTING  to the database"),
+        ([Started("gaq", "18.1")], "CONNECTED"),
+        ([Listening()], "LISTENING  a change is noticed at once"),
+        ([Polling("a pooler", 1.0)], "POLLING  every 1.0 s: a pooler"),
+        ([Disconnected("refused", 8.0)], "DISCONNECTED  next try in 8 s: refused"),
+        ([Disconnected("refused", 0.0)], "DISCONNECTED  trying again: refused"),
+        ([Disconnected("refused", 8.0), Reconnected(2.0)], "CONNECTED  again, after 2.0 s"),
+        ([Listening(), Behind(700)], "DRAINING  about 700 pairs left"),
+        ([Listening(), Behind(0)], "LISTENING"),
+        ([Listening(), Behind(700), Disconnected("refused", 8.0)], "DISCONNECTED"),
+        ([Behind(700), Disconnected("refused", 8.0), Listening()], "LISTENING"),
+        ([Stopping("SIGTERM")], "STOPPING  SIGTERM"),
+        ([Stopping("SIGTERM"), Disconnected("refused", 8.0), Listening()], "STOPPING"),
+        ([Behind(700), Stopping("SIGTERM"), batch(pair(), limit=1)], "STOPPING"),
+        ([Stopping("SIGTERM"), Stopped(1, 2, 3.0)], "STOPPED  after 3.0 s"),
+    ],
+)
+def test_state(said: list[Event], state: str) -> None:
+    assert f"│ {state}" in panel(told(*said), 0.0)
+
+
+def test_the_next_try_counts_down() -> None:
+    board = told(Disconnected("refused", 3.2))
+    assert "next try in 4 s" in panel(board, 0.1)
+    assert "next try in 1 s" in panel(board, 3.1)
+    assert "trying again: refused" in panel(board, 3.3)
+
+
+def test_draining_ends_with_a_batch_that_is_not_full() -> None:
+    board = told(Listening(), Behind(700))
+    board.apply(batch(*(pair(run) for run in range(20)), limit=20), 1.0)
+    assert "DRAINING  about 680 pairs left" in panel(board, 1.0)
+    board.apply(batch(pair(), limit=20), 2.0)
+    assert "LISTENING" in panel(board, 2.0)
+
+
+def test_draining_ends_when_all_are_refreshed_or_nothing_is_heard_any_more() -> None:
+    board = told(Listening(), Behind(20))
+    assert "DRAINING" in panel(board, 9.0)
+    assert "LISTENING" in panel(board, 11.0)
+    board.apply(batch(*(pair(run) for run in range(20)), limit=20), 1.0)
+    assert "LISTENING" in panel(board, 1.0)
+
+
+def test_staleness_is_of_the_last_minutes() -> None:
+    board = told(batch(pair(seconds_stale=9.0)))
+    board.apply(batch(pair(seconds_stale=0.013)), WINDOW)
+    assert "stale p50 13 ms, p99 9.0 s (5 min)" in panel(board, WINDOW)
+    assert "stale p50 13 ms, p99 13 ms (5 min)" in panel(board, WINDOW + 1)
+    assert "nothing refreshed in 5 min" in panel(board, 2 * WINDOW + 1)
+
+
+def test_staleness_says_when_it_is_of_fewer_pairs_than_there_were() -> None:
+    board = told(batch(*[pair()] * (KEPT + 1)))
+    assert "p99 13 ms (10 000 pairs)" in panel(board, 0.0)
+
+
+def test_the_sweep() -> None:
+    board = told(Swept(3), at=10.0)
+    assert "swept 12 s ago: 3 pairs" in panel(board, 22.0)
+    board.apply(Swept(0), 40.0)
+    assert "swept 0 s ago: nothing" in panel(board, 40.0)
+
+
+def test_all_figures_of_a_long_busy_run_fit_eighty_columns() -> None:
+    board = told(Started("gaq", "18.1"), Swept(0))
+    for _ in range(30):
+        board.apply(batch(*[pair(seconds_stale=0.213)] * 400, limit=400), 40.0)
+    assert "…" not in panel(board, 59.0, width=80)
+
+
+def test_a_better_pair_is_green_and_a_worse_one_red() -> None:
+    def styles(before: float, after: float) -> set[str]:
+        text = tail(batch(pair(good_before=before, good_after=after)), AT)
+        assert text is not None
+        return {str(span.style) for span in text.spans} & {"red", "green"}
+
+    assert styles(0.5, 0.6) == {"green"}
+    assert styles(0.6, 0.5) == {"red"}
+    assert styles(0.5, 0.5) == set()
+
+
+def test_times_are_utc() -> None:
+    text = tail(Listening(), AT.astimezone(timezone(timedelta(hours=1))))
+    assert text is not None
+    assert text.plain.startswith("22:31:05.123  ")
+
+
+def test_a_sweep_that_found_nothing_does_not_scroll_by() -> None:
+    assert tail(Swept(0), AT) is None

@@ -1,0 +1,116 @@
+"""The plain line of each event."""
+
+import shlex
+from datetime import timedelta, timezone
+from typing import get_args
+
+import pytest
+
+from gaq_listen.events import (
+    Batch,
+    Disconnected,
+    Event,
+    Polling,
+    Started,
+    Stopped,
+    Stopping,
+    Swept,
+)
+from gaq_listen.observe.lines import line
+from gaq_listen.observe.staleness import KEPT, Staleness
+from tests.console.scene import AT, HOSTILE, MANY, ONE_OF_EACH, REASON, batch, pair
+
+LINES = [
+    "INFO started database=gaq server=18.1",
+    "INFO listening",
+    'WARNING polling every_s=1 reason="notifications do not arrive, as through a transaction pooler"',
+    (
+        "INFO batch pairs=1 ms=8.4 limit=20 oldest_ms=13.0 by_sweep=no"
+        ' refreshed="LHC22o_apass7/526641 (flag) good 92.1 → 88.4 %"'
+    ),
+    "WARNING behind pairs_left=12345",
+    "INFO swept found=3",
+    "WARNING disconnected next_try_s=3.2 reason=" + '"' + REASON.replace('"', r"\"") + '"',
+    "INFO reconnected after_s=4.5",
+    "INFO stopping reason=SIGTERM",
+    "INFO stopped batches=321 pairs=12345 seconds=3845.6",
+]
+
+
+@pytest.mark.parametrize(("event", "said"), list(zip(ONE_OF_EACH, LINES, strict=True)))
+def test_line(event: Event, said: str) -> None:
+    assert line(event, AT) == f"2026-11-23T22:31:05.123Z {said}"
+
+
+def test_every_event_is_tried() -> None:
+    assert {type(event) for event in ONE_OF_EACH} == set(get_args(Event))
+
+
+def test_a_sweep_that_found_nothing_is_not_worth_a_line() -> None:
+    assert line(Swept(0), AT) is None
+
+
+def test_only_the_first_pairs_of_a_batch_are_named() -> None:
+    said = line(MANY, AT)
+    assert said is not None
+    assert "pairs=12 " in said
+    assert "oldest_ms=80.0" in said
+    assert said.count("LHC22o_apass7/") == 5
+    assert said.endswith('; +7 more"')
+
+
+def test_a_batch_of_the_sweep_and_a_pair_that_has_left() -> None:
+    said = line(batch(pair(removed=True, causes="data pass"), by_sweep=True), AT)
+    assert said is not None
+    assert said.endswith('by_sweep=yes refreshed="LHC22o_apass7/526641 (data pass) removed"')
+
+
+def test_the_time_is_utc() -> None:
+    elsewhere = AT.astimezone(timezone(timedelta(hours=1)))
+    assert line(Stopping("x"), elsewhere) == line(Stopping("x"), AT)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        batch(pair(data_pass=HOSTILE, causes=HOSTILE)),
+        Disconnected(HOSTILE, 1.0),
+        Polling(HOSTILE, 1.0),
+        Started(HOSTILE, HOSTILE),
+        Stopping(HOSTILE),
+    ],
+)
+def test_nothing_from_outside_forges_a_line_or_a_field(event: Event) -> None:
+    said = line(event, AT)
+    assert said is not None
+    assert said.isprintable()
+    _, _, name, *fields = shlex.split(said)
+    assert name == type(event).__name__.lower()
+    assert all(field.partition("=")[0].isidentifier() for field in fields)
+
+
+@pytest.mark.parametrize(("reason", "said"), [("", '""'), ("a=b", '"a=b"'), ("\\", '"\\\\"')])
+def test_what_needs_quotes_is_quoted(reason: str, said: str) -> None:
+    assert line(Stopping(reason), AT) == f"2026-11-23T22:31:05.123Z INFO stopping reason={said}"
+
+
+def test_the_end_sums_up_staleness() -> None:
+    staleness = Staleness()
+    staleness.add(0.0, [0.013, 0.21])
+    said = line(Stopped(1, 2, 3.0), AT, staleness)
+    assert said is not None
+    assert said.endswith("stopped batches=1 pairs=2 seconds=3.0 p50_ms=13.0 p99_ms=210.0")
+
+
+def test_the_end_says_when_it_sums_up_the_last_pairs_only() -> None:
+    staleness = Staleness()
+    staleness.add(0.0, [0.013] * (KEPT + 1))
+    said = line(Stopped(1, KEPT + 1, 3.0), AT, staleness)
+    assert said is not None
+    assert said.endswith(f"p99_ms=13.0 of_last={KEPT}")
+
+
+def test_an_empty_batch() -> None:
+    said = line(Batch((), 0.001, 20, False), AT)
+    assert said is not None
+    assert "pairs=0" in said

@@ -1,0 +1,34 @@
+"""Percentiles of the last pairs."""
+
+from gaq_listen.observe.staleness import KEPT, Percentiles, Staleness
+
+
+def test_none_of_nothing() -> None:
+    assert Staleness().percentiles() is None
+
+
+def test_one_value_is_both() -> None:
+    staleness = Staleness()
+    staleness.add(0.0, [0.013])
+    assert staleness.percentiles() == Percentiles(0.013, 0.013, 1)
+
+
+def test_by_rank_in_any_order() -> None:
+    staleness = Staleness()
+    staleness.add(0.0, (float(value) for value in range(200, 0, -1)))
+    assert staleness.percentiles() == Percentiles(100.0, 198.0, 200)
+
+
+def test_only_since() -> None:
+    staleness = Staleness()
+    staleness.add(0.0, [9.0])
+    staleness.add(10.0, [1.0])
+    assert staleness.percentiles(since=10.0) == Percentiles(1.0, 1.0, 1)
+    assert staleness.percentiles(since=10.1) is None
+
+
+def test_the_oldest_are_forgotten() -> None:
+    staleness = Staleness()
+    staleness.add(0.0, [9.0] * 5)
+    staleness.add(0.0, [1.0] * KEPT)
+    assert staleness.percentiles() == Percentiles(1.0, 1.0, KEPT)

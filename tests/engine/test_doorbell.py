@@ -1,0 +1,145 @@
+"""Who rings, who sleeps, and that nobody falls asleep past a mark."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from gaq_listen import database
+from gaq_listen.doorbell import Doorbell
+from gaq_listen.pacing import Bell
+from tests.conftest import Connect
+
+FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 1)"
+
+
+@asynccontextmanager
+async def doorbell(dsn: str, stop: asyncio.Event | None = None) -> AsyncIterator[Doorbell]:
+    connection = await database.connect(dsn, "doorbell under test")
+    other = await database.connect(dsn, "its friend")
+
+    async def notify(channel: str, payload: str) -> None:
+        await other.execute("select pg_notify(%s, %s)", (channel, payload))
+
+    try:
+        bell = Doorbell(connection, stop or asyncio.Event())
+        assert await bell.listen(notify)
+        yield bell
+    finally:
+        await connection.close()
+        await other.close()
+
+
+async def test_a_writer_rings_for_a_sleeper_with_the_commit(
+    period: Connection[Any], dsn: str, connect: Connect
+) -> None:
+    writer = connect()
+    async with doorbell(dsn) as bell:
+        assert await bell.hold() is Bell.OURS
+        writer.execute(FLAG)
+        assert not await bell.wait(0.1)
+        writer.commit()
+        assert await bell.wait(10)
+        assert not await bell.wait(0.05), "one commit, one ring"
+
+
+async def test_a_writer_does_not_ring_when_nobody_sleeps(period: Connection[Any], dsn: str) -> None:
+    async with doorbell(dsn) as bell:
+        period.execute(FLAG)
+        assert not await bell.wait(0.1)
+        await bell.hold()
+        await bell.let_go()
+        period.execute(FLAG)
+        assert not await bell.wait(0.1)
+
+
+async def test_nobody_falls_asleep_past_a_writer_that_skipped_the_bell(
+    period: Connection[Any], dsn: str, connect: Connect
+) -> None:
+    writer = connect()
+    async with doorbell(dsn) as bell:
+        writer.execute(FLAG)
+        assert await bell.hold() is Bell.NOBODYS
+        writer.commit()
+        assert await bell.hold() is Bell.OURS
+
+
+async def test_a_silenced_session_keeps_workers_awake_too(period: Connection[Any], dsn: str, connect: Connect) -> None:
+    writer = connect()
+    writer.execute("set gaq.bell = off")
+    writer.commit()
+    async with doorbell(dsn) as bell:
+        writer.execute(FLAG)
+        assert await bell.hold() is Bell.NOBODYS
+        writer.commit()
+        assert await bell.hold() is Bell.OURS
+        writer.execute(FLAG)
+        writer.commit()
+        assert not await bell.wait(0.1)
+
+
+async def test_a_rolled_back_savepoint_gives_the_lock_back(period: Connection[Any], dsn: str, connect: Connect) -> None:
+    writer = connect()
+    async with doorbell(dsn) as bell:
+        writer.execute("savepoint s")
+        writer.execute(FLAG)
+        writer.execute("rollback to s")
+        assert await bell.hold() is Bell.OURS
+        writer.execute(FLAG)
+        writer.commit()
+        assert await bell.wait(10)
+
+
+async def test_a_second_sleeper_knows_of_the_first(period: Connection[Any], dsn: str) -> None:
+    async with doorbell(dsn) as first:
+        assert await first.hold() is Bell.OURS
+        async with doorbell(dsn) as second:
+            assert await second.hold() is Bell.COLLEAGUES
+            period.execute(FLAG)
+            assert await first.wait(10)
+            assert await second.wait(10)
+            await first.let_go()
+            assert await second.hold() is Bell.OURS
+
+
+async def test_notifications_that_do_not_arrive_are_noticed(period: Connection[Any], dsn: str) -> None:
+    async def into_the_void(channel: str, payload: str) -> None:
+        pass
+
+    connection = await database.connect(dsn, "doorbell under test")
+    try:
+        assert not await Doorbell(connection, asyncio.Event()).listen(into_the_void, patience=0.2)
+    finally:
+        await connection.close()
+
+
+async def test_a_ring_that_came_with_the_answer_to_a_query_is_heard(
+    period: Connection[Any], dsn: str, connect: Connect
+) -> None:
+    async with doorbell(dsn) as bell:
+        await bell.hold()
+        period.execute(FLAG)
+        # Whatever this reads from the socket, the ring must not be lost with it.
+        await bell.hold()
+        await bell.let_go()
+        assert await bell.wait(10)
+
+
+async def test_stop_ends_the_wait(dsn: str) -> None:
+    stop = asyncio.Event()
+    async with doorbell(dsn, stop) as bell, asyncio.timeout(10):
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        assert not await bell.wait(3600)
+
+
+async def test_a_server_that_is_gone_ends_the_wait(period: Connection[Any], dsn: str) -> None:
+    async with doorbell(dsn) as bell:
+        period.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'doorbell under test'"
+        )
+        with pytest.raises(psycopg.OperationalError):
+            await bell.wait(10)

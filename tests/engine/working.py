@@ -1,0 +1,72 @@
+"""A worker at work inside a test, and what it tells."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from psycopg import Connection
+
+from gaq_listen.events import Event, Listening
+from gaq_listen.settings import WorkerSettings
+from gaq_listen.worker import Worker
+
+EventType = TypeVar("EventType", bound=Event)
+PATIENCE = 20.0
+"""Seconds after which a state that should come soon counts as not coming."""
+
+
+class Working:
+    """A worker that runs as a task, and the events it has told so far."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.events: list[Event] = []
+        self._told = asyncio.Event()
+        self.worker = Worker(settings, self._hear)
+        self.task = asyncio.ensure_future(self.worker.run())
+
+    def _hear(self, event: Event) -> None:
+        self.events.append(event)
+        self._told.set()
+
+    def of(self, kind: type[EventType]) -> list[EventType]:
+        """The events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        """Waits until something is so, which is looked at after each event."""
+        async with asyncio.timeout(PATIENCE):
+            while not (outcome := condition()):
+                if self.task.done():
+                    self.task.result()
+                self._told.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        await self._told.wait()
+        return outcome
+
+
+@asynccontextmanager
+async def working(dsn: str, **settings: Any) -> AsyncIterator[Working]:
+    """A worker that listens, and is stopped at the end."""
+    work = Working(WorkerSettings(dsn=dsn, **settings))
+    try:
+        await work.until(lambda: work.of(Listening))
+        yield work
+    finally:
+        work.worker.stop("end of test")
+        async with asyncio.timeout(PATIENCE):
+            await work.task
+
+
+def stale(db: Connection[Any]) -> int:
+    """How many pairs are marked."""
+    row = db.execute("select count(*) from gaq.pending").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def asleep(db: Connection[Any]) -> bool:
+    """Whether a worker sleeps at the doorbell."""
+    row = db.execute("select somebody_listens from gaq.status").fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,40 @@
+"""The SQL files as the package carries them."""
+
+import re
+
+import pytest
+
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS, names, script
+from gaq_listen.errors import UnknownName
+
+SOURCE_TABLES = {
+    "runs",
+    "detectors",
+    "run_detectors",
+    "data_passes",
+    "data_pass_runs",
+    "qc_flag_types",
+    "qc_flags",
+    "qc_flag_verifications",
+    "gaq_detectors",
+}
+
+
+def test_every_script_that_is_numbered_is_installed_in_the_order_of_the_numbers() -> None:
+    assert tuple(name for name in names() if name[0].isdigit()) == INSTALL_SCRIPTS
+
+
+def test_a_script_is_found_with_and_without_its_number() -> None:
+    assert script("refresh") == script("40_refresh") == script("40_refresh.sql")
+
+
+def test_an_unknown_script_is_refused_with_the_names_that_there_are() -> None:
+    with pytest.raises(UnknownName, match="20_sources"):
+        script("../../etc/passwd")
+
+
+@pytest.mark.parametrize("name", [name for name in INSTALL_SCRIPTS if name != "20_sources"])
+def test_only_one_script_names_source_tables(name: str) -> None:
+    code = re.sub(r"--[^\n]*|'[^']*'", "", script(name))
+    read = re.findall(r"\b(?:from|join|update|into|on|table)\s+(?:only\s+)?([a-z_.]+)", code, re.I)
+    assert not set(read) & SOURCE_TABLES

@@ -1,0 +1,46 @@
+"""What can be set, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from gaq_listen.errors import BadSetting
+from gaq_listen.settings import WorkerSettings, seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("250ms", 0.25),
+        ("30s", 30),
+        ("5m", 300),
+        ("1h", 3600),
+        ("2", 2),
+        (" 1.5 s ", 1.5),
+        (".5s", 0.5),
+    ],
+)
+def test_durations(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-1s", "5 parsecs", "1s2", "ms", "nan", "1e3s"])
+def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(BadSetting, match="250ms, 30s or 5m"):
+        seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"debounce": -0.1}, "--debounce"),
+        ({"debounce": 2.0, "max_wait": 1.0}, "--max-wait .* shorter than --debounce"),
+        ({"min_batch": 0}, "--min-batch"),
+        ({"min_batch": 50, "max_batch": 20}, "--max-batch .* smaller than --min-batch"),
+        ({"max_batch": 1_000_000}, "--max-batch"),
+        ({"sweep": 0.0}, "--sweep"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadSetting, match=message):
+        WorkerSettings(**given)
