@@ -107,11 +107,9 @@ class Activity:
 
     async def restore_flag(self) -> Touched:
         """A deleted flag comes back."""
-        deleted = [flag for flag in self._deleted if flag.pair in self._present]
-        if not deleted:
+        if not self._deleted:
             return None
-        flag = self._chance.choice(deleted)
-        self._deleted.remove(flag)
+        flag = self._deleted.pop(self._chance.randrange(len(self._deleted)))
         self._flags[flag.pair].append(flag)
         return await self._set_deleted(flag, False)
 

@@ -59,9 +59,8 @@ class Freshness:
         self._pairs = 0
         self._longest = 0.0
         self._measured: deque[float] = deque(maxlen=KEPT)
-        # Commits of each pair that were not seen fresh yet; when it was last announced; what to look at.
-        self._open: dict[Pair, list[float]] = {}
-        self._heard: dict[Pair, float] = {}
+        self._open: dict[Pair, list[float]] = {}  # commits that were not seen fresh yet
+        self._heard: dict[Pair, float] = {}  # the last announcement
         self._to_look_at: set[Pair] = set()
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
@@ -84,10 +83,11 @@ class Freshness:
             except psycopg.OperationalError as error:
                 raise database.unreachable(error) from error
             loop = asyncio.get_running_loop()
-            loop.add_reader(listening.fileno(), self._hear, listening.pgconn)
-            stack.callback(loop.remove_reader, listening.fileno())
+            socket = listening.fileno()
+            loop.add_reader(socket, self._hear, listening.pgconn, socket)
+            stack.callback(self._stop_hearing, socket)
             self._task = loop.create_task(self._look(looking))
-            stack.callback(self._task.cancel)
+            stack.push_async_callback(self._stop_looking)
             self._stack = stack.pop_all()
         return self
 
@@ -140,15 +140,16 @@ class Freshness:
             outstanding=len(self._open),
         )
 
-    def _hear(self, connection: PGconn) -> None:
+    def _hear(self, connection: PGconn, socket: int) -> None:
         # Straight from libpq, and at once: what is noted here is the time.
         now = time.monotonic()
         try:
             connection.consume_input()
         except psycopg.OperationalError as error:
-            asyncio.get_running_loop().remove_reader(connection.socket)
+            self._stop_hearing(socket)
             self._lost = error
             self._wake.set()
+            return
         while notification := connection.notifies():
             for data_pass_id, run_number in json.loads(notification.extra):
                 pair = (data_pass_id, run_number)
@@ -156,6 +157,15 @@ class Freshness:
                 if pair in self._open:
                     self._to_look_at.add(pair)
                     self._wake.set()
+
+    def _stop_hearing(self, socket: int) -> None:
+        # Once: libpq has closed the socket of a lost connection, and somebody else may have its number by now.
+        if self._lost is None:
+            asyncio.get_running_loop().remove_reader(socket)
+
+    async def _stop_looking(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     async def _look(self, connection: AsyncConnection[TupleRow]) -> None:
         try:

@@ -29,6 +29,11 @@ def rolled_back(shared_world: Connection[Any]) -> Iterator[Connection[Any]]:
 
 @pytest.fixture
 def committed(db: Connection[Any]) -> Connection[Any]:
-    """The world in a database of the test's own; the connection is in autocommit."""
+    """The world in a database of the test's own; the connection is in autocommit.
+
+    In this database, and so in those connections opened later, who waits for a lock waits in vain.
+    """
+    db.execute("SET lock_timeout = '20 s'")
+    db.execute(f"ALTER DATABASE {db.info.dbname} SET lock_timeout = '20 s'")
     world.build(db)
     return db

@@ -42,7 +42,7 @@ def clock(connection: Connection[Any]) -> datetime:
         "UPDATE runs SET time_trg_end = null WHERE run_number = 103",
         "UPDATE qc_flag_types SET bad = true WHERE id = 1",
         "INSERT INTO qc_flag_verifications (flag_id) VALUES (41)",
-        "TRUNCATE data_pass_runs",
+        "TRUNCATE qc_flag_verifications",
         "UPDATE gaq_summaries SET invalidated_at = '2000-01-01' WHERE data_pass_id = 3",
     ],
 )

@@ -1,0 +1,47 @@
+"""What the wheel carries, and that it works without a checkout."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target, PROJECT],
+        check=True,
+        capture_output=True,
+    )
+    (built,) = target.glob("*.whl")
+    return built
+
+
+def test_it_carries_every_script_and_the_types(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for path in (PROJECT / "sql").rglob("*.sql"):
+        assert f"gaq_listen/sql/{path.relative_to(PROJECT / 'sql')}" in names
+    assert "gaq_listen/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests/", "sql/", "benchmarks/"))]
+
+
+def test_it_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    zipfile.ZipFile(wheel).extractall(installed)
+    # -P and the path first: this must not find the package of the checkout.
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from gaq_listen.cli import main; main()"
+    answer = subprocess.run(
+        [sys.executable, "-P", "-c", program, str(installed), "sql", "20_sources"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=dict(os.environ),
+        check=True,
+    )
+    assert answer.stdout == (PROJECT / "sql" / "20_sources.sql").read_text()
