@@ -123,9 +123,13 @@ begin
         if unseeded then
             perform from gaq.seeding for update skip locked;
             if found then
+                -- (Not those that are seen: another worker may be removing one, which must neither be waited for nor
+                -- come back.)
                 insert into gaq.summaries (data_pass_id, run_number)
                 select distinct data_pass_id, run_number
                 from (select data_pass_id, run_number from gaq.invalidations order by invalidated_at limit scanned) m
+                where not exists (select from gaq.summaries s
+                                  where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)
                 on conflict do nothing;
             end if;
         end if;

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -37,7 +37,9 @@ def live_console(console: Console, on_closed: Callable[[], None]) -> Iterator[ev
 
     def render() -> RenderableType:
         with lock:
-            return board.render(time.monotonic(), console.width)
+            panel = board.render(time.monotonic(), console.width)
+        # The cursor rests on an empty line, where the terminal echoes ^C: at the end of the panel, that would tear it.
+        return Group(panel, Text())
 
     # Stray messages would tear the panel, so they scroll by as well, unless they go elsewhere.
     live = Live(

@@ -35,8 +35,12 @@ def tail(event: events.Event, at: datetime, staleness: Staleness | None = None) 
     """
     if event == events.Swept(found=0):
         return None
+    said = _said(event, staleness)
+    if isinstance(event, events.Stopped):
+        # The time of day stands before the lines above it; without it, the summary fits 80 columns.
+        return said
     time = at.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
-    return Text.assemble((time, "dim"), "  ", _said(event, staleness))
+    return Text.assemble((time, "dim"), "  ", said)
 
 
 def left_out(lines: int) -> Text:
@@ -68,7 +72,7 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
         case events.Stopping(reason):
             return Text(f"stopping: {clean(reason)}", style="yellow")
         case events.Stopped():
-            return Text(_summary(event, staleness), style="bold")
+            return _summary(event, staleness)
     assert_never(event)
 
 
@@ -79,9 +83,9 @@ def _one(pair: events.RefreshedPair, by_sweep: bool) -> Text:
         style = "green" if after > before else "red"
     # What matters least comes last: it is what a narrow terminal crops.
     return Text.assemble(
-        f"{f'{_short(data_pass(pair))}/{pair.run_number}':<20}  ",
-        (f"{good(pair):<16}", style),
-        f"  after {duration(pair.seconds_stale):<7}",
+        f"{f'{_short(data_pass(pair))}/{pair.run_number}':<22}  ",
+        (f"{good(pair):<15}", style),
+        f"  after {duration(pair.seconds_stale):<6}",
         f" {clean(pair.causes)}",
         " (by sweep)" if by_sweep else "",
     )
@@ -109,9 +113,10 @@ def _many(batch: events.Batch) -> Text:
     )
 
 
-def _summary(stopped: events.Stopped, staleness: Staleness | None) -> str:
-    summary = f"stopped after {duration(stopped.seconds)}: {count(stopped.pairs, 'pair')}, "
+def _summary(stopped: events.Stopped, staleness: Staleness | None) -> Text:
+    work = f"{count(stopped.pairs, 'pair')} in {count(stopped.batches, 'batch')}"
+    summary = f"stopped: {work}, {duration(stopped.seconds)}"
     if staleness and (last := staleness.percentiles()):
-        of = f" ({count(last.pairs, 'pair')})" if last.pairs < stopped.pairs else ""
-        summary += f"{stale(last)}{of}, "
-    return summary + count(stopped.batches, "batch")
+        of = f" (last {count(last.pairs, 'pair')})" if last.pairs < stopped.pairs else ""
+        summary += f", {stale(last)}{of}"
+    return Text(summary, style="bold")

@@ -88,7 +88,7 @@ def good(pair: RefreshedPair) -> str:
     if before is None:
         return f"none → {_percent(after)} %"
     if before == after:
-        return f"{_percent(after)} % as before"
+        return f"still {_percent(after)} %"
     return f"{_percent(before)} → {_percent(after)} %"
 
 

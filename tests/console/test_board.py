@@ -26,7 +26,7 @@ from gaq_listen.events import (
     Swept,
 )
 from gaq_listen.observe.board import WINDOW, Board
-from gaq_listen.observe.staleness import KEPT
+from gaq_listen.observe.staleness import KEPT, Staleness
 from gaq_listen.observe.tail import tail
 from tests.console import scene
 from tests.console.scene import AT, batch, pair
@@ -165,6 +165,16 @@ def test_a_better_pair_is_green_and_a_worse_one_red() -> None:
     assert styles(0.5, 0.6) == {"green"}
     assert styles(0.6, 0.5) == {"red"}
     assert styles(0.5, 0.5) == set()
+
+
+def test_the_summary_of_a_long_run_fits_eighty_columns() -> None:
+    staleness = Staleness()
+    staleness.add(0.0, [0.072, 0.123])
+    text = tail(Stopped(batches=12345, pairs=123456, seconds=187200.0), AT, staleness)
+    assert text is not None
+    assert text.plain.startswith("stopped: 123 456 pairs in 12 345 batches, 2 d 04 h, stale p50 72 ms, p99 123 ms")
+    assert text.plain.endswith(" (last 2 pairs)")
+    assert cell_len(text.plain.removesuffix(" (last 2 pairs)")) <= 80
 
 
 def test_times_are_utc() -> None:

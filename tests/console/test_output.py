@@ -58,8 +58,8 @@ def test_a_closed_pipe_ends_quietly(form: Format, pipe: tuple[IO[bytes], IO[str]
 def test_a_program_whose_reader_has_gone_says_nothing_at_its_end(form: str) -> None:
     program = f"""
 import sys, threading
-from gaq_listen.events import Listening
-from gaq_listen.observe import Format, observing
+from gaq_listen.events import Listening, Stopping
+from gaq_listen.observe import observing
 told = threading.Event()
 def closed():
     observe(Stopping("nobody reads"))
@@ -72,7 +72,9 @@ with observing({form!r}, sys.stdout, closed) as observe:
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        done = subprocess.run([sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
+        )
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -88,11 +90,10 @@ def test_nobody_is_told_of_a_closed_output_after_the_end(form: Format, pipe: tup
     assert calls == []
 
 
-@pytest.mark.parametrize("form", ["plain", "rich"])
-def test_a_reader_that_goes_before_anything_is_shown(form: Format, pipe: tuple[IO[bytes], IO[str]]) -> None:
+def test_a_reader_that_is_gone_when_the_console_comes_down(pipe: tuple[IO[bytes], IO[str]]) -> None:
     reader, writer = pipe
     reader.close()
-    with observing(form, writer):
+    with observing("rich", writer):
         pass
     writer.write("into nowhere")
     writer.flush()
@@ -117,7 +118,7 @@ def test_a_closed_output_is_told_once_also_where_it_cannot_be_diverted() -> None
     ("form", "a_batch", "missing", "end"),
     [
         ("plain", " INFO batch ", r" left_out lines=(\d+)", " INFO stopped .* p50_ms=13.0 "),
-        ("rich", "/526641  ", r"^([\d ]+) lines left out", "  stopped .* stale p50 13 ms"),
+        ("rich", "/526641  ", r"^([\d ]+) lines left out", "^stopped: .* stale p50 13 ms"),
     ],
 )
 def test_an_output_that_is_held_up_does_not_hold_up_the_worker(
@@ -149,7 +150,7 @@ def test_an_output_that_is_held_up_does_not_hold_up_the_worker(
     left_out = [int(n.replace(" ", "")) for n in re.findall(missing, shown, re.MULTILINE)]
     assert sum(left_out) > 0
     assert shown.count(a_batch) + sum(left_out) == many
-    assert re.search(end, shown)
+    assert re.search(end, shown, re.MULTILINE)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")

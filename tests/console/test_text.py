@@ -51,7 +51,7 @@ def test_counts() -> None:
     [
         (0.921, 0.884, "92.1 → 88.4 %"),
         (1.0, 0.0, "100.0 → 0.0 %"),
-        (0.884, 0.884, "88.4 % as before"),
+        (0.884, 0.884, "still 88.4 %"),
         (None, 0.884, "none → 88.4 %"),
         (0.921, None, "92.1 % → not computable"),
         (None, None, "not computable"),

@@ -3,9 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from psycopg import AsyncConnection, Connection
@@ -16,8 +16,14 @@ from gaq_listen.demo.shift import MIX, Change, Shift
 from gaq_listen.errors import DatabaseUnreachable, GaqListenError
 from tests.tables import computed, drain, stale, stored
 
+Invalidate: TypeAlias = Callable[[], Change]
+
 FAST = 1000.0
 CHANGES = 600
+TERMINATE = """
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+where datname = current_database() and application_name = %s
+"""
 
 
 @pytest.fixture
@@ -155,15 +161,11 @@ async def test_refused_change_is_an_error(db: Connection[Any], dsn: str, period:
 
 
 async def test_lost_connection_is_an_error(db: Connection[Any], dsn: str, period: Period) -> None:
-    running = asyncio.create_task(Shift(dsn, period, random.Random(0), 50).run(asyncio.Event()))
-    async with asyncio.timeout(10):
-        while not db.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where datname = current_database() and application_name = 'gaq-listen shift'"
-        ).fetchall():
-            await asyncio.sleep(0.01)
-        with pytest.raises(DatabaseUnreachable, match="shift failed"):
-            await running
+    def told(_: Change) -> None:
+        db.execute(TERMINATE, ["gaq-listen shift"])
+
+    with pytest.raises(DatabaseUnreachable, match="shift failed"):
+        await Shift(dsn, period, random.Random(0), FAST, told).run(asyncio.Event())
 
 
 async def test_no_connection_is_an_error(period: Period) -> None:
@@ -175,15 +177,21 @@ async def test_no_connection_is_an_error(period: Period) -> None:
             pass
 
 
-PAIR = (1, 523156)
+@pytest.fixture
+def invalidate(db: Connection[Any], period: Period) -> Invalidate:
+    """Makes a pair stale."""
+
+    def change() -> Change:
+        begun = time.monotonic()
+        db.execute("insert into gaq_summaries (data_pass_id, run_number) values (%s, %s)", some_pair(period))
+        return Change("by hand", frozenset({some_pair(period)}), begun, time.monotonic())
+
+    return change
 
 
-def invalidate(db: Connection[Any]) -> None:
-    db.execute("insert into gaq_summaries (data_pass_id, run_number) values (%s, %s)", PAIR)
-
-
-def committed(begun: float) -> Change:
-    return Change("by hand", frozenset({PAIR}), begun, time.monotonic())
+def some_pair(period: Period) -> Pair:
+    data_pass = period.data_passes[0]
+    return data_pass.id, data_pass.run_numbers[0]
 
 
 async def test_nothing_changed_is_nothing_measured(dsn: str, period: Period) -> None:
@@ -193,12 +201,12 @@ async def test_nothing_changed_is_nothing_measured(dsn: str, period: Period) -> 
         assert await freshness.settle() == Measured(1, 0, None, None, None, 0)
 
 
-async def test_announcement_of_an_older_refresh_does_not_count(db: Connection[Any], dsn: str, period: Period) -> None:
+async def test_announcement_of_an_older_refresh_does_not_count(
+    db: Connection[Any], dsn: str, period: Period, invalidate: Invalidate
+) -> None:
     async with Freshness(dsn) as freshness:
-        begun = time.monotonic()
-        invalidate(db)
-        freshness.note(committed(begun))
-        db.execute("select gaq.announce(array[%s], array[%s])", PAIR)
+        freshness.note(invalidate())
+        db.execute("select gaq.announce(array[%s], array[%s])", some_pair(period))
         measured = await freshness.settle(timeout=0.2)
         assert (measured.pairs, measured.outstanding) == (0, 1)
 
@@ -210,26 +218,23 @@ async def test_announcement_of_an_older_refresh_does_not_count(db: Connection[An
 
 
 async def test_announcement_may_come_before_the_news_of_the_commit(
-    db: Connection[Any], dsn: str, period: Period
+    db: Connection[Any], dsn: str, invalidate: Invalidate
 ) -> None:
     async with Freshness(dsn) as freshness:
-        begun = time.monotonic()
-        invalidate(db)
+        change = invalidate()
         drain(db)
         await asyncio.sleep(0.05)
-        freshness.note(committed(begun))
+        freshness.note(change)
         measured = await freshness.settle()
         assert (measured.pairs, measured.outstanding) == (1, 0)
 
 
 async def test_each_change_of_a_pair_is_measured_from_its_own_commit(
-    db: Connection[Any], dsn: str, period: Period
+    db: Connection[Any], dsn: str, invalidate: Invalidate
 ) -> None:
     async with Freshness(dsn) as freshness:
         for _ in range(3):
-            begun = time.monotonic()
-            invalidate(db)
-            freshness.note(committed(begun))
+            freshness.note(invalidate())
             await asyncio.sleep(0.1)
         drain(db)
         measured = await freshness.settle()
@@ -239,13 +244,9 @@ async def test_each_change_of_a_pair_is_measured_from_its_own_commit(
     assert measured.max_ms - measured.p50_ms > 90
 
 
-async def test_lost_connection_ends_the_measurement(db: Connection[Any], dsn: str, period: Period) -> None:
+async def test_lost_connection_ends_the_measurement(db: Connection[Any], dsn: str, invalidate: Invalidate) -> None:
     async with Freshness(dsn) as freshness:
-        invalidate(db)
-        freshness.note(committed(time.monotonic()))
-        db.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where datname = current_database() and application_name like '%, listening'"
-        )
+        freshness.note(invalidate())
+        db.execute(TERMINATE, ["gaq-listen demo, listening"])
         with pytest.raises(DatabaseUnreachable, match="freshness"):
             await freshness.settle()

@@ -1,0 +1,25 @@
+-- A mutant of gaq.refresh in 40_refresh.sql: it claims, deletes and computes in one statement, so all on one snapshot, and
+-- that may be older than the claim it waited for. See test_interleavings_refresh.py.
+
+create or replace function gaq.refresh_in_one_statement() returns void
+language sql
+begin atomic
+    with claimed as materialized (
+        select data_pass_id, run_number from gaq.summaries s
+        where exists (select from gaq.invalidations i
+                      where (i.data_pass_id, i.run_number) = (s.data_pass_id, s.run_number))
+        for no key update
+    ), folded as (
+        delete from gaq.invalidations i using claimed c
+        where (i.data_pass_id, i.run_number) = (c.data_pass_id, c.run_number)
+    ), fresh as materialized (
+        select f.* from gaq.compute((select array_agg(data_pass_id) from claimed), (select array_agg(run_number) from claimed)) f
+    )
+    update gaq.summaries s
+    set (bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
+         missing_verifications_count, undefined_quality_periods_count, not_computable)
+      = (f.bad_run_coverage, f.explicitly_not_bad_run_coverage, f.mc_reproducible_coverage,
+         f.missing_verifications_count, f.undefined_quality_periods_count, f.not_computable)
+    from fresh f
+    where (f.data_pass_id, f.run_number) = (s.data_pass_id, s.run_number);
+end;
