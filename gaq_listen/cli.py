@@ -3,69 +3,20 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
 import click
-import psycopg
-from psycopg import Connection
-from psycopg.rows import TupleRow
 from rich.console import Console
 from rich.live import Live
 
-from gaq_listen import __version__, database
-from gaq_listen.dba import installer, scripts
-from gaq_listen.errors import BadSetting, GaqListenError
+from gaq_listen import __version__
+from gaq_listen.dba import commands
+from gaq_listen.options import Commands, connected, dsn_option, duration, option
 from gaq_listen.reports import show as show_report
 from gaq_listen.reports import status as status_report
 from gaq_listen.running import LogFormat, run_worker
-from gaq_listen.settings import WorkerSettings, seconds
-
-
-def duration(text: str) -> float:
-    """An option's type: ``250ms``, ``30s``, ``5m``, in seconds."""
-    try:
-        return seconds(text)
-    except BadSetting as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def option(name: str, *names: str, **details: Any) -> Callable[[Any], Any]:
-    """An option with its environment variable: ``--max-wait`` is ``GAQ_LISTEN_MAX_WAIT``."""
-    variable = "GAQ_LISTEN_" + name.partition("/")[0].strip("-").replace("-", "_").upper()
-    shown: dict[str, Any] = {"envvar": variable, "show_envvar": True, "show_default": True}
-    return click.option(name, *names, **(shown | details))
-
-
-dsn_option = option(
-    "--dsn",
-    default="",
-    show_default="libpq's PG* variables",
-    help="Connection string or URL of the database.",
-)
-schema_option = option("--source-schema", default="public", help="The schema that the source tables are in.")
-
-
-class Commands(click.Group):
-    """Turns errors into one sentence and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
-        try:
-            return super().invoke(ctx)
-        except psycopg.OperationalError as error:
-            self._fail(database.unreachable(error))
-        except psycopg.Error as error:
-            self._fail(database.explained(error))
-        except GaqListenError as error:
-            self._fail(error)
-
-    @staticmethod
-    def _fail(error: GaqListenError) -> None:
-        click.echo(f"gaq-listen: {error}", err=True)
-        sys.exit(error.exit_code)
+from gaq_listen.settings import WorkerSettings
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,20 +27,6 @@ def main() -> None:
     Triggers mark what a change of QC flags, GAQ detectors or run times has made stale; a worker refreshes it within
     milliseconds. To see it all without a database of your own: gaq-listen demo
     """
-
-
-@contextmanager
-def connected(dsn: str, installed: bool = True) -> Iterator[Connection[TupleRow]]:
-    """A connection for a few questions."""
-    with database.connect_now(dsn, "gaq-listen") as connection:
-        if installed:
-            database.require_installed(connection.execute(database.INSTALLED).fetchone())
-        yield connection
-
-
-def tell(text: str) -> None:
-    """Progress, beside the data on stdout."""
-    click.echo(text, err=True)
 
 
 @main.command(short_help="The worker: refreshes what is stale, until stopped.")
@@ -197,52 +134,6 @@ def show(dsn: str, data_pass: str, runs: tuple[int, ...]) -> None:
     Console().print(show_report.render(name, summaries))
 
 
-@main.command(short_help="Creates schema gaq, the view gaq_summaries and the triggers.")
-@dsn_option
-@schema_option
-def install(dsn: str, source_schema: str) -> None:
-    """Creates schema gaq, the view gaq_summaries, and the triggers on the source tables; or brings them up to date.
-
-    Each script is one transaction that gives up, and tries again, when it would hold up writers for more than 3 s.
-    Pairs that were never computed are marked. To apply by hand what this applies: gaq-listen sql NAME
-
-    \b
-    Example:
-      gaq-listen install --dsn postgresql://dba@db.example/bookkeeping
-    """
-    with connected(dsn, installed=False) as connection:
-        installer.install(connection, source_schema, tell)
-        tell(f"installed in database {connection.info.dbname!r}; start a worker: gaq-listen run")
-
-
-@main.command(short_help="Removes triggers, view and schema gaq.")
-@dsn_option
-@click.confirmation_option("--yes", prompt="Remove the triggers, gaq_summaries and all stored summaries?")
-def uninstall(dsn: str) -> None:
-    """Removes the triggers, the view gaq_summaries, and schema gaq with all stored summaries. Source data stays.
-
-    \b
-    Example:
-      gaq-listen uninstall --yes
-    """
-    with connected(dsn, installed=False) as connection:
-        installer.uninstall(connection, tell)
-        tell(f"nothing of gaq-listen is left in database {connection.info.dbname!r}")
-
-
-@main.command(short_help="Prints a SQL script, for psql.")
-@click.argument("name", required=False)
-def sql(name: str | None) -> None:
-    """Prints the SQL script NAME, or the names of all.
-
-    \b
-    Example:
-      gaq-listen sql 20_sources > 20_sources.sql
-      psql -1 -f 20_sources.sql
-    """
-    click.echo("\n".join(scripts.names()) if name is None else scripts.script(name), nl=name is None)
-
-
 @main.command(short_help="Everything at work, on a private throw-away PostgreSQL.")
 @option(
     "--seconds",
@@ -271,3 +162,7 @@ def demo(length: float | None, rate: float, seed: int, log_format: LogFormat) ->
     from gaq_listen.demo.play import play
 
     sys.exit(play(length, rate, seed, log_format))
+
+
+for command in (commands.install, commands.uninstall, commands.doctor, commands.sql):
+    main.add_command(command)

@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, conninfo
+from psycopg import AsyncConnection, Connection, conninfo
 from psycopg.rows import TupleRow
 
+from gaq_listen.dba.scripts import VERSION
 from gaq_listen.errors import BadSetting, DatabaseUnreachable, GaqListenError, NotInstalled
 
 CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError)
@@ -83,7 +84,7 @@ async def connect(dsn: str, application_name: str) -> AsyncConnection[TupleRow]:
     return connection
 
 
-def connect_now(dsn: str, application_name: str) -> psycopg.Connection[TupleRow]:
+def connect_now(dsn: str, application_name: str) -> Connection[TupleRow]:
     """The same for a command that asks a few questions, without asyncio.
 
     Raises:
@@ -98,22 +99,47 @@ def connect_now(dsn: str, application_name: str) -> psycopg.Connection[TupleRow]
     return connection
 
 
-INSTALLED = "select to_regproc('gaq.refresh') is not null, current_database()"
-"""Asks whether gaq-listen is installed in the database."""
+_INSTALLED = "select current_database(), to_regclass('gaq.summaries') is not null, to_regclass('gaq.installation')"
+_VERSION = "select version from gaq.installation"
 
 
-def require_installed(answer: tuple[Any, ...] | None) -> None:
-    """Checks the answer to :data:`INSTALLED`.
+def require_installed(connection: Connection[TupleRow]) -> None:
+    """Checks that the database has the version of gaq-listen that this program needs.
 
     Raises:
-        NotInstalled: it is not; the message says how to install it.
+        NotInstalled: it has none, or another; the message says what to do.
     """
-    if answer is None or not answer[0]:
-        name = answer[1] if answer else "?"
+    (found,) = connection.execute(_INSTALLED).fetchall()
+    version = connection.execute(_VERSION).fetchall() if found[2] else []
+    _judge(found[0], found[1], version)
+
+
+async def require_installed_async(connection: AsyncConnection[TupleRow]) -> None:
+    """The same for a worker."""
+    (found,) = await (await connection.execute(_INSTALLED)).fetchall()
+    version = await (await connection.execute(_VERSION)).fetchall() if found[2] else []
+    _judge(found[0], found[1], version)
+
+
+def _judge(name: str, installed: bool, version: list[TupleRow]) -> None:
+    if not installed:
         raise NotInstalled(f"gaq-listen is not installed in database {name!r}; run: gaq-listen install")
+    found = version[0][0] if version else 1
+    if found < VERSION:
+        raise NotInstalled(
+            f"database {name!r} has version {found} of gaq-listen's SQL, this program needs {VERSION}; "
+            "run: gaq-listen install"
+        )
+    if found > VERSION:
+        raise NotInstalled(
+            f"database {name!r} has version {found} of gaq-listen's SQL, newer than this program's {VERSION}; "
+            "upgrade the program"
+        )
 
 
 def explained(error: psycopg.Error) -> GaqListenError:
     """Any other error of the database, as a sentence."""
-    hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
-    return GaqListenError(f"the database refused: {sentence(error)}{hint}")
+    hint = error.diag.message_hint
+    if isinstance(error, psycopg.errors.InsufficientPrivilege) and not hint:
+        hint = "a worker's role needs GRANT gaq_worker, a reader's GRANT gaq_reader; to install, be a superuser"
+    return GaqListenError(f"the database refused: {sentence(error)}" + (f" ({hint})" if hint else ""))

@@ -59,7 +59,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """More pairs are stale than one batch takes: so many are left."""
+    """More pairs are stale than one batch takes: so many are left. 0: not any more."""
 
     pairs_left: int
 

@@ -119,8 +119,7 @@ class Worker:
 
     async def _connect_and_serve(self) -> None:
         async with self._connection("gaq-listen worker") as work:
-            info = await (await work.execute(database.INSTALLED)).fetchone()
-            database.require_installed(info)
+            await database.require_installed_async(work)
             first = self._connected is None
             self._connected = self._clock()
             if first:
@@ -172,6 +171,8 @@ class Worker:
                 self._observe(events.Swept(found))
             if self._stop.is_set():
                 return
+            if found:
+                looked_again = False
 
             resting: float | None
             if bell is None:
@@ -207,6 +208,7 @@ class Worker:
     async def _drain(self, backlog: Backlog, sweeping: bool) -> int:
         """Refreshes what is due, batch after batch; returns how many pairs."""
         found = 0
+        behind = False
         while True:
             limit = self._size.pairs
             began = self._clock()
@@ -219,9 +221,12 @@ class Worker:
                 self._size.after(len(pairs), seconds)
             found += len(pairs)
             if len(pairs) < limit or self._stop.is_set():
+                if behind and len(pairs) < limit:
+                    self._observe(events.Behind(0))
                 return found
             if self._clock() >= self._next_count:
                 self._next_count = self._clock() + COUNT_EVERY
+                behind = True
                 self._observe(events.Behind(await backlog.pairs_left()))
 
     async def _drain_all(self, backlog: Backlog) -> None:

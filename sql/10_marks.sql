@@ -4,7 +4,8 @@
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
 
-create schema if not exists gaq;
+create schema if not exists gaq authorization gaq_owner;
+set role gaq_owner;
 comment on schema gaq is 'gaq-listen: keeps Global Aggregated Quality summaries fresh';
 
 
@@ -78,3 +79,4 @@ end
 $$;
 
 revoke all on all routines in schema gaq from public;
+reset role;

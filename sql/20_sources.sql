@@ -1,5 +1,7 @@
 -- The source tables: the only file that names them. A database with other names adapts this file and no other.
 -- Three parts: views through which everything else reads them; which pairs a wide mark stands for; the triggers that mark.
+-- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
+-- that begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
 -- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names:
 --   PGOPTIONS='-c gaq.source_schema=bookkeeping' psql -1 -f 20_sources.sql
 
@@ -9,6 +11,20 @@ do $$ begin
     perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
 
+-- gaq_owner reads, and never writes. (It needs no right to be called by the triggers.)
+do $$ begin execute format('grant usage on schema %I to gaq_owner', current_schema()); end $$;
+grant select on runs, detectors, data_passes, data_pass_runs, qc_flag_types, qc_flags, qc_flag_verifications, gaq_detectors
+    to gaq_owner;
+
+-- [index] qc_flags (data_pass_id, run_number): the flags of a pair
+-- [index] qc_flags (flag_type_id): the pairs that a flag type's change concerns
+-- [index] qc_flag_verifications (flag_id): whether a flag is verified
+-- [index] gaq_detectors (data_pass_id, run_number): the detectors of a pair
+-- [index] data_pass_runs (data_pass_id, run_number): whether a pair exists
+-- [index] data_pass_runs (run_number): the pairs that a run's change concerns
+-- [index] runs (run_number): the window of a pair
+
+set role gaq_owner;
 
 -- 1. What is read -----------------------------------------------------------------------------------------------------
 
@@ -111,13 +127,6 @@ begin
 end
 $$;
 
-create or replace trigger gaq_insert after insert on qc_flags
-    referencing new table as new_rows for each statement execute function gaq.mark_qc_flags();
-create or replace trigger gaq_update after update on qc_flags
-    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_qc_flags();
-create or replace trigger gaq_delete after delete on qc_flags
-    referencing old table as old_rows for each statement execute function gaq.mark_qc_flags();
-
 
 -- So does an entry of the list of detectors that matter.
 create or replace function gaq.mark_gaq_detectors() returns trigger
@@ -143,13 +152,6 @@ begin
     return null;
 end
 $$;
-
-create or replace trigger gaq_insert after insert on gaq_detectors
-    referencing new table as new_rows for each statement execute function gaq.mark_gaq_detectors();
-create or replace trigger gaq_update after update on gaq_detectors
-    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_gaq_detectors();
-create or replace trigger gaq_delete after delete on gaq_detectors
-    referencing old table as old_rows for each statement execute function gaq.mark_gaq_detectors();
 
 
 -- And a run that enters or leaves a data pass.
@@ -177,13 +179,6 @@ begin
 end
 $$;
 
-create or replace trigger gaq_insert after insert on data_pass_runs
-    referencing new table as new_rows for each statement execute function gaq.mark_data_pass_runs();
-create or replace trigger gaq_update after update on data_pass_runs
-    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_data_pass_runs();
-create or replace trigger gaq_delete after delete on data_pass_runs
-    referencing old table as old_rows for each statement execute function gaq.mark_data_pass_runs();
-
 
 -- A verification names its flag. Whether it is the first of the flag cannot be told without a lock, so each one marks.
 create or replace function gaq.mark_qc_flag_verifications() returns trigger
@@ -209,13 +204,6 @@ begin
     return null;
 end
 $$;
-
-create or replace trigger gaq_insert after insert on qc_flag_verifications
-    referencing new table as new_rows for each statement execute function gaq.mark_qc_flag_verifications();
-create or replace trigger gaq_update after update on qc_flag_verifications
-    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_qc_flag_verifications();
-create or replace trigger gaq_delete after delete on qc_flag_verifications
-    referencing old table as old_rows for each statement execute function gaq.mark_qc_flag_verifications();
 
 
 -- A run counts by its QC times. Inserts and deletes matter where a deferred foreign key lets a run be replaced.
@@ -245,13 +233,6 @@ begin
 end
 $$;
 
-create or replace trigger gaq_insert after insert on runs
-    referencing new table as new_rows for each statement execute function gaq.mark_runs();
-create or replace trigger gaq_update after update on runs
-    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_runs();
-create or replace trigger gaq_delete after delete on runs
-    referencing old table as old_rows for each statement execute function gaq.mark_runs();
-
 
 -- A flag type counts by being bad and being MC reproducible.
 create or replace function gaq.mark_qc_flag_types() returns trigger
@@ -278,13 +259,6 @@ begin
 end
 $$;
 
-create or replace trigger gaq_insert after insert on qc_flag_types
-    referencing new table as new_rows for each statement execute function gaq.mark_qc_flag_types();
-create or replace trigger gaq_update after update on qc_flag_types
-    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_qc_flag_types();
-create or replace trigger gaq_delete after delete on qc_flag_types
-    referencing old table as old_rows for each statement execute function gaq.mark_qc_flag_types();
-
 
 -- TRUNCATE tells no rows, so everything is marked.
 create or replace function gaq.mark_everything() returns trigger
@@ -297,29 +271,87 @@ begin
 end
 $$;
 
-create or replace trigger gaq_truncate after truncate on qc_flags execute function gaq.mark_everything();
-create or replace trigger gaq_truncate after truncate on gaq_detectors execute function gaq.mark_everything();
-create or replace trigger gaq_truncate after truncate on data_pass_runs execute function gaq.mark_everything();
-create or replace trigger gaq_truncate after truncate on qc_flag_verifications execute function gaq.mark_everything();
-create or replace trigger gaq_truncate after truncate on runs execute function gaq.mark_everything();
-create or replace trigger gaq_truncate after truncate on qc_flag_types execute function gaq.mark_everything();
-
-
--- Also where session_replication_role = replica silences ordinary triggers.
-do $$
-declare
-    marking record;
-begin
-    for marking in
-        select tgrelid::regclass as source_table, tgname
-        from pg_trigger
-        join pg_proc on pg_proc.oid = tgfoid
-        join pg_class on pg_class.oid = tgrelid
-        where pronamespace = 'gaq'::regnamespace and relkind in ('r', 'p') and tgparentid = 0 and tgenabled <> 'A'
-    loop
-        execute format('alter table %s enable always trigger %I', marking.source_table, marking.tgname);
-    end loop;
-end
-$$;
-
 revoke all on all routines in schema gaq from public;
+reset role;
+
+
+-- The triggers. CREATE TRIGGER waits for the transactions that write to the table, and lets no new ones begin while it
+-- waits: hence the lock_timeout. ENABLE ALWAYS: also where session_replication_role = replica silences ordinary triggers.
+
+-- [transaction] triggers on qc_flags
+create or replace trigger gaq_insert after insert on qc_flags
+    referencing new table as new_rows for each statement execute function gaq.mark_qc_flags();
+create or replace trigger gaq_update after update on qc_flags
+    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_qc_flags();
+create or replace trigger gaq_delete after delete on qc_flags
+    referencing old table as old_rows for each statement execute function gaq.mark_qc_flags();
+create or replace trigger gaq_truncate after truncate on qc_flags
+    for each statement execute function gaq.mark_everything();
+alter table qc_flags
+    enable always trigger gaq_insert, enable always trigger gaq_update,
+    enable always trigger gaq_delete, enable always trigger gaq_truncate;
+
+-- [transaction] triggers on gaq_detectors
+create or replace trigger gaq_insert after insert on gaq_detectors
+    referencing new table as new_rows for each statement execute function gaq.mark_gaq_detectors();
+create or replace trigger gaq_update after update on gaq_detectors
+    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_gaq_detectors();
+create or replace trigger gaq_delete after delete on gaq_detectors
+    referencing old table as old_rows for each statement execute function gaq.mark_gaq_detectors();
+create or replace trigger gaq_truncate after truncate on gaq_detectors
+    for each statement execute function gaq.mark_everything();
+alter table gaq_detectors
+    enable always trigger gaq_insert, enable always trigger gaq_update,
+    enable always trigger gaq_delete, enable always trigger gaq_truncate;
+
+-- [transaction] triggers on data_pass_runs
+create or replace trigger gaq_insert after insert on data_pass_runs
+    referencing new table as new_rows for each statement execute function gaq.mark_data_pass_runs();
+create or replace trigger gaq_update after update on data_pass_runs
+    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_data_pass_runs();
+create or replace trigger gaq_delete after delete on data_pass_runs
+    referencing old table as old_rows for each statement execute function gaq.mark_data_pass_runs();
+create or replace trigger gaq_truncate after truncate on data_pass_runs
+    for each statement execute function gaq.mark_everything();
+alter table data_pass_runs
+    enable always trigger gaq_insert, enable always trigger gaq_update,
+    enable always trigger gaq_delete, enable always trigger gaq_truncate;
+
+-- [transaction] triggers on qc_flag_verifications
+create or replace trigger gaq_insert after insert on qc_flag_verifications
+    referencing new table as new_rows for each statement execute function gaq.mark_qc_flag_verifications();
+create or replace trigger gaq_update after update on qc_flag_verifications
+    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_qc_flag_verifications();
+create or replace trigger gaq_delete after delete on qc_flag_verifications
+    referencing old table as old_rows for each statement execute function gaq.mark_qc_flag_verifications();
+create or replace trigger gaq_truncate after truncate on qc_flag_verifications
+    for each statement execute function gaq.mark_everything();
+alter table qc_flag_verifications
+    enable always trigger gaq_insert, enable always trigger gaq_update,
+    enable always trigger gaq_delete, enable always trigger gaq_truncate;
+
+-- [transaction] triggers on runs
+create or replace trigger gaq_insert after insert on runs
+    referencing new table as new_rows for each statement execute function gaq.mark_runs();
+create or replace trigger gaq_update after update on runs
+    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_runs();
+create or replace trigger gaq_delete after delete on runs
+    referencing old table as old_rows for each statement execute function gaq.mark_runs();
+create or replace trigger gaq_truncate after truncate on runs
+    for each statement execute function gaq.mark_everything();
+alter table runs
+    enable always trigger gaq_insert, enable always trigger gaq_update,
+    enable always trigger gaq_delete, enable always trigger gaq_truncate;
+
+-- [transaction] triggers on qc_flag_types
+create or replace trigger gaq_insert after insert on qc_flag_types
+    referencing new table as new_rows for each statement execute function gaq.mark_qc_flag_types();
+create or replace trigger gaq_update after update on qc_flag_types
+    referencing old table as old_rows new table as new_rows for each statement execute function gaq.mark_qc_flag_types();
+create or replace trigger gaq_delete after delete on qc_flag_types
+    referencing old table as old_rows for each statement execute function gaq.mark_qc_flag_types();
+create or replace trigger gaq_truncate after truncate on qc_flag_types
+    for each statement execute function gaq.mark_everything();
+alter table qc_flag_types
+    enable always trigger gaq_insert, enable always trigger gaq_update,
+    enable always trigger gaq_delete, enable always trigger gaq_truncate;

@@ -3,6 +3,7 @@
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
+set role gaq_owner;
 
 -- Lengths are whole microseconds in double precision: exact, so that parts add up to the whole.
 create or replace function gaq.microseconds(interval) returns double precision
@@ -10,7 +11,7 @@ language sql immutable parallel safe
 return round(date_part('epoch', $1) * 1e6);
 
 create or replace function gaq.refuse(reason text) returns int
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     raise exception '%', reason;
@@ -158,3 +159,4 @@ end
 $$;
 
 revoke all on all routines in schema gaq from public;
+reset role;

@@ -5,6 +5,7 @@
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
+set role gaq_owner;
 
 -- When a pair is due that was first and last marked at these times and refreshed at that time before. A pair that was
 -- quiet is due at once; one that has just been refreshed waits until it has been quiet, but not longer than max_wait.
@@ -86,12 +87,14 @@ returns table (
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set row_security = off
 set plan_cache_mode = force_generic_plan    -- planning would take longer than refreshing a pair
 set enable_seqscan = off                    -- a plan made while the marks were few must do when they are many
 as $$
 #variable_conflict use_column
 declare
     at timestamptz := clock_timestamp();
+    expanded int;
     scanned int := greatest(4 * max_pairs, 1000);
     found_marks int;
     unseeded bool;
@@ -110,10 +113,9 @@ begin
         raise exception 'max_pairs must be at least 1' using errcode = 'invalid_parameter_value';
     end if;
 
-    perform gaq.expand();
-
     -- The oldest marks, in the order of the index. When they hold too few pairs to claim, look further: a pair may have
     -- any number of marks, and another worker may have claimed the oldest.
+    expanded := gaq.expand();
     loop
         select count(*), coalesce(bool_or(s.data_pass_id is null), false) into found_marks, unseeded
         from (select data_pass_id, run_number from gaq.invalidations order by invalidated_at limit scanned) m
@@ -156,8 +158,14 @@ begin
             limit max_pairs
             for no key update of s skip locked
         ) claimed;
-        exit when cardinality(passes) >= max_pairs or found_marks < scanned;
-        scanned := scanned * 8;
+        exit when cardinality(passes) >= max_pairs;
+        if found_marks >= scanned then
+            scanned := scanned * 8;
+        elsif passes is null and expanded > 0 then
+            expanded := gaq.expand();       -- what was expanded stands for no pair, or for none that is due
+        else
+            exit;
+        end if;
     end loop;
     if passes is null then
         return;
@@ -260,3 +268,4 @@ end
 $$;
 
 revoke all on all routines in schema gaq from public;
+reset role;

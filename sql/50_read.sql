@@ -7,6 +7,8 @@ do $$ begin
     perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
 
+set role gaq_owner;
+
 create or replace view gaq.pending as
 select data_pass_id, run_number, min(invalidated_at) as invalidated_at
 from (
@@ -31,17 +33,6 @@ select data_pass_id,
        s.updated_at
 from gaq.summaries s
 full join gaq.pending p using (data_pass_id, run_number);
-
--- The name that others rely on, where they look for it.
-create or replace view gaq_summaries as
-select data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
-       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at, created_at, updated_at
-from gaq.current_summaries;
-
-comment on view gaq_summaries is
-    'Global Aggregated Quality of each data pass and run; stale while invalidated_at is not null. '
-    'To ask for recomputation: UPDATE gaq_summaries SET invalidated_at = now() WHERE ...';
-
 
 -- UPDATE of invalidated_at and INSERT of a pair ask for recomputation.
 create or replace function gaq.request() returns trigger
@@ -69,7 +60,28 @@ begin
 end
 $$;
 
+revoke all on all routines in schema gaq from public;
+reset role;
+
+
+-- The name that others rely on, where they look for it.
+create or replace view gaq_summaries as
+select data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
+       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at, created_at, updated_at
+from gaq.current_summaries;
+
+comment on view gaq_summaries is
+    'Global Aggregated Quality of each data pass and run; stale while invalidated_at is not null. '
+    'To ask for recomputation: UPDATE gaq_summaries SET invalidated_at = now() WHERE ...';
+
 create or replace trigger gaq_request instead of insert or update on gaq_summaries
     for each row execute function gaq.request();
 
-revoke all on all routines in schema gaq from public;
+-- It reads what gaq_owner may read. (To be given something in a schema, one needs the right to create there.)
+do $$ begin
+    execute format('grant create on schema %I to gaq_owner', current_schema());
+    alter view gaq_summaries owner to gaq_owner;
+    execute format('revoke create on schema %I from gaq_owner', current_schema());
+    execute format('grant usage on schema %I to gaq_reader', current_schema());
+end $$;
+grant select on gaq_summaries to gaq_reader;

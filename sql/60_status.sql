@@ -1,7 +1,9 @@
--- What a monitor or an operator asks, and the pairs that were there before gaq-listen.
+-- What a monitor or an operator asks.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
+
+set role gaq_owner;
 
 create or replace view gaq.status as
 select pending.stale_pairs,
@@ -33,15 +35,4 @@ cross join (
     join pg_catalog.pg_class on pg_class.oid = tgrelid
     where pronamespace = 'gaq'::regnamespace and relkind in ('r', 'p') and tgparentid = 0
 ) triggers;
-
-
--- Pairs that were there before the triggers, and were never computed.
-insert into gaq.invalidations (data_pass_id, run_number, cause)
-select p.data_pass_id, p.run_number, 'installation'
-from gaq.source_pairs p
-where not exists (select from gaq.summaries s
-                  where s.data_pass_id = p.data_pass_id and s.run_number = p.run_number and s.updated_at is not null)
-  and not exists (select from gaq.invalidations i
-                  where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
-
-do $$ begin perform gaq.ring(); end $$;
+reset role;

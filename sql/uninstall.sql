@@ -1,17 +1,18 @@
--- Removes everything of gaq-listen: the triggers from the source tables (they belong to functions of schema gaq), the
--- view gaq_summaries, and schema gaq with all stored summaries and marks. Source tables keep their data.
--- DROP TRIGGER waits for the table's writers to commit, and lets nobody else in while it waits: so not for long.
+-- Removes everything of gaq-listen: the triggers on the source tables, the view gaq_summaries, schema gaq with all stored
+-- summaries and marks, and every right that was given to our roles in this database. Source tables keep their data.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
 
+-- DROP TRIGGER waits for the transactions that use the table, and lets nobody else in while it waits: hence the timeout.
 do $$
 declare
     marking record;
 begin
     for marking in
         select tgrelid::regclass as source_table, tgname
-        from pg_trigger join pg_proc on pg_proc.oid = tgfoid
+        from pg_trigger
+        join pg_proc on pg_proc.oid = tgfoid
         where pronamespace = to_regnamespace('gaq') and tgparentid = 0
         order by 1, 2
     loop
@@ -21,3 +22,25 @@ end
 $$;
 
 drop schema if exists gaq cascade;
+
+-- [transaction] the roles' rights, and the roles themselves where nobody else has them
+do $$
+declare
+    ours text;
+begin
+    foreach ours in array array['gaq_worker', 'gaq_reader', 'gaq_owner'] loop
+        continue when not exists (select from pg_roles where rolname = ours);
+        execute format('drop owned by %I', ours);
+        -- A role that somebody was given is theirs to keep; one that another database uses cannot be dropped.
+        continue when exists (
+            select from pg_auth_members m
+            where m.roleid = ours::regrole and m.member <> current_user::regrole
+              and m.member not in (select oid from pg_roles where rolname like 'gaq\_%'));
+        begin
+            execute format('drop role %I', ours);
+        exception when dependent_objects_still_exist then
+            null;
+        end;
+    end loop;
+end
+$$;

@@ -1,84 +1,99 @@
-"""Applies the scripts: what ``psql -1 -f`` does with each, and waits politely for locks."""
+"""Applies the scripts step by step, each a transaction, and waits politely for locks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_fixed,
-)
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from gaq_listen.database import explained
-from gaq_listen.dba.scripts import INSTALL_SCRIPTS, script
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS, Step, steps
 from gaq_listen.errors import GaqListenError
 
-LOCK_TIMEOUT = "3s"
-"""How long a step may hold up the writers of a table while it waits for its lock."""
+LOCK_TIMEOUT = 3.0
+"""Seconds that a step may hold up the writers of a table while it waits for its lock."""
 ATTEMPTS = 20
 PAUSE = 1.0
 """Seconds between two attempts: writers that were held up go on in the meantime."""
+
+Tell = Callable[[str], None]
+
+_MARKED_TABLES = """
+select tgrelid::regclass::text, array_agg(tgname::text order by tgname)
+from pg_trigger join pg_proc on pg_proc.oid = tgfoid
+where pronamespace = to_regnamespace('gaq') and tgparentid = 0
+group by tgrelid order by 1
+"""
 
 
 def install(
     connection: Connection[TupleRow],
     source_schema: str = "public",
-    tell: Callable[[str], None] = lambda _: None,
+    lock_timeout: float = LOCK_TIMEOUT,
+    tell: Tell = lambda _: None,
 ) -> None:
-    """Installs gaq-listen beside the source tables, or brings it up to date; each script is one transaction.
+    """Installs gaq-listen beside the source tables, or brings it up to date from any earlier version.
 
     Raises:
         GaqListenError: a source table is missing, a right is, or a lock could not be had.
     """
     for name in INSTALL_SCRIPTS:
-        tell(f"applying {name}.sql")
-        apply(connection, script(name), {"gaq.source_schema": source_schema}, tell)
+        for step in steps(name):
+            tell(f"applying {step.title}")
+            _apply(connection, step, lock_timeout, tell, {"gaq.source_schema": source_schema})
 
 
-def uninstall(connection: Connection[TupleRow], tell: Callable[[str], None] = lambda _: None) -> None:
-    """Removes triggers, view and schema; does nothing where nothing is installed.
+def uninstall(
+    connection: Connection[TupleRow],
+    lock_timeout: float = LOCK_TIMEOUT,
+    tell: Tell = lambda _: None,
+) -> None:
+    """Removes everything of ours, one table at a time; does nothing where nothing is installed.
 
     Raises:
         GaqListenError: a right is missing, or a lock could not be had.
     """
-    tell("applying uninstall.sql")
-    apply(connection, script("uninstall"), {}, tell)
+    for table, triggers in connection.execute(_MARKED_TABLES).fetchall():
+        tell(f"dropping triggers on {table}")
+        # The name comes quoted from the server.
+        drops = "".join(f'drop trigger "{trigger}" on {table};' for trigger in triggers)
+        _apply(connection, Step(f"drop triggers on {table}", drops), lock_timeout, tell)
+    for step in steps("uninstall"):
+        tell(f"applying {step.title}")
+        _apply(connection, step, lock_timeout, tell)
 
 
-def apply(
+def _apply(
     connection: Connection[TupleRow],
-    text: str,
-    settings: dict[str, str],
-    tell: Callable[[str], None],
+    step: Step,
+    lock_timeout: float,
+    tell: Tell,
+    settings: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs a script as one transaction; starts again when a lock is not to be had in time."""
+    """Runs a step as one transaction; starts it again when a lock is not to be had in time."""
 
     def say(state: RetryCallState) -> None:
-        tell(
-            f"  a table is locked by somebody's transaction; trying again in {PAUSE:g} s "
-            f"({state.attempt_number} of {ATTEMPTS})"
-        )
+        attempt = f"{state.attempt_number} of {ATTEMPTS}"
+        tell(f"  somebody's transaction has locked the table; trying again in {PAUSE:g} s ({attempt})")
 
+    configured = {"lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms", **(settings or {})}
     try:
         for attempt in Retrying(
-            retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
+            retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_fixed(PAUSE),
             before_sleep=say,
             reraise=True,
         ):
             with attempt, connection.transaction():
-                for setting, value in ({"lock_timeout": LOCK_TIMEOUT} | settings).items():
+                for setting, value in configured.items():
                     connection.execute(sql.SQL("select set_config({}, {}, true)").format(setting, value))
-                connection.execute(text.encode())
+                connection.execute(step.text.encode())
     except psycopg.errors.LockNotAvailable as error:
         raise GaqListenError(
-            f"a table stayed locked through {ATTEMPTS} attempts; nothing was changed by this step. "
-            "Try again when long transactions have ended (see pg_stat_activity)"
+            f"{step.title}: the table stayed locked through {ATTEMPTS} attempts; this step changed nothing. "
+            "Try again when long transactions have ended: gaq-listen install --plan shows them"
         ) from error
     except psycopg.errors.UndefinedTable as error:
         raise GaqListenError(

@@ -1,17 +1,28 @@
 """The SQL files: plain SQL, carried by the wheel, readable and applicable by hand."""
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from gaq_listen.errors import UnknownName
 
+VERSION = 2
+"""The version of what these scripts install, as ``gaq.installation`` records it."""
+
 INSTALL_SCRIPTS = (
+    "05_roles",
+    "06_upgrade_to_2",
     "10_marks",
     "20_sources",
     "30_compute",
     "40_refresh",
     "50_read",
     "60_status",
+    "65_objects",
+    "70_grants",
+    "80_installed",
 )
 """Names of the scripts that make an installation, in the order in which they are applied."""
 
@@ -42,3 +53,32 @@ def script(name: str) -> str:
         if wanted in (known, known.partition("_")[2] if known[:1].isdigit() else known):
             return (directory() / f"{known}.sql").read_text(encoding="utf-8")
     raise UnknownName(f"no script is called {name!r}; there are: {', '.join(names())}")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is applied as one transaction: a script, or the part of one that locks one table."""
+
+    title: str
+    text: str
+
+
+def steps(name: str) -> Iterator[Step]:
+    """The transactions of a script: it is divided at lines such as ``-- [transaction] triggers on runs``."""
+    first, *others = re.split(r"^-- \[transaction\] (.+)\n", script(name), flags=re.MULTILINE)
+    yield Step(f"{name}.sql", first)
+    for title, text in zip(others[::2], others[1::2], strict=True):
+        yield Step(f"{name}.sql: {title}", text)
+
+
+def installation(source_schema: str = "public") -> str:
+    """One script for psql that installs everything as ``gaq-listen install`` does, a transaction a step."""
+    schema = source_schema.replace("'", "''")
+    parts = [
+        "-- gaq-listen: the whole installation, for psql. It can be applied again.",
+        "\\set ON_ERROR_STOP on",
+        f"set gaq.source_schema = '{schema}';",
+    ]
+    for name in INSTALL_SCRIPTS:
+        parts += [f"\n-- {step.title}\nbegin;\n{step.text}commit;" for step in steps(name)]
+    return "\n".join(parts) + "\n"

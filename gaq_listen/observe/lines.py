@@ -27,7 +27,7 @@ def line(event: events.Event, at: datetime, staleness: Staleness | None = None) 
     """
     if event == events.Swept(found=0):
         return None
-    level = "WARNING" if isinstance(event, _WARNINGS) else "INFO"
+    level = "WARNING" if isinstance(event, _WARNINGS) and event != events.Behind(0) else "INFO"
     return _written(at, level, type(event).__name__.lower(), _values(event, staleness))
 
 

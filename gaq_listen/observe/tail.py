@@ -60,6 +60,8 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
             return Text("listening: a change is noticed at once", style="green")
         case events.Polling(reason, seconds):
             return Text(f"polling every {duration(seconds)}: {clean(reason)}", style="yellow")
+        case events.Behind(0):
+            return Text("backlog recovered", style="green")
         case events.Behind(pairs_left):
             return Text(f"behind: {count(pairs_left, 'stale pair')} left", style="yellow")
         case events.Swept(found):

@@ -240,7 +240,7 @@ def test_install_elsewhere_than_public(run: Run, bare_dsn: str, bare_db: Connect
 def test_psql_applies_the_files_in_order(bare_dsn: str, bare_db: Connection[Any]) -> None:
     """What ``psql -1 -f`` does: each file as one transaction, and once more."""
     directory = Path(__file__).parents[2] / "sql"
-    for path in sorted(directory.glob("[1-9]*.sql")) * 2:
+    for path in sorted(directory.glob("[0-9]*.sql")) * 2:
         with psycopg.connect(bare_dsn) as connection:
             connection.execute(path.read_bytes())
     assert bare_db.execute("select triggers_enabled, triggers_disabled from gaq.status").fetchone() == (

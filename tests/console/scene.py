@@ -98,4 +98,4 @@ HOSTILE_NAMES: list[Event] = [
     batch(pair(data_pass=HOSTILE), pair()),
     Polling(HOSTILE, 1.0),
 ]
-ENDED: list[Event] = [*WORKING, Stopping("SIGTERM"), Stopped(9, 20, 65.0)]
+ENDED: list[Event] = [*WORKING, Stopping("SIGTERM"), Stopped(8, 19, 65.0)]

@@ -8,6 +8,7 @@ import pytest
 
 from gaq_listen.events import (
     Batch,
+    Behind,
     Disconnected,
     Event,
     Polling,
@@ -48,6 +49,10 @@ def test_every_event_is_tried() -> None:
 
 def test_a_sweep_that_found_nothing_is_not_worth_a_line() -> None:
     assert line(Swept(0), AT) is None
+
+
+def test_a_backlog_that_is_gone_is_no_warning() -> None:
+    assert line(Behind(0), AT) == "2026-11-23T22:31:05.123Z INFO behind pairs_left=0"
 
 
 def test_only_the_first_pairs_of_a_batch_are_named() -> None:

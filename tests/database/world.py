@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -91,54 +91,73 @@ def pairs(connection: Connection[Any]) -> set[Key]:
     return set(connection.execute("SELECT data_pass_id, run_number FROM data_pass_runs").fetchall())
 
 
-def expected(connection: Connection[Any]) -> dict[Key, Summary]:
-    """What the model says of every pair, from the source tables as the connection sees them."""
-    detectors: dict[Key, list[int]] = defaultdict(list)
-    for row in connection.execute("SELECT data_pass_id, run_number, detector_id FROM gaq_detectors"):
-        detectors[row[0], row[1]].append(row[2])
+_SHOWN = """
+SELECT data_pass_id, run_number, bad_run_coverage, mc_reproducible_coverage, explicitly_not_bad_run_coverage,
+       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at IS NOT NULL
+FROM gaq_summaries
+"""
+_RUNS = """
+SELECT data_pass_id, run_number, EXTRACT(epoch FROM qc_time_start), EXTRACT(epoch FROM qc_time_end)
+FROM data_pass_runs LEFT JOIN runs USING (run_number)
+"""
+_FLAGS = """
+SELECT data_pass_id, run_number, id, detector_id, flag_type_id, EXTRACT(epoch FROM "from"), EXTRACT(epoch FROM "to"),
+       deleted, EXTRACT(epoch FROM created_at)
+FROM qc_flags WHERE data_pass_id IS NOT NULL
+"""
 
-    flags: dict[Key, list[Flag]] = defaultdict(list)
-    verified = Counter(row[0] for row in connection.execute("SELECT flag_id FROM qc_flag_verifications"))
-    for row in connection.execute(
-        'SELECT data_pass_id, run_number, id, detector_id, flag_type_id, EXTRACT(epoch FROM "from"),'
-        ' EXTRACT(epoch FROM "to"), deleted, EXTRACT(epoch FROM created_at) FROM qc_flags'
-        " WHERE data_pass_id IS NOT NULL"
-    ):
-        number, detector, flag_type, starts, ends, deleted, created = row[2:]
-        created_at = _instant(created)
-        assert created_at is not None
-        flags[row[0], row[1]].append(
-            Flag(
-                number,
-                detector,
-                flag_type,
-                _instant(starts),
-                _instant(ends),
-                deleted,
-                created_at,
-                verified[number],
-            )
-        )
 
-    flag_types = tuple(
-        FlagType(*row) for row in connection.execute("SELECT id, bad, mc_reproducible FROM qc_flag_types")
-    )
-    runs = connection.execute(
-        "SELECT data_pass_id, run_number, EXTRACT(epoch FROM qc_time_start),"
-        " EXTRACT(epoch FROM qc_time_end) FROM data_pass_runs LEFT JOIN runs USING (run_number)"
-    ).fetchall()
-    return {
-        (data_pass_id, run_number): summary(
-            Pair(
-                _instant(start),
-                _instant(end),
-                tuple(detectors[data_pass_id, run_number]),
-                flag_types,
-                tuple(flags[data_pass_id, run_number]),
-            )
-        )
-        for data_pass_id, run_number, start, end in runs
+def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key]]:
+    """The pairs whose stored summary is wrong, and those that are marked as stale.
+
+    Wrong is what is not what the model says of the source tables, and what is shown but is no pair.
+    """
+    with connection.pipeline():
+        shown = connection.execute(_SHOWN)
+        runs = connection.execute(_RUNS)
+        detectors = connection.execute("SELECT data_pass_id, run_number, detector_id FROM gaq_detectors")
+        flag_types = connection.execute("SELECT id, bad, mc_reproducible FROM qc_flag_types")
+        flags = connection.execute(_FLAGS)
+        verifications = connection.execute("SELECT flag_id FROM qc_flag_verifications")
+
+        rows = shown.fetchall()
+
+    is_stale = {(row[0], row[1]) for row in rows if row[-1]}
+    is_stored = {(row[0], row[1]): Summary(*row[2:-1]) for row in rows}
+    types = tuple(FlagType(*row) for row in flag_types)
+    detectors_of = defaultdict(list)
+    for data_pass_id, run_number, detector in detectors:
+        detectors_of[data_pass_id, run_number].append(detector)
+    verified = Counter(row[0] for row in verifications)
+    flags_of = defaultdict(list)
+    for data_pass_id, run_number, *flag in flags:
+        flags_of[data_pass_id, run_number].append(_flag(flag, verified))
+
+    right = {}
+    for data_pass_id, run_number, start, end in runs:
+        key = (data_pass_id, run_number)
+        pair = Pair(_instant(start), _instant(end), tuple(detectors_of[key]), types, tuple(flags_of[key]))
+        right[key] = summary(pair)
+    is_wrong = {
+        key
+        for key in is_stored.keys() | right.keys()
+        if key not in is_stored or key not in right or is_stored[key].differences(right[key])
     }
+    return is_wrong, is_stale
+
+
+def _flag(row: Sequence[Any], verified: Counter[int]) -> Flag:
+    number, detector, flag_type, starts, ends, deleted, created = row
+    return Flag(
+        id=number,
+        detector_id=detector,
+        flag_type_id=flag_type,
+        from_=_instant(starts),
+        to=_instant(ends),
+        deleted=deleted,
+        created_at=_instant(created) or 0,
+        verified=verified[number],
+    )
 
 
 def _instant(seconds: Decimal | None) -> Instant | None:
@@ -149,12 +168,7 @@ def _instant(seconds: Decimal | None) -> Instant | None:
 
 def wrong(connection: Connection[Any]) -> set[Key]:
     """The pairs whose stored summary is not what the model says, or that are no pair any more."""
-    shown, right = stored(connection), expected(connection)
-    return {
-        key
-        for key in shown.keys() | right.keys()
-        if key not in shown or key not in right or shown[key].differences(right[key])
-    }
+    return judge(connection)[0]
 
 
 def assert_fresh(connection: Connection[Any]) -> None:

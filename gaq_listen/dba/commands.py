@@ -1,0 +1,93 @@
+"""The commands of a DBA."""
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from gaq_listen.dba import doctor as doctor_
+from gaq_listen.dba import installer, plan, scripts
+from gaq_listen.options import connected, dsn_option, duration, option, schema_option, tell
+
+lock_timeout_option = option(
+    "--lock-timeout", type=duration, default="3s", help="How long a step may hold up writers while it waits for a lock."
+)
+
+
+@click.command(short_help="Creates schema gaq, the view gaq_summaries and the triggers.")
+@dsn_option
+@schema_option
+@lock_timeout_option
+@click.option(
+    "--plan", "only_plan", is_flag=True, help="Change nothing: tell what would be done, and what is in its way."
+)
+def install(dsn: str, source_schema: str, lock_timeout: float, only_plan: bool) -> None:
+    """Creates schema gaq, the view gaq_summaries, and the triggers on the source tables; or brings them up to date.
+
+    Each step is a transaction that locks one table at the most, and gives up and tries again when it would hold up
+    writers for longer than --lock-timeout. Pairs that were never computed are marked. To apply the same by hand:
+    gaq-listen sql install
+
+    \b
+    Example:
+      gaq-listen install --plan --dsn postgresql://dba@db.example/bookkeeping
+    """
+    with connected(dsn, installed=False) as connection:
+        if only_plan:
+            sys.exit(0 if plan.show(connection, source_schema) else 1)
+        installer.install(connection, source_schema, lock_timeout, tell)
+        tell(f"installed in database {connection.info.dbname!r}; start a worker: gaq-listen run")
+
+
+@click.command(short_help="Removes triggers, view and schema gaq.")
+@dsn_option
+@lock_timeout_option
+@click.confirmation_option("--yes", prompt="Remove the triggers, gaq_summaries and all stored summaries?")
+def uninstall(dsn: str, lock_timeout: float) -> None:
+    """Removes the triggers, the view gaq_summaries, and schema gaq with all stored summaries. Source data stays.
+
+    \b
+    Example:
+      gaq-listen uninstall --yes
+    """
+    with connected(dsn, installed=False) as connection:
+        installer.uninstall(connection, lock_timeout, tell)
+        tell(f"nothing of gaq-listen is left in database {connection.info.dbname!r}")
+
+
+@click.command(short_help="Looks for what is missing, altered, blind or slow.")
+@dsn_option
+@click.option("--json", "as_json", is_flag=True, help="A JSON list of findings.")
+def doctor(dsn: str, as_json: bool) -> None:
+    """Compares what is installed with what should be, and looks for what makes marking blind or slow.
+
+    Each finding says what, why it matters, and the command that mends it. Exits with 0 when there is none, else 1.
+
+    \b
+    Example:
+      gaq-listen doctor --dsn postgresql://dba@db.example/bookkeeping
+    """
+    with connected(dsn) as connection:
+        findings = doctor_.examine(connection)
+    click.echo(json.dumps([asdict(finding) for finding in findings], indent=2) if as_json else doctor_.render(findings))
+    sys.exit(1 if findings else 0)
+
+
+@click.command(short_help="Prints a SQL script, for psql.")
+@click.argument("name", required=False)
+@schema_option
+def sql(name: str | None, source_schema: str) -> None:
+    """Prints the SQL script NAME, or the names of all; NAME "install" is all of them, as gaq-listen install does it.
+
+    \b
+    Example:
+      gaq-listen sql install | psql -f -
+      gaq-listen sql 20_sources
+    """
+    if name is None:
+        click.echo("\n".join(["install", *scripts.names()]))
+    elif name == "install":
+        click.echo(scripts.installation(source_schema), nl=False)
+    else:
+        click.echo(scripts.script(name), nl=False)

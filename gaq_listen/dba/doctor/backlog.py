@@ -1,0 +1,103 @@
+"""Whether stale pairs are refreshed, and quickly; and whether every pair that needs a mark has one."""
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from gaq_listen.dba import indexes
+from gaq_listen.dba.doctor import sources
+from gaq_listen.dba.doctor.finding import Finding
+from gaq_listen.observe.text import count, duration
+
+BACKLOG = 60.0
+"""Seconds that the oldest mark may be old."""
+
+_STALE = """
+select stale_pairs, date_part('epoch', clock_timestamp() - stale_since),
+       (select array_agg(pid order by pid) from pg_catalog.pg_stat_activity
+        where datname = current_database() and application_name = 'gaq-listen worker')
+from gaq.status
+"""
+
+# Seen at one moment: a pair, its summary and its mark change together.
+_UNMARKED = """
+select count(*) filter (where p.run_number is not null), count(*) filter (where p.run_number is null),
+       (select tgrelid::regclass::text from pg_catalog.pg_trigger where tgfoid = 'gaq.request()'::regprocedure limit 1)
+from gaq.current_summaries s
+full join gaq.source_pairs p using (data_pass_id, run_number)
+where s.invalidated_at is null and (p.run_number is null or s.updated_at is null)
+"""
+
+_MARK_MISSING = """
+INSERT INTO {view} (data_pass_id, run_number)
+SELECT data_pass_id, run_number FROM gaq.source_pairs
+EXCEPT
+SELECT data_pass_id, run_number FROM {view} WHERE num_nonnulls(updated_at, invalidated_at) > 0;
+"""
+
+_MARK_LEFT = """
+UPDATE {view} SET invalidated_at = now()
+WHERE (data_pass_id, run_number) IN (
+    SELECT data_pass_id, run_number FROM {view}
+    EXCEPT
+    SELECT data_pass_id, run_number FROM gaq.source_pairs);
+"""
+
+_SCHEMAS = """
+select distinct nspname
+from pg_catalog.pg_class join pg_catalog.pg_namespace n on n.oid = relnamespace
+where pg_class.oid = any (%s) order by 1
+"""
+
+
+def unindexed(connection: Connection[TupleRow]) -> list[Finding]:
+    """The indexes that ``20_sources.sql`` asks for."""
+    return [
+        Finding(
+            f"no index on {index.table} ({', '.join(index.columns)})",
+            f"needed for {index.why}: without it, each batch reads the whole table",
+            index.statement(schema),
+            "warning",
+        )
+        for (schema,) in connection.execute(_SCHEMAS, (sources.marked(connection),)).fetchall()
+        for index in indexes.missing(connection, schema)
+    ]
+
+
+def stale(connection: Connection[TupleRow]) -> list[Finding]:
+    """Whether marks are left lying."""
+    ((pairs, seconds, workers),) = connection.execute(_STALE).fetchall()
+    if seconds is None or seconds <= BACKLOG:
+        return []
+    what = f"{count(pairs, 'pair')} stale, the oldest for {duration(seconds)}"
+    if not workers:
+        return [Finding(what, "no worker is connected, so nothing is refreshed", "gaq-listen run")]
+    names = f"{'pid' if len(workers) == 1 else 'pids'} {', '.join(map(str, workers))}"
+    mend = "look at what the worker says, and at gaq-listen status; it may fail, or be slow"
+    return [Finding(what, f"a worker is connected ({names}), and does not keep up", mend, "warning")]
+
+
+def unmarked(connection: Connection[TupleRow]) -> list[Finding]:
+    """Pairs that came or left unnoticed."""
+    ((missing, left, view),) = connection.execute(_UNMARKED).fetchall()
+    findings = []
+    if missing:
+        findings.append(
+            Finding(
+                f"{count(missing, 'pair')} without a summary and without a mark",
+                "entered a data pass unnoticed, so no worker will ever compute them",
+                _statement(_MARK_MISSING, view),
+            )
+        )
+    if left:
+        findings.append(
+            Finding(
+                f"{count(left, 'pair')} with a summary, in no data pass, and without a mark",
+                "left the data pass unnoticed, so the summaries stay",
+                _statement(_MARK_LEFT, view),
+            )
+        )
+    return findings
+
+
+def _statement(text: str, view: str) -> str:
+    return " ".join(text.split()).format(view=view)

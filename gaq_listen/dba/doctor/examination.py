@@ -1,0 +1,69 @@
+"""All checks, one after the other; each only reads, and none waits long for a lock."""
+
+from collections.abc import Callable, Mapping
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from gaq_listen.database import sentence
+from gaq_listen.dba.doctor import backlog, bell, blind, drift, holding, rights
+from gaq_listen.dba.doctor.finding import INSTALL, Finding
+
+CHECKS: Mapping[str, Callable[[Connection[TupleRow]], list[Finding]]] = {
+    "installed objects": drift.changed,
+    "owners": drift.owners,
+    "things attached to our tables": drift.attached,
+    "rights given": rights.given,
+    "rights needed": rights.needed,
+    "rights on the source tables": rights.on_sources,
+    "row-level security": blind.row_security,
+    "virtual columns": blind.virtual_columns,
+    "subscriptions": blind.subscriptions,
+    "partitions and inheritance": blind.inheritance,
+    "publications": blind.publications,
+    "indexes": backlog.unindexed,
+    "stale pairs": backlog.stale,
+    "pairs without a mark": backlog.unmarked,
+    "autovacuum": holding.autovacuum,
+    "dead rows": holding.dead_rows,
+    "open transactions": holding.idle_in_transaction,
+    "prepared transactions": holding.prepared,
+    "the notification queue": bell.queue,
+    "the doorbell": bell.doorbell,
+    "what may be seen of other sessions": bell.sight,
+}
+"""What is looked at, by the name under which it is told."""
+
+LOCK_TIMEOUT = 3.0
+"""Seconds that a check waits for a lock."""
+
+# What it reads cannot be altered meanwhile; and names are told with their schema.
+_CAREFULLY = """
+select set_config('transaction_read_only', 'on', true), set_config('search_path', 'pg_catalog, pg_temp', true),
+       set_config('lock_timeout', %s, true)
+"""
+
+
+def examine(connection: Connection[TupleRow]) -> list[Finding]:
+    """Looks at everything. What could not be looked at is a finding, too.
+
+    Raises:
+        psycopg.OperationalError: the connection is lost.
+    """
+    return [finding for name in CHECKS for finding in _look(connection, name)]
+
+
+def _look(connection: Connection[TupleRow], name: str) -> list[Finding]:
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(_CAREFULLY, (f"{LOCK_TIMEOUT * 1000:.0f}ms",))
+            return CHECKS[name](connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        mend = "run gaq-listen doctor as a superuser, or as a member of gaq_owner and pg_monitor"
+        return [Finding(f"could not look at {name}: {sentence(error)}", "this role may not", mend, "note")]
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        why = "something that is read for it is not as installed, or is locked"
+        return [Finding(f"could not look at {name}: {sentence(error)}", why, f"{INSTALL}; then look again")]

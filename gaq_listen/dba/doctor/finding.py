@@ -1,0 +1,29 @@
+"""What a check finds."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to mend, as sentences for a DBA. Names in them stand as SQL writes them."""
+
+    what: str
+    why: str
+    """What follows from it."""
+    mend: str
+    """The command or the SQL that puts it right."""
+    level: Literal["error", "warning", "note"] = "error"
+    """Error: summaries may be wrong, or somebody fails. Warning: slower, or less guarded, than it should be. Note: good
+    to know, and maybe meant so."""
+
+
+INSTALL = "gaq-listen install"
+REPAIR = "UPDATE gaq_summaries SET invalidated_at = now(); -- recomputes all"
+"""Marks everything, after changes that nothing marked."""
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """Some names: ``a, b and 12 more``."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

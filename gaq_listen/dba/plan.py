@@ -1,0 +1,156 @@
+"""What an installation would do in this very database, and what is in its way. Reads, and changes nothing."""
+
+import click
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from gaq_listen.dba import indexes
+from gaq_listen.dba import plan_queries as queries
+from gaq_listen.dba import plan_tables as tables_
+from gaq_listen.dba.plan_queries import Look, Row
+from gaq_listen.dba.plan_text import MissingIndex, Plan, render
+from gaq_listen.dba.plan_wanted import ROLES, created, planned_steps
+from gaq_listen.dba.scripts import VERSION
+
+__all__ = ["Plan", "make", "render", "show"]
+
+OLDEST = 140000
+"""The first PostgreSQL that will do."""
+
+
+def show(connection: Connection[TupleRow], source_schema: str) -> bool:
+    """Prints the plan; returns whether nothing stands in the way."""
+    plan = make(connection, source_schema)
+    click.echo(render(plan))
+    return not plan.blockers
+
+
+def make(connection: Connection[TupleRow], source_schema: str) -> Plan:
+    """Looks at everything, in a read-only transaction that is rolled back; takes about a second.
+
+    The connection must be in autocommit.
+    """
+    look = Look(connection, source_schema)
+    pooler = _pooler(look)
+    with connection.transaction(force_rollback=True):
+        connection.execute(queries.SESSION)
+        (server,) = look.ask(queries.SERVER)
+        version = f"PostgreSQL {server['version']}"
+        if server["number"] < OLDEST:
+            look.block(f"{version} is too old", "gaq-listen needs PostgreSQL 14 or later")
+            known = (server["database"], server["schema"], version, server["role"], pooler)
+            return Plan(*known, blockers=tuple(look.blockers))
+        if server["standby"]:
+            look.block("This server is a standby: it only reads", "Install on its primary, and it arrives here too")
+        found, replaces = _installed(look, server)
+        present = tables_.present(look, server)
+        role = _role(look, server, present)
+        holders = tables_.holders(look, present)
+        missing = indexes.missing(connection, source_schema)
+        described, measured, since = tables_.described(look, present)
+        look.ask(queries.SOURCE_PATH)
+        tables_.check_columns(look)
+        backfill = tables_.backfill(look, replaces)
+    return Plan(
+        database=server["database"],
+        schema=server["schema"],
+        server=f"{version}{', a standby' if server['standby'] else ', not a standby'}",
+        role=role,
+        pooler=pooler,
+        found=found,
+        tables=described,
+        measured=measured,
+        counted_since=since,
+        steps=planned_steps({row["name"]: row["quoted"] for row in present}),
+        replaces=replaces,
+        holders=holders,
+        indexes=tuple(MissingIndex(index.statement(source_schema), index.why) for index in missing),
+        backfill=backfill,
+        creates=created(server["schema"]),
+        warnings=tuple(look.warnings),
+        blockers=tuple(look.blockers),
+    )
+
+
+def _pooler(look: Look) -> str:
+    """Looks for a pooler: several statements that are no transaction, and which backend answers them."""
+    asked = [look.connection.execute("select pg_backend_pid()").fetchall() for _ in range(3)]
+    answered = {rows[0][0] for rows in asked}
+    remedy = "Connect to PostgreSQL itself: settings of the installation must not leak, and LISTEN needs a session"
+    if len(answered) > 1:
+        look.block("A pooler hands each transaction to another backend", remedy)
+        return "one, in transaction or statement mode"
+    if answered != {look.connection.info.backend_pid}:
+        what = "A pooler or proxy stands in between; whether it keeps sessions together cannot be told"
+        look.warn(what, f"{remedy}. In session mode it is harmless")
+        return "one, in a mode that cannot be told"
+    return "none seen"
+
+
+def _installed(look: Look, server: Row) -> tuple[str, bool]:
+    """What is there, in a sentence, and whether it is ours."""
+    for view in look.ask(queries.SUMMARIES):
+        if not view["ours"]:
+            rename = f"ALTER {view['kind'].upper()} {view['name']} RENAME TO ..."
+            look.block(f"There is a {view['kind']} {view['name']}, and it is not gaq-listen's", f"Rename it: {rename}")
+    there = look.ask(queries.INSTALLED)
+    if not there:
+        return f"Not installed: this would be a fresh installation, of version {VERSION}.", False
+    (schema,) = there
+    if not schema["ours"]:
+        look.block("There is a schema gaq, and it is not gaq-listen's", "Rename it: ALTER SCHEMA gaq RENAME TO ...")
+        return "Not installed, but there is a schema gaq of somebody else.", False
+    if not schema["owned"] and schema["owner"] != "gaq_owner":
+        owner = schema["owner"]
+        look.block(f"Schema gaq belongs to {owner}", f"Install as {owner} or as a superuser")
+    if schema["schemas"] not in ([], [server["schema"]]):
+        where = ", ".join(schema["schemas"])
+        look.block(f"What is installed has its triggers in schema {where}", "Name that one: --source-schema")
+    if not schema["tells_version"]:
+        version = 1 if schema["owner"] != "gaq_owner" else None
+    elif (version := look.attempt(queries.VERSION)) is None and not schema["owned"]:
+        return f"Installed, in a version that {server['role']} may not read.", True
+    if version is None:
+        return f"An installation that did not come to its end: this would complete it, to version {VERSION}.", True
+    if version > VERSION:
+        look.block(f"Version {version} is newer than this program's {VERSION}", "Upgrade the program")
+        return f"Version {version}.", True
+    if version < VERSION:
+        return f"Version {version}: this would be an upgrade to {VERSION}. Summaries and marks are kept.", True
+    return f"Version {version}: this would apply it again, and mend what differs. Summaries and marks are kept.", True
+
+
+def _role(look: Look, server: Row, tables: list[Row]) -> str:
+    """Who installs, and whether that suffices."""
+    role, before = server["role"], len(look.blockers)
+    again = "or install as a superuser"
+    if server["superuser"]:
+        return f"{role}, a superuser: it suffices"
+    if not server["creates_schemas"]:
+        grant = f"GRANT CREATE ON DATABASE {server['database']} TO {server['quoted_role']}"
+        look.block(f"{role} may not create a schema", f"{grant}, {again}")
+    _roles(look, server, again)
+    (rights,) = look.ask(queries.SCHEMA)
+    if rights["suffices"] is False:
+        grant = f"GRANT USAGE, CREATE ON SCHEMA {server['schema']} TO {server['quoted_role']} WITH GRANT OPTION"
+        look.block(f"{role} may not create gaq_summaries in schema {server['schema']}", f"{grant}, {again}")
+    foreign = [row["quoted"] for row in tables if row["marked"] and not row["owned"]]
+    if foreign:
+        look.block(f"{role} does not own {', '.join(foreign)}", "Install as the owner of the tables, or as a superuser")
+    kept = [row["quoted"] for row in tables if not row["passes_select"] and row["quoted"] not in foreign]
+    if kept:
+        grant = f"GRANT SELECT ON {', '.join(kept)} TO {server['quoted_role']} WITH GRANT OPTION"
+        look.block(f"{role} may not let gaq_owner read {', '.join(kept)}", f"{grant}, {again}")
+    return f"{role}, no superuser: {'it suffices' if len(look.blockers) == before else 'its rights do not suffice'}"
+
+
+def _roles(look: Look, server: Row, again: str) -> None:
+    membership = "set" if server["number"] >= 160000 else "member"
+    (roles,) = look.ask(queries.ROLES, roles=ROLES, membership=membership)
+    complete = not roles["missing"] and roles["acts_as_owner"] and roles["worker_reads"]
+    administers = roles["administers"] or server["number"] < 160000
+    if not complete and not (server["creates_roles"] and administers):
+        made = [f"CREATE ROLE {name} NOLOGIN" for name in roles["missing"]]
+        given = ["GRANT gaq_reader TO gaq_worker", f"GRANT gaq_owner TO {server['quoted_role']}"]
+        what = f"{server['role']} may not create or grant the roles {', '.join(ROLES)}"
+        look.block(what, f"Have a superuser do it: {'; '.join(made + given)}; {again}")

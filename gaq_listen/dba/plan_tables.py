@@ -1,0 +1,100 @@
+"""What ``plan`` learns of the source tables: how large and busy they are, who holds them, what they lack."""
+
+import time
+from datetime import datetime
+
+import psycopg
+
+from gaq_listen.database import sentence
+from gaq_listen.dba import plan_queries as queries
+from gaq_listen.dba.plan_queries import Look, Row
+from gaq_listen.dba.plan_text import Holder, SourceTable
+from gaq_listen.dba.plan_wanted import wanted
+
+INTERVAL = 1.0
+"""Seconds between the two readings that give the present rate of writing: sessions report about that often."""
+
+
+def present(look: Look, server: Row) -> list[Row]:
+    """The source tables that are there, in the order of 20_sources.sql."""
+    names = [*wanted().marked, *wanted().read]
+    found = {row["name"]: row for row in look.ask(queries.TABLES, tables=names)}
+    if not server["schema_exists"]:
+        look.block(f"There is no schema {server['schema']}", "Name the schema of the source tables: --source-schema")
+    elif missing := [name for name in names if name not in found]:
+        look.block(
+            f"Schema {server['schema']} has no table {', '.join(missing)}",
+            "Name the schema that has them: --source-schema; where they have other names, adapt 20_sources.sql; "
+            "gaq-listen sql reference_tables prints their shape",
+        )
+    for row in found.values():
+        row["marked"] = row["name"] in wanted().marked
+        if row["marked"] and row["kind"] not in "rp":
+            look.block(f"{row['quoted']} is no table, so no trigger can mark its changes", "Adapt 20_sources.sql")
+        if row["secured"]:
+            what = f"{row['quoted']} has row-level security: a refresh fails rather than miss rows"
+            look.warn(what, "Once installed: ALTER ROLE gaq_owner BYPASSRLS")
+        for hidden in look.ask(queries.VIRTUAL_COLUMNS, table=row["oid"], words=wanted().words):
+            what = f"{row['quoted']}.{hidden['name']} is a virtual column, which triggers see as null"
+            look.warn(what, "Make it STORED, or compare its sources in 20_sources.sql")
+    return [found[name] for name in names if name in found]
+
+
+def described(look: Look, tables: list[Row]) -> tuple[tuple[SourceTable, ...], float, datetime | None]:
+    """The tables with what is written to them, the seconds that was measured for, and when counting began."""
+    before, started = _written(look, tables), time.monotonic()
+    time.sleep(INTERVAL)
+    look.ask("select pg_stat_clear_snapshot()")
+    after, measured = _written(look, tables), time.monotonic() - started
+    (counted,) = look.ask(queries.COUNTED_SINCE)
+    shown = tuple(
+        SourceTable(
+            name=row["name"],
+            marked=row["marked"],
+            kind=row["kind"],
+            children=len(row["family"]) - 1,
+            rows=row["rows"],
+            size=look.attempt(queries.SIZE, family=row["family"]),
+            now=max(0, new - old) / measured,
+            written=new,
+            average=new / counted["seconds"] if counted["seconds"] else None,
+        )
+        for row, old, new in zip(tables, before, after, strict=True)
+    )
+    return shown, measured, counted["since"]
+
+
+def _written(look: Look, tables: list[Row]) -> list[int]:
+    return [look.ask(queries.WRITTEN, family=row["family"])[0]["written"] or 0 for row in tables]
+
+
+def holders(look: Look, tables: list[Row]) -> tuple[Holder, ...]:
+    """Who has locks now that a step would wait for."""
+    marked = [row["oid"] for row in tables if row["marked"]]
+    return tuple(Holder(**row | {"locks": tuple(row["locks"])}) for row in look.ask(queries.HOLDERS, tables=marked))
+
+
+def check_columns(look: Look) -> None:
+    """Lets the server parse what each view reads. Needs the search_path of the source tables."""
+    for view, body in wanted().views.items():
+        try:
+            with look.connection.transaction():
+                # Parsed, and not executed: that takes no right to read, and no time.
+                look.connection.execute(f"prepare gaq_listen_plan as {body}".encode())
+                look.connection.execute("deallocate gaq_listen_plan")
+        except psycopg.errors.UndefinedTable:
+            pass  # told already
+        except psycopg.errors.LockNotAvailable:
+            what = f"The columns of {view} were not checked: the table is locked"
+            look.warn(what, "Look again when it is not")
+        except psycopg.ProgrammingError as error:
+            look.block(f"{view} cannot be created: {sentence(error)}", "Adapt 20_sources.sql to what there is")
+
+
+def backfill(look: Look, replaces: bool) -> int | None:
+    """How many pairs would be marked. Needs the search_path of the source tables."""
+    pairs = wanted().views.get("gaq.source_pairs")
+    if pairs is None:
+        return None
+    count = look.attempt((queries.BACKFILL_REST if replaces else queries.BACKFILL).replace("{pairs}", pairs))
+    return None if count is None else int(count)

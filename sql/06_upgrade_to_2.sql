@@ -1,0 +1,26 @@
+-- From version 1: everything belonged to whoever had installed it. Does nothing elsewhere.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+
+do $$
+declare
+    thing record;
+begin
+    if to_regnamespace('gaq') is null or to_regclass('gaq.installation') is not null then
+        return;
+    end if;
+    alter schema gaq owner to gaq_owner;
+    for thing in
+        select case relkind when 'v' then 'view' else 'table' end as kind, oid::regclass as name
+        from pg_class where relnamespace = 'gaq'::regnamespace and relkind in ('r', 'v')
+    loop
+        execute format('alter %s %s owner to gaq_owner', thing.kind, thing.name);
+    end loop;
+    for thing in
+        select oid::regprocedure as name from pg_proc where pronamespace = 'gaq'::regnamespace
+    loop
+        execute format('alter routine %s owner to gaq_owner', thing.name);
+    end loop;
+end
+$$;

@@ -1,0 +1,63 @@
+-- What is installed, and whether it is still what was installed.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+set role gaq_owner;
+
+create table if not exists gaq.installation (
+    only_row       bool primary key default true check (only_row),
+    version        int not null,
+    server_version int not null,            -- server_version_num: definitions read differently on another major version
+    installed_by   text not null,
+    installed_at   timestamptz not null
+);
+
+create table if not exists gaq.installed_objects (
+    kind     text not null,
+    name     text not null,
+    checksum text not null,
+    primary key (kind, name)
+);
+
+-- Everything of ours as it is now: each function, view, table, index and trigger, with who owns it and a checksum of its
+-- definition.
+create or replace function gaq.objects() returns table (kind text, name text, owner text, checksum text)
+language sql stable
+set search_path = pg_catalog, pg_temp       -- so that definitions name everything with its schema
+begin atomic
+    select 'function', format('gaq.%I(%s)', proname, pg_get_function_identity_arguments(oid)),
+           pg_get_userbyid(proowner), md5(pg_get_functiondef(oid))
+    from pg_proc
+    where pronamespace = 'gaq'::regnamespace
+    union all
+    select 'view', oid::regclass::text, pg_get_userbyid(relowner), md5(pg_get_viewdef(oid))
+    from pg_class
+    where relkind = 'v' and (relnamespace = 'gaq'::regnamespace
+                             or oid in (select tgrelid from pg_trigger where tgfoid = 'gaq.request()'::regprocedure))
+    union all
+    select 'table', c.oid::regclass::text, pg_get_userbyid(relowner),
+           md5(concat_ws(' ', relpersistence, relreplident, reloptions, string_agg(
+               concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull, attidentity, pg_get_expr(adbin, adrelid)),
+               ', ' order by attnum)))
+    from pg_class c
+    join pg_attribute a on attrelid = c.oid and attnum > 0 and not attisdropped
+    left join pg_attrdef on adrelid = c.oid and adnum = attnum
+    where relkind = 'r' and relnamespace = 'gaq'::regnamespace
+    group by c.oid, relowner, relpersistence, relreplident, reloptions
+    union all
+    select 'index', indexrelid::regclass::text, pg_get_userbyid(relowner),
+           md5(concat_ws(' ', indisvalid, pg_get_indexdef(indexrelid)))
+    from pg_index
+    join pg_class on pg_class.oid = indexrelid
+    where relnamespace = 'gaq'::regnamespace
+    union all
+    select 'trigger', format('%I on %s', tgname, tgrelid::regclass), pg_get_userbyid(relowner),
+           md5(concat_ws(' ', tgenabled, pg_get_triggerdef(t.oid)))
+    from pg_trigger t
+    join pg_proc on pg_proc.oid = tgfoid
+    join pg_class on pg_class.oid = tgrelid
+    where pronamespace = 'gaq'::regnamespace and tgparentid = 0;
+end;
+
+revoke all on all routines in schema gaq from public;
+reset role;

@@ -1,0 +1,28 @@
+-- The end of an installation: what was there before is marked, and what is there now is recorded.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+set role gaq_owner;
+
+-- Pairs that were there before the triggers, and were never computed.
+insert into gaq.invalidations (data_pass_id, run_number, cause)
+select p.data_pass_id, p.run_number, 'installation'
+from gaq.source_pairs p
+where not exists (select from gaq.summaries s
+                  where s.data_pass_id = p.data_pass_id and s.run_number = p.run_number and s.updated_at is not null)
+  and not exists (select from gaq.invalidations i
+                  where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
+
+do $$ begin perform gaq.ring(); end $$;
+
+delete from gaq.installed_objects;
+insert into gaq.installed_objects (kind, name, checksum)
+select kind, name, checksum from gaq.objects() order by kind, name;
+
+insert into gaq.installation (version, server_version, installed_by, installed_at)
+values (2, current_setting('server_version_num')::int, session_user, now())
+on conflict (only_row) do update
+set version = excluded.version, server_version = excluded.server_version,
+    installed_by = excluded.installed_by, installed_at = excluded.installed_at;
+
+reset role;

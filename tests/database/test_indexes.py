@@ -1,0 +1,50 @@
+"""Which indexes are wanted, and which are found to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from gaq_listen.dba import indexes
+from gaq_listen.dba.scripts import script
+
+
+def test_every_index_line_is_read() -> None:
+    assert len(indexes.wanted()) == script("20_sources").count("-- [index] ")
+
+
+@pytest.mark.parametrize(
+    ("statement", "does"),
+    [
+        ("create index on qc_flags (run_number, data_pass_id)", True),
+        ("create index on qc_flags (data_pass_id, run_number, id) include (comment)", True),
+        ("create index on qc_flags (data_pass_id) include (run_number)", False),
+        ("create index on qc_flags (data_pass_id, id, run_number)", False),
+        ("create index on qc_flags (data_pass_id, run_number) where id < 10", False),
+        ("create index on qc_flags (data_pass_id, (run_number + 1), run_number)", False),
+        ("create index on qc_flags using brin (data_pass_id, run_number)", False),
+    ],
+)
+def test_which_indexes_do(bare_db: Connection[Any], statement: str, does: bool) -> None:
+    bare_db.execute("drop index qc_flags_by_pair")
+    (missing,) = indexes.missing(bare_db, "public")
+    assert (missing.table, missing.columns) == ("qc_flags", ("data_pass_id", "run_number"))
+    bare_db.execute(statement.encode())
+    assert (indexes.missing(bare_db, "public") == []) is does
+
+
+def test_an_index_on_a_partitioned_table(bare_db: Connection[Any]) -> None:
+    bare_db.execute("drop table gaq_detectors")
+    bare_db.execute("create table gaq_detectors (data_pass_id int, run_number int) partition by list (run_number)")
+    (missing,) = indexes.missing(bare_db, "public")
+    assert missing.statement("public") == "CREATE INDEX ON public.gaq_detectors (data_pass_id, run_number);"
+    bare_db.execute(missing.statement("public").encode())
+    assert indexes.missing(bare_db, "public") == []
+
+
+def test_tables_and_columns_that_are_not_there_want_no_index(bare_db: Connection[Any]) -> None:
+    bare_db.execute("drop table gaq_detectors; alter table qc_flag_verifications rename flag_id to flag")
+    assert indexes.missing(bare_db, "public") == []
+    assert indexes.missing(bare_db, "nowhere") == []

@@ -1,0 +1,213 @@
+"""Installing, upgrading, removing: what is there before, in between and after."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+
+from gaq_listen.dba import installer
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS, VERSION, installation, names, steps
+from gaq_listen.demo.binaries import find_binaries
+from gaq_listen.errors import GaqListenError
+from tests.tables import drain
+
+UPGRADES = Path(__file__).parents[1] / "upgrades"
+PROGRAMS = find_binaries().directory
+
+PAIRS = """
+insert into data_passes (id, name) values (1, 'p'), (2, 'q');
+insert into runs (run_number, time_o2_start, time_o2_end) values (7, '2026-01-01', '2026-01-02');
+insert into detectors (id, name) values (1, 'TPC');
+insert into qc_flag_types (id, name, bad) values (1, 'Good', false);
+insert into data_pass_runs values (1, 7), (2, 7);
+insert into gaq_detectors values (1, 7, 1);
+insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 7, 1, 1);
+"""
+
+
+def dump(dsn: str, *options: str) -> list[str]:
+    """What pg_dump says of a database, without what differs from call to call."""
+    text = subprocess.run([PROGRAMS / "pg_dump", *options, dsn], check=True, capture_output=True, text=True).stdout
+    return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict", "--"))]
+
+
+def objects(db: Connection[Any]) -> set[Any]:
+    return set(db.execute("select kind, name, owner, checksum from gaq.objects()").fetchall())
+
+
+def test_a_second_installation_changes_nothing(bare_db: Connection[Any], bare_dsn: str) -> None:
+    bare_db.execute(PAIRS.encode())
+    installer.install(bare_db)
+    drain(bare_db)
+    before = dump(bare_dsn, "--exclude-table-data=gaq.installation")
+    installer.install(bare_db)
+    assert dump(bare_dsn, "--exclude-table-data=gaq.installation") == before
+
+
+def test_uninstall_leaves_the_database_as_it_was(bare_db: Connection[Any], bare_dsn: str) -> None:
+    bare_db.execute(PAIRS.encode())
+    before = dump(bare_dsn)
+    installer.install(bare_db)
+    drain(bare_db)
+    assert dump(bare_dsn) != before
+    installer.uninstall(bare_db)
+    assert dump(bare_dsn) == before
+    installer.uninstall(bare_db)
+
+
+def test_psql_installs_the_same_from_one_script(bare_db: Connection[Any], bare_dsn: str) -> None:
+    assert installation() == installation()
+    bare_db.execute(PAIRS.encode())
+    installer.install(bare_db)
+    ours = objects(bare_db)
+    installer.uninstall(bare_db)
+    answer = subprocess.run(
+        [PROGRAMS / "psql", "-qX", bare_dsn, "-f", "-"],
+        input=installation(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (answer.stdout, answer.stderr) == ("", "")
+    assert objects(bare_db) == ours
+    drain(bare_db)
+    assert bare_db.execute("select count(*) from gaq_summaries where invalidated_at is null").fetchone() == (2,)
+
+
+def test_the_version_that_is_recorded_is_the_programs(db: Connection[Any]) -> None:
+    assert db.execute("select version from gaq.installation").fetchall() == [(VERSION,)]
+    assert db.execute("select count(*) from gaq.installed_objects").fetchone() == (len(objects(db)),)
+
+
+@pytest.mark.parametrize("version", sorted(UPGRADES.glob("version_*.sql")), ids=lambda path: path.stem)
+def test_an_upgrade_gives_what_a_new_installation_gives(
+    bare_db: Connection[Any], db: Connection[Any], version: Path
+) -> None:
+    with psycopg.connect(bare_db.info.dsn) as old:
+        old.execute(PAIRS.encode())
+        old.execute(version.read_bytes())
+    drain(bare_db)
+    bare_db.execute("update qc_flags set deleted = true")
+    values = "select * from gaq_summaries order by data_pass_id"
+    before = bare_db.execute(values).fetchall()
+
+    installer.install(bare_db)
+
+    assert objects(bare_db) == objects(db)
+    assert bare_db.execute(values).fetchall() == before
+    drain(bare_db)
+    assert bare_db.execute("select not_computable, invalidated_at from gaq_summaries").fetchall() == [(True, None)] * 2
+
+
+def test_there_is_an_old_version_for_every_upgrade() -> None:
+    upgrades = [name for name in names() if "_upgrade_to_" in name]
+    assert [int(name.rpartition("_")[2]) for name in upgrades] == list(range(2, VERSION + 1))
+    assert sorted(int(path.stem.rpartition("_")[2]) for path in UPGRADES.glob("*.sql")) == list(range(1, VERSION))
+
+
+def test_no_step_locks_two_source_tables() -> None:
+    for name in INSTALL_SCRIPTS:
+        for step in steps(name):
+            locked = {
+                line.split()[-1]
+                for line in step.text.splitlines()
+                if line.startswith(("create or replace trigger gaq_insert", "alter table"))
+            } - {"gaq.invalidations"}
+            assert len({name.split(".")[-1] for name in locked} - {"full;"}) <= 1, step.title
+
+
+def test_every_pair_that_was_there_before_is_marked(bare_db: Connection[Any]) -> None:
+    bare_db.execute(PAIRS.encode())
+    installer.install(bare_db)
+    assert bare_db.execute("select data_pass_id, run_number, cause from gaq.invalidations order by 1").fetchall() == [
+        (1, 7, "installation"),
+        (2, 7, "installation"),
+    ]
+    installer.install(bare_db)
+    assert bare_db.execute("select count(*) from gaq.invalidations").fetchone() == (2,)
+
+
+def test_an_odd_schema_name(bare_db: Connection[Any]) -> None:
+    name = """Book "keeping's" """
+    bare_db.execute('alter schema public rename to "Book ""keeping\'s"" "')
+    installer.install(bare_db, name)
+    bare_db.execute('set search_path = "Book ""keeping\'s"" "')
+    bare_db.execute(PAIRS.encode())
+    drain(bare_db)
+    assert bare_db.execute("select count(*) from gaq_summaries where invalidated_at is null").fetchone() == (2,)
+    installer.uninstall(bare_db)
+    assert bare_db.execute("select to_regclass('gaq_summaries')").fetchone() == (None,)
+
+
+def test_the_callers_search_path_does_not_matter(bare_db: Connection[Any]) -> None:
+    bare_db.execute("create schema theirs; set search_path = theirs")
+    installer.install(bare_db)
+    found = "select relnamespace::regnamespace::text from pg_class where relname = 'gaq_summaries'"
+    assert bare_db.execute(found).fetchall() == [("public",)]
+
+
+def test_a_missing_table_is_named_with_what_to_do(bare_db: Connection[Any]) -> None:
+    bare_db.execute("drop table gaq_detectors")
+    with pytest.raises(GaqListenError, match=r"gaq_detectors.*--source-schema"):
+        installer.install(bare_db)
+
+
+def test_a_table_that_stays_locked_is_given_up_and_writers_go_on(
+    bare_db: Connection[Any], bare_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installer, "ATTEMPTS", 2)
+    monkeypatch.setattr(installer, "PAUSE", 0.01)
+    told: list[str] = []
+    with psycopg.connect(bare_dsn) as writer:
+        writer.execute("insert into runs (run_number) values (7)")
+        with pytest.raises(GaqListenError, match=r"triggers on runs.*stayed locked"):
+            installer.install(bare_db, lock_timeout=0.1, tell=told.append)
+        # The steps before are committed and do no harm; this one may be repeated.
+        writer.execute("insert into data_passes (id, name) values (1, 'p')")
+        writer.execute("insert into data_pass_runs values (1, 7)")
+    assert any("trying again" in line for line in told)
+    installer.install(bare_db)
+    drain(bare_db)
+    assert bare_db.execute("select run_number from gaq_summaries where invalidated_at is null").fetchall() == [(7,)]
+
+
+def test_an_owner_of_the_tables_who_may_create_roles_can_install(
+    bare_db: Connection[Any], connect_bare: Callable[[], Connection[Any]]
+) -> None:
+    role = sql.Identifier(f"dba_{bare_db.info.dbname}")
+    bare_db.execute(PAIRS.encode())
+    bare_db.execute(sql.SQL("create role {} createrole").format(role))
+    try:
+        bare_db.execute(sql.SQL("grant create on database {} to {}").format(sql.Identifier(bare_db.info.dbname), role))
+        bare_db.execute(sql.SQL("alter schema public owner to {}").format(role))
+        # The roles may be there already, from another database of the server; then the DBA is made a member.
+        if bare_db.execute("select to_regrole('gaq_owner') is not null").fetchone() == (True,):
+            bare_db.execute(sql.SQL("grant gaq_owner, gaq_worker, gaq_reader to {} with admin option").format(role))
+        for (table,) in bare_db.execute(
+            "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+        ).fetchall():
+            bare_db.execute(sql.SQL("alter table {} owner to {}").format(sql.Identifier(table), role))
+        dba = connect_bare()
+        dba.execute(sql.SQL("set session authorization {}").format(role))
+        for _ in range(2):
+            installer.install(dba)
+        drain(bare_db)
+        assert bare_db.execute("select count(*) from gaq_summaries where invalidated_at is null").fetchone() == (2,)
+        installer.uninstall(dba)
+        assert bare_db.execute("select to_regnamespace('gaq')").fetchone() == (None,)
+    finally:
+        bare_db.execute(sql.SQL("reassign owned by {} to current_user").format(role))
+        bare_db.execute(sql.SQL("drop owned by {}").format(role))
+        bare_db.execute(sql.SQL("drop role {}").format(role))
+
+
+@pytest.fixture
+def connect_bare(bare_dsn: str) -> Iterator[Callable[[], Connection[Any]]]:
+    """Opens connections in autocommit to the database of ``bare_db``."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(psycopg.connect(bare_dsn, autocommit=True))

@@ -1,0 +1,138 @@
+"""Which pairs a refresh takes, and when the next is due."""
+
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from tests.conftest import Connect
+
+MARK = """
+insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
+values (%s, %s, clock_timestamp() - %s * interval '1 ms', 'test')
+"""
+PACE = "quiet => '100 ms', max_wait => '1 s'"
+
+
+def mark(db: Connection[Any], data_pass_id: int, run_number: int, *milliseconds_ago: float) -> None:
+    for ago in milliseconds_ago:
+        db.execute(MARK, (data_pass_id, run_number, ago))
+
+
+def refreshed_ago(db: Connection[Any], milliseconds: float) -> None:
+    db.execute("update gaq.summaries set updated_at = clock_timestamp() - %s * interval '1 ms'", (milliseconds,))
+
+
+def runs(db: Connection[Any], call: str) -> list[int]:
+    return [row[0] for row in db.execute(f"select run_number from {call}".encode()).fetchall()]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "refreshed", "due"),
+    [
+        (1000, 1000, None, 1000),  # never refreshed: at once
+        (1000, 1050, 900, 1000),  # was quiet: at once, whatever came after
+        (1000, 1000, 901, 1100),  # had just been refreshed: after 100 ms of quiet
+        (1000, 1700, 990, 1800),
+        (1000, 1950, 990, 2000),  # but not more than a second after the first mark
+        (1000, 9000, 990, 2000),
+        (1000, 1000, 5000, 1100),  # refreshed in the future: the clock was set back
+    ],
+)
+def test_due_at(db: Connection[Any], first: int, last: int, refreshed: int | None, due: int) -> None:
+    at = "'2026-01-01 00:00Z'::timestamptz + %s::int * interval '1 ms'"
+    query = f"select gaq.due_at({at}, {at}, {at}, '100 ms', '1 s') = {at}"
+    assert db.execute(query.encode(), (first, last, refreshed, due)).fetchone() == (True,)
+
+
+def test_first_come_first_served_by_the_first_mark(period: Connection[Any]) -> None:
+    mark(period, 1, 503, 300)
+    mark(period, 1, 501, 500, 1)
+    mark(period, 1, 502, 400, 200, 2)
+    assert runs(period, "gaq.refresh(2)") == [501, 502]
+    assert runs(period, "gaq.refresh(2)") == [503]
+
+
+def test_a_pair_that_was_just_refreshed_waits_and_one_that_was_quiet_does_not(period: Connection[Any]) -> None:
+    refreshed_ago(period, 40)
+    mark(period, 1, 501, 20)
+    assert runs(period, f"gaq.refresh({PACE})") == []
+    (due,) = period.execute(f"select gaq.next_due({PACE})".encode()).fetchall()
+    assert 0 < due[0] <= 0.08
+
+    refreshed_ago(period, 5000)
+    assert period.execute(f"select gaq.next_due({PACE})".encode()).fetchone() == (0,)
+    assert runs(period, f"gaq.refresh({PACE})") == [501]
+    assert period.execute(f"select gaq.next_due({PACE})".encode()).fetchone() == (None,)
+
+
+def test_a_pair_that_is_marked_on_and_on_waits_at_most_so_long(period: Connection[Any]) -> None:
+    refreshed_ago(period, 1100)
+    mark(period, 1, 501, *range(1050, 0, -50))
+    assert runs(period, f"gaq.refresh({PACE})") == [501]
+
+
+def test_a_mark_from_the_future_is_due(period: Connection[Any]) -> None:
+    """The server's clock was set back by an hour: its marks must not wait for an hour."""
+    refreshed_ago(period, 10)
+    mark(period, 1, 501, -3_600_000)
+    assert runs(period, f"gaq.refresh({PACE})") == [501]
+
+
+def test_a_pair_with_very_many_marks_does_not_hide_the_others(period: Connection[Any]) -> None:
+    period.execute(
+        "insert into gaq.invalidations (data_pass_id, run_number, cause)"
+        " select 1, 501, 'x' from generate_series(1, 5000)"
+    )
+    mark(period, 1, 502, 0)
+    mark(period, 1, 503, 0)
+    assert runs(period, "gaq.refresh(3)") == [501, 502, 503]
+    assert period.execute("select count(*) from gaq.invalidations").fetchone() == (0,)
+
+
+def test_wide_marks_that_stand_for_nothing_do_not_hide_one_that_does(period: Connection[Any]) -> None:
+    period.execute(
+        "insert into gaq.wide_invalidations (kind, key, cause) select 'flag', -n, 'x' from generate_series(1, 2500) n"
+    )
+    period.execute("insert into gaq.wide_invalidations (kind, key, cause) values ('run', 501, 'x')")
+    assert runs(period, "gaq.refresh()") == [501, 501]
+    assert period.execute("select count(*) from gaq.wide_invalidations").fetchone() == (0,)
+
+
+def test_what_another_worker_has_claimed_is_left_to_it_and_counts_as_due(
+    period: Connection[Any], connect: Connect
+) -> None:
+    mark(period, 1, 501, 30)
+    mark(period, 1, 502, 20)
+    other = connect()
+    assert runs(other, "gaq.refresh(1)") == [501]
+    assert runs(period, "gaq.refresh(10)") == [502]
+    assert period.execute("select gaq.next_due()").fetchone() == (0,)
+    other.rollback()
+    assert runs(period, "gaq.refresh(10)") == [501]
+
+
+def test_many_that_others_have_claimed_do_not_hide_the_rest(period: Connection[Any], connect: Connect) -> None:
+    period.execute(
+        "insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)"
+        " select 1, 501, now() - interval '1 min', 'x' from generate_series(1, 3000)"
+    )
+    mark(period, 1, 502, 0)
+    other = connect()
+    assert runs(other, "gaq.refresh(1)") == [501]
+    assert runs(period, "gaq.refresh(1)") == [502]
+
+
+def test_what_was_and_what_is(period: Connection[Any]) -> None:
+    period.execute("insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 2)")
+    row = period.execute(
+        "select data_pass, causes, good_before, good_after, removed, seconds_stale between 0 and 60 from gaq.refresh()"
+    ).fetchone()
+    assert row == ("LHC22o_apass7", "flag", 1.0, 0.0, False, True)
+
+
+def test_more_detectors_than_can_be_counted_are_refused(period: Connection[Any]) -> None:
+    period.execute("insert into detectors (id, name) select n, 'D' || n from generate_series(100, 1200) n")
+    period.execute("insert into gaq_detectors select 1, 501, n from generate_series(100, 1200) n")
+    with pytest.raises(Exception, match="run 501 in data pass 1 has 1103 GAQ detectors: at most 1023"):
+        period.execute("select gaq.refresh()")

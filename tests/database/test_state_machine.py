@@ -1,0 +1,121 @@
+"""Whatever is done to the source tables, in whatever order, the model judges what is stored.
+
+At any moment a summary that is not what the model says is marked as stale; and when the marks are
+drained, every pair has the summary that the model says, and nothing else has one.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from psycopg import Connection
+
+from tests.conftest import Connect
+from tests.database import changes
+from tests.database.world import assert_fresh, judge
+from tests.tables import drain
+
+_EMPTY = """
+TRUNCATE runs, detectors, data_passes, qc_flag_types CASCADE;
+TRUNCATE gaq.summaries, gaq.invalidations, gaq.wide_invalidations;
+"""
+
+
+# The same series each time: a failure in one place is a failure everywhere.
+repeatable = settings(max_examples=80, stateful_step_count=25, derandomize=True, database=None, deadline=None)
+
+
+class Series(RuleBasedStateMachine):
+    """A writer's statements and transactions, and a worker that comes between them."""
+
+    def __init__(self, writer: Connection[Any], worker: Connection[Any]) -> None:
+        """Both connections are in autocommit; the worker sees what is committed."""
+        super().__init__()
+        self.writer = writer
+        self.worker = worker
+        self.savepoints = 0
+        writer.execute(_EMPTY.encode())
+        writer.execute(changes.START.encode())
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.writer.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+    def execute(self, statements: str) -> None:
+        """A constraint may refuse them: then they are undone, in a transaction as well."""
+        with suppress(psycopg.errors.IntegrityError, psycopg.errors.CardinalityViolation), self.writer.transaction():
+            self.writer.execute(statements.encode())
+        self.check()
+
+    @rule(statements=st.lists(changes.STATEMENTS, min_size=1, max_size=4))
+    def change(self, statements: list[str]) -> None:
+        for statement in statements:
+            self.execute(statement)
+
+    @rule(statements=st.lists(changes.STATEMENTS, min_size=4, max_size=8))
+    def change_when_fresh(self, statements: list[str]) -> None:
+        for statement in statements:
+            drain(self.worker)
+            self.execute(statement)
+
+    @rule(statements=st.lists(changes.STATEMENTS, min_size=2, max_size=4))
+    def change_together(self, statements: list[str]) -> None:
+        self.execute(";".join(statements))
+
+    @rule(control=st.sampled_from(["BEGIN", "SAVEPOINT", "ROLLBACK TO", "ROLLBACK", "COMMIT", "COMMIT"]))
+    def control(self, control: str) -> None:
+        """A transaction begins or ends, or a part of it."""
+        if not self.in_transaction:
+            self.writer.execute("BEGIN")
+            self.savepoints = 0
+        elif control == "SAVEPOINT":
+            self.writer.execute("SAVEPOINT here")
+            self.savepoints += 1
+        elif control == "ROLLBACK TO" and self.savepoints:
+            self.writer.execute("ROLLBACK TO here; RELEASE here")
+            self.savepoints -= 1
+        elif control in ("ROLLBACK", "COMMIT"):
+            self.writer.execute(control.encode())
+            self.check()
+
+    @rule(disaster=changes.DISASTERS)
+    def restore_around_a_disaster(self, disaster: str) -> None:
+        if not self.in_transaction:
+            self.writer.execute(changes.START.encode())
+            drain(self.worker)
+            self.execute(disaster)
+            self.writer.execute(changes.START.encode())
+
+    @rule(work=st.sampled_from(["SELECT gaq.expand(1)", "SELECT FROM gaq.refresh(1)", "CALL gaq.drain(2)"]))
+    def work(self, work: str) -> None:
+        self.worker.execute(work.encode())
+        self.check()
+
+    def check(self) -> None:
+        """What is wrong is stale."""
+        wrong, stale = judge(self.worker)
+        assert wrong <= stale
+
+    def teardown(self) -> None:
+        if self.in_transaction:
+            self.writer.execute("COMMIT")
+            self.check()
+        drain(self.worker)
+        assert_fresh(self.worker)
+
+
+def test_any_series_of_changes(db: Connection[Any], connect: Connect) -> None:
+    worker = connect(autocommit=True)
+    for connection in (db, worker):
+        connection.execute("SET lock_timeout = '20 s'")
+
+    class SeriesHere(Series):
+        def __init__(self) -> None:
+            super().__init__(db, worker)
+
+    run_state_machine_as_test(SeriesHere, settings=repeatable)
