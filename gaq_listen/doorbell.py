@@ -37,7 +37,8 @@ class Doorbell:
         self._stop = stop
         self._rings = 0
         self._probe: str | None = None
-        self._held = False
+        self.held = False
+        """Whether we are the sleeper that writers ring for."""
         # A handler, rather than notifies(): it also hears what arrives with the answer to a query.
         connection.add_notify_handler(self._hear)
 
@@ -65,20 +66,20 @@ class Doorbell:
 
     async def hold(self) -> Bell:
         """Tries to become the sleeper that writers ring for. Whoever sleeps after this scans once more first."""
-        if not self._held:
-            self._held = await self._ask("select pg_try_advisory_lock(gaq.bell_key())")
-        if self._held:
+        if not self.held:
+            self.held = await self._ask("select pg_try_advisory_lock(gaq.bell_key())")
+        if self.held:
             return Bell.OURS
         return Bell.COLLEAGUES if await self._ask(_HELD_BY_A_SLEEPER) else Bell.NOBODYS
 
     async def let_go(self) -> None:
         """Awake for a while: writers need not ring."""
-        if self._held:
+        if self.held:
             await self._ask("select pg_advisory_unlock(gaq.bell_key())")
-            self._held = False
+            self.held = False
 
-    async def wait(self, timeout: float) -> bool:
-        """Sleeps until it rings, until ``stop`` is set, or for ``timeout`` seconds; returns whether it rang.
+    async def wait(self, timeout: float) -> int:
+        """Sleeps until it rings, until ``stop`` is set, or for ``timeout`` seconds; returns how often it rang.
 
         Raises:
             TimeoutError, psycopg.OperationalError: the server is gone.
@@ -92,8 +93,8 @@ class Doorbell:
                 break
             if not await self._readable(min(left, HEARTBEAT)) and left > HEARTBEAT:
                 await self._ask("select 1")
-        rang, self._rings = self._rings > 0, 0
-        return rang
+        rings, self._rings = self._rings, 0
+        return rings
 
     async def _readable(self, timeout: float) -> bool:
         """Until something was read or ``stop`` is set: True; or until the time is over: False."""

@@ -46,7 +46,7 @@ class Worker:
         self._clock = clock
         self._stop = asyncio.Event()
         self._size = pacing.BatchSize(settings.min_batch, settings.max_batch)
-        self._wake_ups = pacing.WakeUps()
+        self._rings = pacing.Rings()
         self._started = clock()
         self._next_sweep = 0.0
         self._next_count = 0.0
@@ -166,6 +166,9 @@ class Worker:
         sweeping = False
         looked_again = False
         while True:
+            # Under load nobody should ring, least of all while we refresh: until a look finds nothing.
+            if bell is not None and self._rings.too_many(self._clock()):
+                await bell.let_go()
             found = await self._drain(backlog, sweeping)
             if sweeping:
                 self._observe(events.Swept(found))
@@ -177,8 +180,7 @@ class Worker:
             resting: float | None
             if bell is None:
                 resting = self._settings.max_wait
-            elif self._wake_ups.too_many(self._clock()):
-                await bell.let_go()
+            elif found and not bell.held:
                 resting = pacing.TICK
             else:
                 holder = await bell.hold()
@@ -191,19 +193,18 @@ class Worker:
         """Returns whether it was the sweep that ended a sleep: nothing had announced work."""
         until_sweep = max(0.0, self._next_sweep - self._clock())
         timeout = until_sweep if resting is None else min(resting, until_sweep)
-        rang = False
+        rings = 0
         if bell is None:
             await self._nap(timeout)
         elif timeout > 0:
             # Jitter, so that colleagues who wait for the same thing do not come at the same time.
-            rang = await bell.wait(timeout * random.uniform(1.0, 1.1))  # noqa: S311
+            rings = await bell.wait(timeout * random.uniform(1.0, 1.1))  # noqa: S311
         now = self._clock()
-        if rang:
-            self._wake_ups.rung(now)
+        self._rings.heard(rings, now)
         if now < self._next_sweep:
             return False
         self._next_sweep = now + self._settings.sweep
-        return not rang and resting is None
+        return not rings and resting is None
 
     async def _drain(self, backlog: Backlog, sweeping: bool) -> int:
         """Refreshes what is due, batch after batch; returns how many pairs."""

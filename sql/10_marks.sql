@@ -56,22 +56,21 @@ insert into gaq.seeding default values on conflict do nothing;
 
 
 -- The doorbell. NOTIFY takes a lock that is common to all databases of the server, through commit; so it rings only
--- when somebody sleeps. A sleeping worker holds the advisory lock exclusively. A transaction that gets it shared knows
--- that all workers are awake, and keeps them so until its commit is visible: they will see its marks without a bell.
+-- when somebody sleeps. A sleeping worker holds the advisory lock exclusively. A transaction that has marked something
+-- tries to get it shared, which never waits:
+--     if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then perform gaq.ring(); end if;
+-- If it gets it, all workers are awake, and it keeps them so until its commit is visible: they will see its marks.
 create or replace function gaq.bell_key() returns bigint
 language sql immutable parallel safe
 return 7449359913134156908;     -- the bytes of 'gaq_bell'
 
+-- A session that must PREPARE TRANSACTION cannot notify: it sets gaq.bell = off, and the sweep finds its marks. So it does
+-- when the notification queue fills up: that would end in errors for writers.
 create or replace function gaq.ring() returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        return;
-    end if;
-    -- A session that must PREPARE TRANSACTION cannot notify: it sets gaq.bell = off, and the sweep finds its marks.
-    -- A notification queue that fills up would end in errors for writers: then, too, the sweep has to do.
     if current_setting('gaq.bell', true) is distinct from 'off' and pg_notification_queue_usage() < 0.5 then
         perform pg_notify('gaq_invalidated', '');
     end if;

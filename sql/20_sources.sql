@@ -93,7 +93,8 @@ where w.kind = 'everything';
 -- 3. What marks ---------------------------------------------------------------------------------------------------------
 -- One call a statement, whatever the number of rows. Each function compares the rows that count, before and after: what
 -- stands on one side only has changed. None of them reads a table, so a concurrent transaction cannot hide anything
--- from it. They run as their owner: a writer needs no right on schema gaq.
+-- from it. They run as their owner: a writer needs no right on schema gaq. At the end they try the doorbell's lock, and
+-- ring only when a sleeper has it: see gaq.ring in 10_marks.sql.
 
 -- A flag carries its pair.
 create or replace function gaq.mark_qc_flags() returns trigger
@@ -120,7 +121,7 @@ begin
         select distinct data_pass_id, run_number, 'flag'
         from ((table before except table after) union all (table after except table before)) changed;
     end if;
-    if found then
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
     end if;
     return null;
@@ -146,7 +147,7 @@ begin
         select distinct data_pass_id, run_number, 'detectors'
         from ((table before except table after) union all (table after except table before)) changed;
     end if;
-    if found then
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
     end if;
     return null;
@@ -172,7 +173,7 @@ begin
         select data_pass_id, run_number, 'data pass'
         from ((table before except table after) union all (table after except table before)) changed;
     end if;
-    if found then
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
     end if;
     return null;
@@ -198,7 +199,7 @@ begin
         select distinct 'flag', flag_id, 'verification'
         from ((table before except all table after) union all (table after except all table before)) changed;
     end if;
-    if found then
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
     end if;
     return null;
@@ -226,7 +227,7 @@ begin
         select distinct 'run', run_number, 'run times'
         from ((table before except table after) union all (table after except table before)) changed;
     end if;
-    if found then
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
     end if;
     return null;
@@ -252,7 +253,7 @@ begin
         select distinct 'flag type', id, 'flag type'
         from ((table before except table after) union all (table after except table before)) changed;
     end if;
-    if found then
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
     end if;
     return null;
@@ -266,7 +267,9 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     insert into gaq.wide_invalidations (kind, cause) values ('everything', 'truncate');
-    perform gaq.ring();
+    if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
     return null;
 end
 $$;

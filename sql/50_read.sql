@@ -55,7 +55,9 @@ begin
     end if;
     insert into gaq.invalidations (data_pass_id, run_number, cause)
     values (new.data_pass_id, new.run_number, 'by hand');
-    perform gaq.ring();
+    if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
     return new;
 end
 $$;

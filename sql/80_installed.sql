@@ -13,7 +13,11 @@ where not exists (select from gaq.summaries s
   and not exists (select from gaq.invalidations i
                   where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
 
-do $$ begin perform gaq.ring(); end $$;
+do $$ begin
+    if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
+end $$;
 
 delete from gaq.installed_objects;
 insert into gaq.installed_objects (kind, name, checksum)

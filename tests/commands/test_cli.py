@@ -199,6 +199,45 @@ def test_install_and_uninstall(run: Run, bare_dsn: str, bare_db: Connection[Any]
     bare_db.execute("insert into data_pass_runs values (2, 7)")
 
 
+@pytest.mark.parametrize(("version", "advice"), [(1, "run: gaq-listen install"), (99, "upgrade the program")])
+def test_another_version_than_the_programs_is_said(
+    run: Run, period: Connection[Any], version: int, advice: str
+) -> None:
+    period.execute("update gaq.installation set version = %s", (version,))
+    for words in (["status"], ["run", "--once"]):
+        answer = run(*words)
+        assert answer.returncode == 1
+        assert advice in answer.stderr
+
+
+def test_the_plan_changes_nothing_and_says_what_is_in_the_way(
+    run: Run, bare_dsn: str, bare_db: Connection[Any]
+) -> None:
+    answer = run("install", "--plan", GAQ_LISTEN_DSN=bare_dsn)
+    assert answer.returncode == 0, answer.stdout
+    assert "SHARE ROW EXCLUSIVE" in answer.stdout
+    assert max(map(len, answer.stdout.splitlines())) <= 80
+    bare_db.execute("drop table gaq_detectors")
+    answer = run("install", "--plan", GAQ_LISTEN_DSN=bare_dsn)
+    assert answer.returncode == 1
+    assert "gaq_detectors" in answer.stdout.partition("in the way")[2]
+    assert bare_db.execute("select to_regnamespace('gaq')").fetchone() == (None,)
+
+
+def test_doctor_finds_nothing_and_then_what_was_done(run: Run, period: Connection[Any]) -> None:
+    healthy = run("doctor")
+    assert healthy.returncode == 0, healthy.stdout
+    assert json.loads(run("doctor", "--json").stdout) == []
+    period.execute("alter table qc_flags disable trigger gaq_insert")
+    answer = run("doctor")
+    assert answer.returncode == 1
+    assert "trigger gaq_insert on public.qc_flags is disabled" in answer.stdout
+    (finding,) = json.loads(run("doctor", "--json").stdout)
+    assert finding["mend"].startswith("gaq-listen install")
+    assert run("install").returncode == 0
+    assert run("doctor").returncode == 0
+
+
 def test_install_waits_for_a_lock_and_says_so(run: Run, bare_dsn: str, bare_db: Connection[Any]) -> None:
     with psycopg.connect(bare_dsn) as writer:
         writer.execute("insert into data_passes (id, name) values (1, 'p')")

@@ -75,11 +75,13 @@ def delete(table: str, rows: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.builds(f"DELETE FROM {table} WHERE {{}}".format, rows)
 
 
-A_FLAG = filled("id = <flag>", "id IN (<flag>, <flag>)", "run_number = <run>", "detector_id = <detector>")
+A_FLAG = filled("id = <flag>", "id = <flag>", "id IN (<flag>, <flag>)", "detector_id = <detector>")
 OF_A_FLAG = assignments(
     "data_pass_id = <pass>",
+    "data_pass_id = 3 - qc_flags.data_pass_id",
     "data_pass_id = null",
     "run_number = <run>",
+    "run_number = 3 - qc_flags.run_number",
     "detector_id = <detector>",
     "flag_type_id = <type>",
     '"from" = <instant>',
@@ -125,19 +127,22 @@ VERIFICATIONS = st.one_of(
 )
 
 A_PAIR = filled("(data_pass_id, run_number) = (<pass>, <run>)", "run_number = <run>", "data_pass_id = <pass>")
-OF_A_PAIR = ("data_pass_id = <pass>", "run_number = <run>", "data_pass_id = 3", "run_number = 4")
-A_DETECTOR = filled("detector_id = <detector> AND run_number = <run>", "data_pass_id = <pass>")
-DETECTORS = st.one_of(
-    filled("INSERT INTO gaq_detectors VALUES (<pass>, <run>, <detector>) ON CONFLICT DO NOTHING"),
-    update("gaq_detectors", assignments(*OF_A_PAIR, "detector_id = <detector>", "detector_id = 3"), A_DETECTOR),
-    delete("gaq_detectors", A_DETECTOR),
-)
+A_DETECTOR = filled("(data_pass_id, run_number, detector_id) = (<pass>, <run>, <detector>)", "detector_id = <detector>")
 PAIRS = st.one_of(
     filled("INSERT INTO data_pass_runs VALUES (<pass>, <run>) ON CONFLICT DO NOTHING"),
-    update("data_pass_runs", assignments(*OF_A_PAIR), A_PAIR),
+    update("data_pass_runs", filled("data_pass_id = <pass>", "data_pass_id = 3", "run_number = 5 - run_number"), A_PAIR),
     delete("data_pass_runs", A_PAIR),
     update("gaq_summaries", st.just("invalidated_at = now()"), A_PAIR),
     filled("INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (<pass>, <run>)"),
+)
+DETECTORS = st.one_of(
+    filled("INSERT INTO gaq_detectors VALUES (<pass>, <run>, <detector>) ON CONFLICT DO NOTHING"),
+    update(
+        "gaq_detectors",
+        filled("detector_id = <detector>", "detector_id = 5 - detector_id", "run_number = 5 - run_number", "data_pass_id = 3"),
+        A_DETECTOR,
+    ),
+    delete("gaq_detectors", A_DETECTOR),
 )
 
 RUNS = st.one_of(
@@ -169,7 +174,7 @@ FLAG_TYPES = update(
     filled("id = <type>"),
 )
 
-STATEMENTS = st.one_of(FLAGS, FLAGS, VERIFICATIONS, DETECTORS, PAIRS, RUNS, FLAG_TYPES)
+STATEMENTS = st.one_of(FLAGS, FLAGS, VERIFICATIONS, DETECTORS, PAIRS, RUNS, RUNS, FLAG_TYPES, FLAG_TYPES)
 """Statements that a transaction may be open after."""
 
 DISASTERS = st.sampled_from(

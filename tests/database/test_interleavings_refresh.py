@@ -25,7 +25,7 @@ PAUSE = "perform pg_advisory_xact_lock_shared(42);"
 
 # Where a statement begins, and so takes its snapshot.
 PLACES = {
-    "before wide marks are expanded": ("gaq.refresh", "    perform gaq.expand();"),
+    "before wide marks are expanded": ("gaq.refresh", "    expanded := gaq.expand();\n    loop"),
     "before their pairs are marked": ("gaq.expand", "    insert into gaq.invalidations"),
     "before the expanded are deleted": ("gaq.expand", "    delete from gaq.wide_invalidations"),
     "before rows are seeded": ("gaq.refresh", "        if unseeded then"),
@@ -115,7 +115,10 @@ MUTANTS = {
         (COMPUTED, COMPUTED_EARLY),
     ],
     "computes before it claims": [
-        ("    perform gaq.expand();", f"perform gaq.expand();\n{ALL_PAIRS}\n{EARLY}(passes, runs);\n{PAUSE}"),
+        (
+            "    expanded := gaq.expand();\n    loop",
+            f"expanded := gaq.expand();\n{ALL_PAIRS}\n{EARLY}(passes, runs);\n{PAUSE}\nloop",
+        ),
         (COMPUTED, COMPUTED_EARLY),
     ],
     "deletes marks up to a time": [

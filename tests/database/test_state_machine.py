@@ -6,7 +6,7 @@ drained, every pair has the summary that the model says, and nothing else has on
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import psycopg
@@ -48,7 +48,8 @@ class Series(RuleBasedStateMachine):
 
     def execute(self, statements: str) -> None:
         """A constraint may refuse them: then they are undone, in a transaction as well."""
-        with suppress(psycopg.errors.IntegrityError, psycopg.errors.CardinalityViolation), self.writer.transaction():
+        savepoint = self.writer.transaction() if self.in_transaction else nullcontext()
+        with suppress(psycopg.errors.IntegrityError, psycopg.errors.CardinalityViolation), savepoint:
             self.writer.execute(statements.encode())
         self.check()
 
@@ -60,7 +61,7 @@ class Series(RuleBasedStateMachine):
     @rule(statements=st.lists(changes.STATEMENTS, min_size=4, max_size=8))
     def change_when_fresh(self, statements: list[str]) -> None:
         for statement in statements:
-            drain(self.worker)
+            self.worker.execute("SELECT FROM gaq.refresh(100)")
             self.execute(statement)
 
     @rule(statements=st.lists(changes.STATEMENTS, min_size=2, max_size=4))
@@ -87,7 +88,7 @@ class Series(RuleBasedStateMachine):
     def restore_around_a_disaster(self, disaster: str) -> None:
         if not self.in_transaction:
             self.writer.execute(changes.START.encode())
-            drain(self.worker)
+            self.worker.execute("SELECT FROM gaq.refresh(100)")
             self.execute(disaster)
             self.writer.execute(changes.START.encode())
 

@@ -24,6 +24,7 @@ from gaq_listen.errors import PrivateServerError
 OWNER = """
 import json, signal
 from gaq_listen.demo.private_postgres import PrivatePostgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 with PrivatePostgres() as server:
     print(json.dumps([server.pid, *map(str, server._directories)]), flush=True)
     signal.pause()

@@ -8,6 +8,7 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen import events, pacing
+from gaq_listen.backlog import Backlog
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.errors import DatabaseUnreachable, NotInstalled
 from gaq_listen.settings import WorkerSettings
@@ -130,6 +131,27 @@ async def test_a_stream_of_changes_is_polled_and_no_longer_rings(
             stop.set()
             await writing
         await work.until(lambda: stale(period) == 0)
+        await work.until(lambda: asleep(period))
+
+
+@pytest.mark.parametrize(("limit", "rings"), [(pacing.RINGS_A_SECOND, True), (0, False)])
+async def test_under_load_nobody_has_to_ring_while_it_refreshes(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch, limit: int, rings: bool
+) -> None:
+    refresh = Backlog.refresh
+    ringing: list[bool] = []
+
+    async def look_then_refresh(self: Backlog, limit: int) -> tuple[events.RefreshedPair, ...]:
+        ringing.append(asleep(period))
+        return await refresh(self, limit)
+
+    monkeypatch.setattr(pacing, "RINGS_A_SECOND", limit)
+    async with working(dsn, sweep=NEVER) as work:
+        await work.until(lambda: asleep(period))
+        monkeypatch.setattr(Backlog, "refresh", look_then_refresh)
+        period.execute(BAD_FLAG, (1, 501))
+        await work.until(lambda: work.of(events.Batch))
+        assert ringing[0] is rings
         await work.until(lambda: asleep(period))
 
 

@@ -5,11 +5,11 @@ import pytest
 from gaq_listen.pacing import (
     CLAIMED,
     COLLEAGUE,
+    RINGS_A_SECOND,
     TICK,
-    WAKE_UPS_A_SECOND,
     BatchSize,
     Bell,
-    WakeUps,
+    Rings,
     rest,
 )
 
@@ -38,23 +38,32 @@ def test_batches_that_take_long_shrink_although_they_are_full() -> None:
     assert size.pairs == 20
 
 
-def test_too_many_wake_ups_are_more_than_the_limit_within_a_second() -> None:
-    wake_ups = WakeUps()
-    for ring in range(WAKE_UPS_A_SECOND):
-        wake_ups.rung(10 + ring * 0.01)
-    assert not wake_ups.too_many(10.2)
-    wake_ups.rung(10.2)
-    assert wake_ups.too_many(10.2)
-    assert wake_ups.too_many(10.9)
-    assert not wake_ups.too_many(11.0)
+def test_too_many_rings_are_more_than_the_limit_within_a_second() -> None:
+    rings = Rings()
+    for ring in range(RINGS_A_SECOND):
+        rings.heard(1, 10 + ring * 0.002)
+    assert not rings.too_many(10.2)
+    rings.heard(1, 10.2)
+    assert rings.too_many(10.2)
+    assert rings.too_many(10.9)
+    assert not rings.too_many(11.0)
 
 
-def test_a_slow_stream_of_wake_ups_is_never_too_many() -> None:
-    wake_ups = WakeUps()
-    for ring in range(100):
-        now = ring * 1.01 / WAKE_UPS_A_SECOND
-        wake_ups.rung(now)
-        assert not wake_ups.too_many(now)
+def test_rings_that_come_at_once_count_each() -> None:
+    rings = Rings()
+    rings.heard(RINGS_A_SECOND, 10.0)
+    assert not rings.too_many(10.0)
+    rings.heard(10_000, 10.1)
+    assert rings.too_many(10.1)
+    assert not rings.too_many(11.1)
+
+
+def test_a_slow_stream_of_rings_is_never_too_many() -> None:
+    rings = Rings()
+    for ring in range(200):
+        now = ring * 1.01 / RINGS_A_SECOND
+        rings.heard(1, now)
+        assert not rings.too_many(now)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+delete from qc_flags where id > 33600;
