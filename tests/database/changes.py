@@ -130,7 +130,9 @@ A_PAIR = filled("(data_pass_id, run_number) = (<pass>, <run>)", "run_number = <r
 A_DETECTOR = filled("(data_pass_id, run_number, detector_id) = (<pass>, <run>, <detector>)", "detector_id = <detector>")
 PAIRS = st.one_of(
     filled("INSERT INTO data_pass_runs VALUES (<pass>, <run>) ON CONFLICT DO NOTHING"),
-    update("data_pass_runs", filled("data_pass_id = <pass>", "data_pass_id = 3", "run_number = 5 - run_number"), A_PAIR),
+    update(
+        "data_pass_runs", filled("data_pass_id = <pass>", "data_pass_id = 3", "run_number = 5 - run_number"), A_PAIR
+    ),
     delete("data_pass_runs", A_PAIR),
     update("gaq_summaries", st.just("invalidated_at = now()"), A_PAIR),
     filled("INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (<pass>, <run>)"),
@@ -139,7 +141,12 @@ DETECTORS = st.one_of(
     filled("INSERT INTO gaq_detectors VALUES (<pass>, <run>, <detector>) ON CONFLICT DO NOTHING"),
     update(
         "gaq_detectors",
-        filled("detector_id = <detector>", "detector_id = 5 - detector_id", "run_number = 5 - run_number", "data_pass_id = 3"),
+        filled(
+            "detector_id = <detector>",
+            "detector_id = 5 - detector_id",
+            "run_number = 5 - run_number",
+            "data_pass_id = 3",
+        ),
         A_DETECTOR,
     ),
     delete("gaq_detectors", A_DETECTOR),

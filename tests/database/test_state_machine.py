@@ -27,7 +27,7 @@ TRUNCATE gaq.summaries, gaq.invalidations, gaq.wide_invalidations;
 
 
 # The same series each time: a failure in one place is a failure everywhere.
-repeatable = settings(max_examples=80, stateful_step_count=25, derandomize=True, database=None, deadline=None)
+repeatable = settings(max_examples=120, stateful_step_count=25, derandomize=True, database=None, deadline=None)
 
 
 class Series(RuleBasedStateMachine):
@@ -60,6 +60,7 @@ class Series(RuleBasedStateMachine):
 
     @rule(statements=st.lists(changes.STATEMENTS, min_size=4, max_size=8))
     def change_when_fresh(self, statements: list[str]) -> None:
+        self.execute(changes.START)
         for statement in statements:
             self.worker.execute("SELECT FROM gaq.refresh(100)")
             self.execute(statement)
