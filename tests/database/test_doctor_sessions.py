@@ -117,7 +117,7 @@ def test_a_writer_that_keeps_workers_awake(
     db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = connect(application_name="import")
-    writer.execute("select gaq.ring()")
+    writer.execute("select pg_try_advisory_xact_lock_shared(gaq.bell_key())")
     assert doctor.examine(db) == []
     monkeypatch.setattr(bell, "OPEN", 0.0)
     assert only(db).what.startswith(f"session {writer.info.backend_pid} of import holds the doorbell's lock for ")
