@@ -33,6 +33,7 @@ def stranger(bare_db: Connection[Any], bare_dsn: str) -> Iterator[Connection[Any
     """A session of a role without any right, in the database of ``bare_db``."""
     role = sql.Identifier(f"stranger of {bare_db.info.dbname}")
     bare_db.execute(sql.SQL("create role {}").format(role))
+    bare_db.execute("revoke create on schema public from public")  # as it is since PostgreSQL 15
     try:
         with psycopg.connect(bare_dsn, autocommit=True) as session:
             session.execute(sql.SQL("set session authorization {}").format(role))
