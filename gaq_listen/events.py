@@ -24,11 +24,42 @@ class RefreshedPair:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedPair:
+    """One pair that could not be computed: it keeps its value, stays stale, and is tried again in ``next_try`` seconds.
+
+    A new mark on it makes that at once. ``attempts`` counts the tries that have failed, one after the other.
+    """
+
+    data_pass_id: int
+    data_pass: str | None
+    run_number: int
+    error: str
+    attempts: int
+    next_try: float
+
+
+@dataclass(frozen=True, slots=True)
+class DriftedPair:
+    """One pair whose stored summary differed from the recomputed one although nothing had marked it.
+
+    ``stored`` and ``recomputed`` are its good fraction, 0 to 1; ``differs`` names the columns that differ.
+    """
+
+    data_pass_id: int
+    data_pass: str | None
+    run_number: int
+    differs: str
+    stored: float | None
+    recomputed: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
-    """The worker is connected to this database of this server, for the first time."""
+    """The worker of this name is connected to this database of this server, for the first time."""
 
     database: str
     server_version: str
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +89,49 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """These pairs could not be computed; the rest of their batch was stored."""
+
+    pairs: tuple[FailedPair, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Behind:
-    """More pairs are stale than one batch takes: so many are left. 0: not any more."""
+    """For so many ``rounds``, batch after batch, more pairs were stale than the largest batch takes: so many are left."""
 
     pairs_left: int
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The worker is not behind any more, after so many rounds."""
+
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Somebody paused all workers of the database, so many ``seconds`` ago: marks wait."""
+
+    by: str
+    seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Work goes on, after so many seconds."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """So many fresh pairs were recomputed; those that differed from what is stored have been marked."""
+
+    pairs: int
+    drifted: tuple[DriftedPair, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +172,21 @@ class Stopped:
     seconds: float
 
 
-Event = Started | Listening | Polling | Batch | Behind | Swept | Disconnected | Reconnected | Stopping | Stopped
+Event = (
+    Started
+    | Listening
+    | Polling
+    | Batch
+    | Failed
+    | Behind
+    | Recovered
+    | Paused
+    | Resumed
+    | Audited
+    | Swept
+    | Disconnected
+    | Reconnected
+    | Stopping
+    | Stopped
+)
 Observer = Callable[[Event], None]

@@ -223,12 +223,12 @@ class Worker:
             found += len(pairs)
             if len(pairs) < limit or self._stop.is_set():
                 if behind and len(pairs) < limit:
-                    self._observe(events.Behind(0))
+                    self._observe(events.Recovered(0))
                 return found
             if self._clock() >= self._next_count:
                 self._next_count = self._clock() + COUNT_EVERY
                 behind = True
-                self._observe(events.Behind(await backlog.pairs_left()))
+                self._observe(events.Behind(await backlog.pairs_left(), 0))
 
     async def _drain_all(self, backlog: Backlog) -> None:
         """For ``once``: until nothing is stale, also what other workers have claimed."""

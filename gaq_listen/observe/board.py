@@ -29,6 +29,8 @@ State: TypeAlias = (
     events.Started
     | events.Listening
     | events.Polling
+    | events.Paused
+    | events.Resumed
     | events.Disconnected
     | events.Reconnected
     | events.Stopping
@@ -68,6 +70,8 @@ class Board:
                 self._left_at = now
             case events.Swept(found):
                 self._sweep = (now, found)
+            case events.Failed() | events.Recovered() | events.Audited():
+                pass
             case _:
                 if isinstance(event, events.Started):
                     self._server = event
@@ -120,6 +124,11 @@ class Board:
                 return "CONNECTED", "green", f"again, after {duration(after)}"
             case events.Listening():
                 return "LISTENING", "green", "a change is noticed at once"
+            case events.Paused(by, seconds, reason):
+                why = f": {clean(reason)}" if reason else ""
+                return "PAUSED", "yellow", f"by {clean(by)} {ticking(seconds + now - self._state_since)} ago{why}"
+            case events.Resumed(after):
+                return "RESUMED", "green", f"after {duration(after)}"
             case events.Polling(reason, seconds):
                 return "POLLING", "yellow", f"every {duration(seconds)}: {clean(reason)}"
             case events.Disconnected(reason, next_try):

@@ -14,7 +14,7 @@ from gaq_listen.observe.text import clean, good, pair_name
 PAIRS_NAMED = 5
 """Pairs of a batch that are named; the others are counted."""
 
-_WARNINGS = (events.Polling, events.Disconnected, events.Behind)
+_WARNINGS = (events.Polling, events.Disconnected, events.Behind, events.Failed, events.Paused)
 
 
 def line(event: events.Event, at: datetime, staleness: Staleness | None = None) -> str | None:
@@ -22,12 +22,12 @@ def line(event: events.Event, at: datetime, staleness: Staleness | None = None) 
 
     ``staleness``, when given, is summed up where the worker has stopped.
 
-    >>> line(events.Behind(pairs_left=700), datetime(2026, 11, 23, 22, 31, 5, 123000, UTC))
-    '2026-11-23T22:31:05.123Z WARNING behind pairs_left=700'
+    >>> line(events.Behind(pairs_left=700, rounds=5), datetime(2026, 11, 23, 22, 31, 5, 123000, UTC))
+    '2026-11-23T22:31:05.123Z WARNING behind pairs_left=700 rounds=5'
     """
-    if event == events.Swept(found=0):
+    if event == events.Swept(found=0) or (isinstance(event, events.Audited) and not event.drifted):
         return None
-    level = "WARNING" if isinstance(event, _WARNINGS) and event != events.Behind(0) else "INFO"
+    level = "WARNING" if isinstance(event, (*_WARNINGS, events.Audited)) else "INFO"
     return _written(at, level, type(event).__name__.lower(), _values(event, staleness))
 
 
@@ -41,8 +41,19 @@ def _values(event: events.Event, staleness: Staleness | None) -> dict[str, str]:
             return {"every_s": f"{seconds:g}", "reason": clean(reason)}
         case events.Batch():
             return _batch(event)
-        case events.Behind(pairs_left):
-            return {"pairs_left": f"{pairs_left}"}
+        case events.Failed(pairs):
+            return {"pairs": f"{len(pairs)}", "failed": _failed(pairs)}
+        case events.Behind(pairs_left, rounds):
+            return {"pairs_left": f"{pairs_left}", "rounds": f"{rounds}"}
+        case events.Recovered(rounds):
+            return {"rounds": f"{rounds}", "message": "backlog recovered"}
+        case events.Paused(by, seconds, reason):
+            return {"by": clean(by), "for_s": f"{seconds:.1f}"} | ({"reason": clean(reason)} if reason else {})
+        case events.Resumed(after):
+            return {"after_s": f"{after:.1f}"}
+        case events.Audited(pairs_checked, drifted):
+            named = (f"{pair_name(pair)} ({clean(pair.differs)})" for pair in drifted[:PAIRS_NAMED])
+            return {"pairs": f"{pairs_checked}", "drifted": f"{len(drifted)}", "differ": "; ".join(named)}
         case events.Swept(found):
             return {"found": f"{found}"}
         case events.Disconnected(reason, next_try):
@@ -77,6 +88,16 @@ def _batch(batch: events.Batch) -> dict[str, str]:
         "by_sweep": "yes" if batch.by_sweep else "no",
         "refreshed": "; ".join(named),
     }
+
+
+def _failed(pairs: tuple[events.FailedPair, ...]) -> str:
+    named = [
+        f"{pair_name(pair)} (attempt {pair.attempts}, next in {pair.next_try:.0f} s): {clean(pair.error)}"
+        for pair in pairs[:PAIRS_NAMED]
+    ]
+    if len(pairs) > PAIRS_NAMED:
+        named.append(f"+{len(pairs) - PAIRS_NAMED} more")
+    return "; ".join(named)
 
 
 def _ms(seconds: float) -> str:

@@ -17,6 +17,7 @@ from gaq_listen.observe.text import (
     data_pass,
     duration,
     good,
+    pair_name,
     server,
     stale,
 )
@@ -33,7 +34,7 @@ def tail(event: events.Event, at: datetime, staleness: Staleness | None = None) 
 
     ``staleness``, when given, is summed up where the worker has stopped.
     """
-    if event == events.Swept(found=0):
+    if event == events.Swept(found=0) or (isinstance(event, events.Audited) and not event.drifted):
         return None
     said = _said(event, staleness)
     if isinstance(event, events.Stopped):
@@ -60,10 +61,24 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
             return Text("listening: a change is noticed at once", style="green")
         case events.Polling(reason, seconds):
             return Text(f"polling every {duration(seconds)}: {clean(reason)}", style="yellow")
-        case events.Behind(0):
+        case events.Failed(pairs):
+            more = f" +{len(pairs) - 1}" if len(pairs) > 1 else ""
+            failed = pairs[0]
+            when = f"next try in {duration(failed.next_try)}"
+            return Text(f"failed, {when}: {pair_name(failed)}{more}: {clean(failed.error)}", style="red")
+        case events.Recovered():
             return Text("backlog recovered", style="green")
         case events.Behind(pairs_left):
             return Text(f"behind: {count(pairs_left, 'stale pair')} left", style="yellow")
+        case events.Paused(by, seconds, reason):
+            why = f": {clean(reason)}" if reason else ""
+            return Text(f"paused by {clean(by)} {duration(seconds)} ago{why}", style="yellow")
+        case events.Resumed(after):
+            return Text(f"resumed after {duration(after)}", style="green")
+        case events.Audited(_, drifted):
+            names = ", ".join(pair_name(pair) for pair in drifted[:PAIRS_NAMED])
+            more = f" +{len(drifted) - PAIRS_NAMED}" if len(drifted) > PAIRS_NAMED else ""
+            return Text(f"DRIFT: {count(len(drifted), 'pair')} differed, unmarked: {names}{more}", style="red")
         case events.Swept(found):
             return Text(f"the sweep found {count(found, 'pair')} that nothing had announced")
         case events.Disconnected(reason, next_try):

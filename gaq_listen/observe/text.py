@@ -1,6 +1,6 @@
 """How things are said, wherever they are shown: names, durations, coverages. Pure."""
 
-from gaq_listen.events import RefreshedPair, Started
+from gaq_listen.events import DriftedPair, FailedPair, RefreshedPair, Started
 from gaq_listen.observe.staleness import Percentiles
 
 LONGEST = 300
@@ -68,12 +68,12 @@ def stale(percentiles: Percentiles) -> str:
     return f"stale p50 {duration(percentiles.p50)}, p99 {duration(percentiles.p99)}"
 
 
-def data_pass(pair: RefreshedPair) -> str:
+def data_pass(pair: RefreshedPair | FailedPair | DriftedPair) -> str:
     """The data pass by its name or, when it has none any more, by its id: ``#12``."""
     return clean(pair.data_pass) if pair.data_pass else f"#{pair.data_pass_id}"
 
 
-def pair_name(pair: RefreshedPair) -> str:
+def pair_name(pair: RefreshedPair | FailedPair | DriftedPair) -> str:
     """Both halves of a pair: ``LHC22o_apass7/526641``."""
     return f"{data_pass(pair)}/{pair.run_number}"
 

@@ -61,7 +61,7 @@ ONE_OF_EACH: list[Event] = [
     Listening(),
     Polling("notifications do not arrive, as through a transaction pooler", 1.0),
     batch(pair()),
-    Behind(12345),
+    Behind(12345, 5),
     Swept(3),
     Disconnected(REASON, 3.2),
     Reconnected(4.5),
@@ -89,7 +89,7 @@ BUSY: list[Event] = [
     *WORKING,
     *(batch(pair(600000 + i)) for i in range(40)),
     batch(*(pair(700000 + i) for i in range(20))),
-    Behind(12345),
+    Behind(12345, 5),
 ]
 LOST: list[Event] = [*WORKING, Disconnected(REASON, 8.0)]
 HOSTILE_NAMES: list[Event] = [

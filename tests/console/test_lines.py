@@ -8,10 +8,10 @@ import pytest
 
 from gaq_listen.events import (
     Batch,
-    Behind,
     Disconnected,
     Event,
     Polling,
+    Recovered,
     Started,
     Stopped,
     Stopping,
@@ -52,7 +52,7 @@ def test_a_sweep_that_found_nothing_is_not_worth_a_line() -> None:
 
 
 def test_a_backlog_that_is_gone_is_no_warning() -> None:
-    assert line(Behind(0), AT) == "2026-11-23T22:31:05.123Z INFO behind pairs_left=0"
+    assert line(Recovered(7), AT) == '2026-11-23T22:31:05.123Z INFO recovered rounds=7 message="backlog recovered"'
 
 
 def test_only_the_first_pairs_of_a_batch_are_named() -> None:
