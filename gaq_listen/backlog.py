@@ -1,27 +1,88 @@
 """The calls into schema ``gaq`` that refresh: what a worker does, a batch at a time."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Error, errors
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.database import ROUND_TRIP
-from gaq_listen.events import RefreshedPair
+from gaq_listen.database import ROUND_TRIP, sentence
+from gaq_listen.events import FailedPair, RefreshedPair
 
 _REFRESH = """
-select data_pass_id, data_pass, run_number, seconds_stale, causes, good_before, good_after, removed
-from gaq.refresh(%s, %s, %s, %s)
+select data_pass_id, data_pass, run_number, seconds_stale, causes, good_before, good_after, removed,
+       error, attempts, next_try
+from gaq.refresh(%s, %s, %s, %s, %s, %s, %s)
 """
-_NEXT_DUE = "select gaq.next_due(%s, %s)"
-_PAIRS_LEFT = "select count(*) from (select distinct data_pass_id, run_number from gaq.invalidations) p"
+_FAIL = """
+select %(pass)s::bigint as data_pass_id, (select name from gaq.source_data_passes where id = %(pass)s) as data_pass,
+       %(run)s::bigint as run_number, %(error)s as error, attempts, next_try
+from gaq.fail(%(pass)s, %(run)s, %(error)s, %(state)s)
+"""
+_OLDEST = """
+select data_pass_id, run_number from gaq.pending p
+where not exists (select from gaq.failures e
+                  where e.data_pass_id = p.data_pass_id and e.run_number = p.run_number
+                    and e.next_try_at > clock_timestamp())
+order by invalidated_at limit %s
+"""
+_LOOK = """
+select gaq.next_due(%s, %s) as next_due, p.paused_by, p.reason,
+       date_part('epoch', clock_timestamp() - p.paused_at) as seconds
+from (select) one left join gaq.paused p on true
+"""
+_PAIRS_LEFT = "select count(*) from gaq.pending"
+_FAILING = "select count(*) from gaq.pending join gaq.failures using (data_pass_id, run_number)"
+
+PARTS = 8
+"""Into how many parts a batch is divided that takes too long: each part with a culprit costs its whole timeout."""
+
+_TOO_MUCH = (errors.QueryCanceled, errors.OutOfMemory)
+"""What the server says of a batch that is too much for it; it need not be the fault of all its pairs."""
+
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What became of a batch: pairs that were refreshed, and pairs that could not be computed."""
+
+    pairs: tuple[RefreshedPair, ...] = ()
+    failed: tuple[FailedPair, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pairs) + len(self.failed)
+
+    def __add__(self, other: "Refreshed") -> "Refreshed":
+        return Refreshed(self.pairs + other.pairs, self.failed + other.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Work is paused, by whom, since how many seconds, and why."""
+
+    by: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """``next_due``: seconds until a pair is due; 0: one is; None: no pair is marked."""
+
+    next_due: float | None
+    pause: Pause | None
 
 
 class Backlog:
     """The stale pairs of a database, through one autocommit connection.
 
     A pair is due when it was quiet before its first mark, else when it has been quiet for ``debounce`` seconds or
-    its first mark is ``max_wait`` seconds old.
+    its first mark is ``max_wait`` seconds old. ``patience``: seconds after which a batch that has not even been ended
+    by the server's timeout counts as lost with its connection.
     """
 
     def __init__(
@@ -29,28 +90,91 @@ class Backlog:
         connection: AsyncConnection[TupleRow],
         debounce: float,
         max_wait: float,
+        worker: str = "gaq-listen",
         announce: bool = True,
+        patience: float = 60.0,
     ) -> None:
         self._connection = connection
         self._pace = (timedelta(seconds=debounce), timedelta(seconds=max_wait))
+        self._worker = worker
         self._announce = announce
+        self._patience = patience
 
-    async def refresh(self, limit: int) -> tuple[RefreshedPair, ...]:
-        """Refreshes up to ``limit`` due pairs in one transaction; returns them, first marked first."""
-        async with self._connection.cursor(row_factory=class_row(RefreshedPair)) as cursor:
-            await cursor.execute(_REFRESH, (limit, *self._pace, self._announce))
-            return tuple(await cursor.fetchall())
+    async def refresh(self, limit: int) -> Refreshed:
+        """Refreshes up to ``limit`` due pairs in one transaction; returns them, first marked first.
 
-    async def next_due(self) -> float | None:
-        """Seconds until a pair is due; 0: one is; None: no pair is marked."""
-        due = await self._ask(_NEXT_DUE, self._pace)
-        return None if due is None else float(due)
+        When that takes too long or too much memory, it is done in parts, smaller and smaller, until the pairs that
+        cannot be computed stand alone; those are taken note of, and all others are refreshed.
+        """
+        try:
+            return await self._batch(limit)
+        except _TOO_MUCH:
+            return await self._in_parts(await self._oldest(limit))
+
+    async def _batch(self, limit: int, only: Sequence[Key] | None = None) -> Refreshed:
+        keys: list[Any] = [None, None] if only is None else [list(column) for column in zip(*only, strict=True)]
+        async with asyncio.timeout(self._patience):
+            values = (limit, *self._pace, self._announce, self._worker, *keys)
+            rows = await (await self._connection.execute(_REFRESH, values)).fetchall()
+        return Refreshed(
+            tuple(RefreshedPair(*row[:8]) for row in rows if row[8] is None),
+            tuple(FailedPair(*row[:3], *row[8:]) for row in rows if row[8] is not None),
+        )
+
+    async def _in_parts(self, pairs: list[Key]) -> Refreshed:
+        """All parts of one size before those that had to be divided again: good pairs do not wait for bad ones."""
+        done = Refreshed()
+        waiting = [pairs] if len(pairs) == 1 else _parts(pairs)
+        while waiting:
+            part = waiting.pop(0)
+            try:
+                done += await self._batch(len(part), part)
+            except _TOO_MUCH as error:
+                if len(part) > 1:
+                    waiting += _parts(part)
+                else:
+                    done += await self._fail(part[0], error)
+        return done
+
+    async def _fail(self, pair: Key, error: Error) -> Refreshed:
+        values = {"pass": pair[0], "run": pair[1], "error": sentence(error), "state": error.sqlstate}
+        async with asyncio.timeout(ROUND_TRIP), self._connection.cursor(row_factory=class_row(FailedPair)) as cursor:
+            await cursor.execute(_FAIL, values)
+            return Refreshed((), tuple(await cursor.fetchall()))
+
+    async def _oldest(self, limit: int) -> list[Key]:
+        async with asyncio.timeout(self._patience):
+            cursor = await self._connection.execute(_OLDEST, (limit,))
+            return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+    async def look(self) -> Look:
+        """When there is something to do, and whether it may be done."""
+        async with asyncio.timeout(ROUND_TRIP):
+            (row,) = await (await self._connection.execute(_LOOK, self._pace)).fetchall()
+        due, by, reason, seconds = row
+        return Look(
+            None if due is None else float(due), None if by is None else Pause(by, float(seconds), reason or "")
+        )
 
     async def pairs_left(self) -> int:
-        """How many pairs have marks of their own."""
-        return int(await self._ask(_PAIRS_LEFT) or 0)
+        """How many pairs are stale."""
+        return await self._count(_PAIRS_LEFT)
 
-    async def _ask(self, query: str, values: tuple[object, ...] = ()) -> float | None:
+    async def failing(self) -> int:
+        """How many of them are those that could not be computed."""
+        return await self._count(_FAILING)
+
+    async def ring(self) -> None:
+        """Wakes the other workers: there is more to do than one does at once."""
         async with asyncio.timeout(ROUND_TRIP):
-            answer = await (await self._connection.execute(query, values)).fetchone()
-        return answer[0] if answer else None
+            await self._connection.execute("select gaq.ring()")
+
+    async def _count(self, query: str) -> int:
+        async with asyncio.timeout(self._patience):
+            (row,) = await (await self._connection.execute(query.encode())).fetchall()
+        return int(row[0])
+
+
+def _parts(pairs: list[Key]) -> list[list[Key]]:
+    size = -(-len(pairs) // PARTS)
+    return [pairs[start : start + size] for start in range(0, len(pairs), size)]

@@ -84,6 +84,24 @@ async def connect(dsn: str, application_name: str) -> AsyncConnection[TupleRow]:
     return connection
 
 
+_LIMITS = """
+select set_config('statement_timeout', %(batch)s, false), set_config('lock_timeout', %(lock)s, false),
+       set_config('idle_in_transaction_session_timeout', %(batch)s, false),
+       set_config('tcp_user_timeout', %(network)s, false)
+"""
+_LOCK_TIMEOUT = 5.0
+
+
+async def limit_session(connection: AsyncConnection[TupleRow], statement_timeout: float) -> None:
+    """Has the server end what takes too long, in seconds, and let go of what a worker holds that has gone or hangs."""
+    limits = {
+        "batch": f"{round(statement_timeout * 1000)}",
+        "lock": f"{round(min(_LOCK_TIMEOUT, statement_timeout / 2) * 1000)}",
+        "network": f"{round(statement_timeout * 1000)}",
+    }
+    await connection.execute(_LIMITS, limits)
+
+
 def connect_now(dsn: str, application_name: str) -> Connection[TupleRow]:
     """The same for a command that asks a few questions, without asyncio.
 

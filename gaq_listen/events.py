@@ -97,7 +97,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """For so many ``rounds``, batch after batch, more pairs were stale than the largest batch takes: so many are left."""
+    """For so many ``rounds``, each a full batch, the backlog stays above the largest batch: so many are left."""
 
     pairs_left: int
     rounds: int

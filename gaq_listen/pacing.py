@@ -6,6 +6,7 @@ All times are seconds of a monotonic clock.
 
 from collections import deque
 from enum import Enum
+from math import inf
 
 TARGET_BATCH_SECONDS = 0.25
 """Batches shrink when they take longer: a fresh change should not wait long behind old ones."""
@@ -21,6 +22,21 @@ CLAIMED = 0.25
 
 COLLEAGUE = 1.0
 """How often to check that the other worker, who holds the bell, still does."""
+
+PAUSED = 5.0
+"""How often to look whether a pause is over: its end rings, but a ring can be lost."""
+
+RING_OTHERS = 1.0
+"""Seconds between two rings of a worker that has more to do than one batch."""
+
+ROUNDS = 5
+"""Full batches, one after the other, after which a backlog is worth a warning."""
+
+ROUNDS_AGAIN = 30
+"""And after which the warning is repeated."""
+
+AUDIT_EVERY = 10.0
+"""Seconds between two portions of an audit."""
 
 
 class BatchSize:
@@ -52,6 +68,60 @@ class Rings:
     def too_many(self, now: float) -> bool:
         """Whether they have rung so often that polling is cheaper for them."""
         return len(self._times) > RINGS_A_SECOND and now - self._times[0] < 1.0
+
+
+class Rounds:
+    """Watches for a backlog that stays above the largest batch."""
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._warned = 0
+        self.passed = 0
+        """Full batches, one after the other."""
+
+    def after(self, full: bool) -> bool:
+        """Takes note of a batch, and whether it was full; returns whether it is time to count what is left."""
+        if not full:
+            self._warned = self.passed = 0
+            return False
+        self.passed += 1
+        since = self.passed - self._warned
+        return since % ROUNDS_AGAIN == 0 if self._warned else since % ROUNDS == 0
+
+    def above(self, left: int) -> bool:
+        """Takes note of how many pairs are left; returns whether that is worth a warning."""
+        if left > self._largest:
+            self._warned = self.passed
+        return left > self._largest
+
+    @property
+    def warned(self) -> bool:
+        """Whether somebody has been warned who should be told when it is over."""
+        return self._warned > 0
+
+
+class Portions:
+    """Divides so many pairs a minute into portions, every ``AUDIT_EVERY`` seconds."""
+
+    def __init__(self, a_minute: int, now: float) -> None:
+        self._a_second = a_minute / 60
+        self._owed = 0.0
+        self._since = now
+
+    def due(self, now: float) -> int:
+        """How many pairs are due now; they then count as done."""
+        if now < self.next():
+            return 0
+        self._owed += (now - self._since) * self._a_second
+        self._since = now
+        portion = int(self._owed)
+        # What was not done in time is not made up for: that would be a burst.
+        self._owed -= portion
+        return min(portion, max(1, round(2 * AUDIT_EVERY * self._a_second)))
+
+    def next(self) -> float:
+        """When the next portion is due; infinity: never."""
+        return self._since + AUDIT_EVERY if self._a_second else inf
 
 
 class Bell(Enum):

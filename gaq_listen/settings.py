@@ -41,6 +41,12 @@ class WorkerSettings:
     """Drain, then stop."""
     announce: bool = True
     """Notify ``gaq_refreshed`` of the pairs of each batch."""
+    audit_rate: int = 0
+    """How many pairs a minute to recompute and compare, in the background."""
+    batch_timeout: float = 30.0
+    """How long a batch may take on the server; one that takes longer is done in parts."""
+    name: str = ""
+    """What the worker is called, beside others on the same database; empty: host and process."""
 
     def __post_init__(self) -> None:
         if self.debounce < 0:
@@ -56,5 +62,9 @@ class WorkerSettings:
             raise BadSetting(f"--max-batch ({self.max_batch}) must not be smaller than --min-batch ({self.min_batch})")
         if self.max_batch > 10_000:
             raise BadSetting("--max-batch must be at most 10000: a batch is one transaction")
+        if not 0 <= self.audit_rate <= 100_000:
+            raise BadSetting("--audit-rate must be from 0 (off) to 100000 pairs a minute")
+        if self.batch_timeout < 0.1:
+            raise BadSetting("--batch-timeout must be at least 100ms: a batch that takes longer is divided")
         if self.sweep < 1:
             raise BadSetting("--sweep must be at least 1s: the doorbell is what makes it fast")

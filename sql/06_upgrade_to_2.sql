@@ -1,4 +1,5 @@
--- From version 1: everything belonged to whoever had installed it. Does nothing elsewhere.
+-- From version 1: everything belonged to whoever had installed it, and less was stored and told. Nothing is lost
+-- elsewhere: where an installation stopped half-way, what this drops is created again.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
@@ -22,5 +23,9 @@ begin
     loop
         execute format('alter routine %s owner to gaq_owner', thing.name);
     end loop;
+    alter table gaq.summaries add column if not exists seconds_stale double precision, add column if not exists refreshed_for text,
+        add column if not exists refreshed_by text;
+    drop function if exists gaq.refresh(int, interval, interval, bool);
+    drop view if exists gaq.status;
 end
 $$;

@@ -21,6 +21,9 @@ create table if not exists gaq.summaries (
     not_computable                  bool,               -- null until first computed
     created_at                      timestamptz not null default clock_timestamp(),
     updated_at                      timestamptz,        -- when last computed
+    seconds_stale                   double precision,   -- how long it had been stale then
+    refreshed_for                   text,               -- what had made it stale
+    refreshed_by                    text,               -- the worker, or the role of whoever did it by hand
     primary key (data_pass_id, run_number)
 ) with (fillfactor = 70);                               -- room for HOT updates: no indexed column ever changes
 
@@ -55,6 +58,44 @@ create table if not exists gaq.seeding (only_row bool primary key default true c
 insert into gaq.seeding default values on conflict do nothing;
 
 
+-- Pairs whose computation fails. They keep their value and their mark, and are tried again.
+create table if not exists gaq.failures (
+    data_pass_id    bigint not null,
+    run_number      bigint not null,
+    error           text not null,
+    sqlstate        text not null,
+    attempts        int not null,                       -- how often in a row
+    first_failed_at timestamptz not null,
+    last_failed_at  timestamptz not null,
+    next_try_at     timestamptz not null,
+    primary key (data_pass_id, run_number)
+);
+
+-- One row while all work is paused.
+create table if not exists gaq.paused (
+    only_row  bool primary key default true check (only_row),
+    paused_at timestamptz not null default clock_timestamp(),
+    paused_by text not null,
+    reason    text
+);
+
+-- What each worker last said of itself. It is there while its backend_pid is.
+create table if not exists gaq.workers (
+    name            text primary key,
+    host            text not null,
+    pid             int not null,
+    backend_pid     int not null,
+    state           text not null,
+    started_at      timestamptz not null default clock_timestamp(),
+    seen_at         timestamptz not null default clock_timestamp(),
+    batches         bigint not null default 0,
+    pairs           bigint not null default 0,
+    swept_at        timestamptz,
+    swept_found     int,                                -- pairs that the last sweep found and no wake-up had announced
+    found_by_sweeps bigint not null default 0           -- and all sweeps
+);
+
+
 -- The doorbell. NOTIFY takes a lock that is common to all databases of the server, through commit; so it rings only
 -- when somebody sleeps. A sleeping worker holds the advisory lock exclusively. A transaction that has marked something
 -- tries to get it shared, which never waits:
@@ -63,6 +104,11 @@ insert into gaq.seeding default values on conflict do nothing;
 create or replace function gaq.bell_key() returns bigint
 language sql immutable parallel safe
 return 7449359913134156908;     -- the bytes of 'gaq_bell'
+
+-- Held, shared, by every transaction that refreshes.
+create or replace function gaq.batch_key() returns bigint
+language sql immutable parallel safe
+return 7449359913487135339;     -- the bytes of 'gaq_work'
 
 -- A session that must PREPARE TRANSACTION cannot notify: it sets gaq.bell = off, and the sweep finds its marks. So it does
 -- when the notification queue fills up: that would end in errors for writers.

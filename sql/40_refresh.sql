@@ -18,7 +18,8 @@ return case when refreshed is null or refreshed + quiet <= first_mark then first
 
 
 -- Seconds until something is due, by the server's clock. Null: there is no mark at all. Zero: something is due already,
--- so another worker has claimed it, or it has just come.
+-- so another worker has claimed it, or it has just come. A pair that fails is due at its next try, or when it has a new
+-- mark: each failure folds its marks into one.
 create or replace function gaq.next_due(quiet interval default '0', max_wait interval default '0')
 returns double precision
 language sql stable security definer
@@ -26,17 +27,26 @@ set search_path = pg_catalog, pg_temp
 begin atomic
     select case
         when exists (select from gaq.wide_invalidations) then 0
-        when exists (select from gaq.invalidations where invalidated_at <= clock_timestamp() - max_wait) then 0
+        when exists (
+            select from gaq.invalidations i
+            where i.invalidated_at <= clock_timestamp() - max_wait
+              and not exists (select from gaq.failures e
+                              where e.data_pass_id = i.data_pass_id and e.run_number = i.run_number)) then 0
         else (
             select case when count(*) > 0      -- greatest() would make a zero of no mark
-                        then greatest(0, date_part('epoch', min(gaq.due_at(first_mark, last_mark, s.updated_at, quiet, max_wait))
-                                                            - clock_timestamp())) end
+                        then greatest(0, date_part('epoch', min(case
+                            when e.next_try_at is null
+                                then gaq.due_at(first_mark, last_mark, s.updated_at, quiet, max_wait)
+                            when marks > 1 or e.last_failed_at > clock_timestamp() then timestamptz 'epoch'
+                            else e.next_try_at end) - clock_timestamp())) end
             from (
-                select data_pass_id, run_number, min(invalidated_at) as first_mark, max(invalidated_at) as last_mark
+                select data_pass_id, run_number, min(invalidated_at) as first_mark, max(invalidated_at) as last_mark,
+                       count(*) as marks
                 from gaq.invalidations
                 group by data_pass_id, run_number
             ) marked
             left join gaq.summaries s using (data_pass_id, run_number)
+            left join gaq.failures e using (data_pass_id, run_number)
         )
     end;
 end;
@@ -66,13 +76,80 @@ end
 $$;
 
 
+-- Computes pairs, and keeps those that can be computed apart from those that cannot: what raises is halved until the
+-- culprit stands alone, with its error instead of values. What is not a pair's fault is raised: no memory, no disk,
+-- somebody who cancels (classes 53, 57, 58), a conflict with somebody else (40, 55).
+create or replace function gaq.compute_apart(data_pass_ids bigint[], run_numbers bigint[])
+returns table (
+    data_pass_id bigint,
+    run_number bigint,
+    bad_run_coverage double precision,
+    explicitly_not_bad_run_coverage double precision,
+    mc_reproducible_coverage double precision,
+    missing_verifications_count int,
+    undefined_quality_periods_count int,
+    not_computable bool,
+    error text,
+    state text                              -- its SQLSTATE
+)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    half int := cardinality(data_pass_ids) / 2;
+    said text;
+begin
+    return query select c.*, null::text, null::text from gaq.compute(data_pass_ids, run_numbers) c;
+exception when others then
+    if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
+        raise;
+    end if;
+    -- A missing right or table (class 42) is the same for all of them.
+    if half = 0 or left(sqlstate, 2) = '42' then
+        said := sqlerrm;
+        return query
+        select u.data_pass_id, u.run_number, null::double precision, null::double precision, null::double precision,
+               null::int, null::int, null::bool, said, sqlstate
+        from unnest(data_pass_ids, run_numbers) u (data_pass_id, run_number);
+    else
+        return query select * from gaq.compute_apart(data_pass_ids[:half], run_numbers[:half]);
+        return query select * from gaq.compute_apart(data_pass_ids[half + 1:], run_numbers[half + 1:]);
+    end if;
+end
+$$;
+
+
+-- Takes note of pairs that could not be computed, and returns when each is tried again: after a second at first, then
+-- after twice as long each time, up to five minutes; give or take a quarter, so that they do not come all at once.
+create or replace function gaq.note_failures(data_pass_ids bigint[], run_numbers bigint[], errors text[], states text[])
+returns table (data_pass_id bigint, run_number bigint, error text, attempts int, next_try double precision)
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+    insert into gaq.failures as f (data_pass_id, run_number, error, sqlstate, attempts,
+                                   first_failed_at, last_failed_at, next_try_at)
+    select u.data_pass_id, u.run_number, u.error, u.state, 1,
+           clock_timestamp(), clock_timestamp(), clock_timestamp() + interval '1 s' * (0.75 + random() / 2)
+    from unnest(data_pass_ids, run_numbers, errors, states) u (data_pass_id, run_number, error, state)
+    on conflict on constraint failures_pkey do update
+    set error = excluded.error, sqlstate = excluded.sqlstate, attempts = f.attempts + 1,
+        last_failed_at = excluded.last_failed_at,
+        next_try_at = excluded.last_failed_at
+                      + (excluded.next_try_at - excluded.last_failed_at) * least(300, 2 ^ least(f.attempts, 9))
+    returning f.data_pass_id, f.run_number, f.error, f.attempts, date_part('epoch', f.next_try_at - f.last_failed_at);
+end;
+
+
 -- Refreshes up to max_pairs due pairs, the ones first marked first, and returns them. All in the caller's transaction,
 -- which must be READ COMMITTED: each statement below relies on a snapshot of its own, taken after the one before it.
 create or replace function gaq.refresh(
     max_pairs int default 100,
     quiet interval default '0',             -- see gaq.due_at; zero: whatever is marked is due
     max_wait interval default '0',
-    announce bool default true              -- notify gaq_refreshed of the pairs, with the commit
+    announce bool default true,             -- notify gaq_refreshed of the pairs, with the commit
+    worker text default session_user,       -- who does it
+    only_data_pass_ids bigint[] default null,   -- these pairs and no others, if they are marked, due or not
+    only_run_numbers bigint[] default null
 )
 returns table (
     data_pass_id bigint,
@@ -83,7 +160,10 @@ returns table (
     causes text,
     good_before double precision,           -- explicitly_not_bad_run_coverage, before and after
     good_after double precision,
-    removed bool                            -- the pair is in no data pass any more: so is its summary
+    removed bool,                           -- the pair is in no data pass any more: so is its summary
+    error text,                             -- not null: it could not be computed, keeps its value and stays stale
+    attempts int,                           -- how often in a row
+    next_try double precision               -- in so many seconds
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -96,11 +176,9 @@ declare
     at timestamptz := clock_timestamp();
     expanded int;
     scanned int := greatest(4 * max_pairs, 1000);
-    found_marks int;
-    unseeded bool;
+    found_marks bigint;
     passes bigint[];
     runs bigint[];
-    goods double precision[];
     since timestamptz[];
     why text[];
 begin
@@ -113,23 +191,42 @@ begin
         raise exception 'max_pairs must be at least 1' using errcode = 'invalid_parameter_value';
     end if;
 
-    -- The oldest marks, in the order of the index. When they hold too few pairs to claim, look further: a pair may have
-    -- any number of marks, and another worker may have claimed the oldest.
+    -- Who pauses commits that first and then waits until nobody holds this lock; so whoever gets it later sees the pause.
+    perform pg_try_advisory_xact_lock_shared(gaq.batch_key());
+    if exists (select from gaq.paused) then
+        return;
+    end if;
+
+    -- The pairs of the oldest marks, in the order of the index. When too few of them can be claimed, look further: a
+    -- pair may have any number of marks, and another worker may have claimed the oldest.
     expanded := gaq.expand();
     loop
-        select count(*), coalesce(bool_or(s.data_pass_id is null), false) into found_marks, unseeded
-        from (select data_pass_id, run_number from gaq.invalidations order by invalidated_at limit scanned) m
-        left join gaq.summaries s using (data_pass_id, run_number);
+        select coalesce(sum(marks), 0), array_agg(data_pass_id), array_agg(run_number), array_agg(first_mark)
+        into found_marks, passes, runs, since
+        from (
+            select data_pass_id, run_number, min(invalidated_at) as first_mark, count(*) as marks
+            from (
+                select data_pass_id, run_number, invalidated_at
+                from gaq.invalidations
+                where only_data_pass_ids is null
+                   or (data_pass_id, run_number) in (select * from unnest(only_data_pass_ids, only_run_numbers))
+                order by invalidated_at
+                limit scanned
+            ) oldest
+            group by data_pass_id, run_number
+        ) marked;
 
         -- The row of a summary is what a claim locks, so each pair needs one first.
-        if unseeded then
+        if exists (select from unnest(passes, runs) m (data_pass_id, run_number)
+                   where not exists (select from gaq.summaries s
+                                     where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)) then
             perform from gaq.seeding for update skip locked;
             if found then
                 -- (Not those that are seen: another worker may be removing one, which must neither be waited for nor
                 -- come back.)
                 insert into gaq.summaries (data_pass_id, run_number)
-                select distinct data_pass_id, run_number
-                from (select data_pass_id, run_number from gaq.invalidations order by invalidated_at limit scanned) m
+                select data_pass_id, run_number
+                from unnest(passes, runs) m (data_pass_id, run_number)
                 where not exists (select from gaq.summaries s
                                   where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)
                 on conflict do nothing;
@@ -137,23 +234,23 @@ begin
         end if;
 
         -- Claim: nobody else refreshes these pairs until we commit. Pairs that somebody else holds are passed over.
-        select array_agg(data_pass_id), array_agg(run_number), array_agg(good)
-        into passes, runs, goods
+        select array_agg(data_pass_id), array_agg(run_number)
+        into passes, runs
         from (
-            select s.data_pass_id, s.run_number, s.explicitly_not_bad_run_coverage as good
-            from (
-                select data_pass_id, run_number, min(invalidated_at) as first_mark
-                from (select data_pass_id, run_number, invalidated_at
-                      from gaq.invalidations order by invalidated_at limit scanned) oldest
-                group by data_pass_id, run_number
-            ) m
+            select s.data_pass_id, s.run_number
+            from unnest(passes, runs, since) m (data_pass_id, run_number, first_mark)
             join gaq.summaries s using (data_pass_id, run_number)
-            where m.first_mark > at                 -- the server's clock was set back
-               or m.first_mark <= at - max_wait
-               or gaq.due_at(m.first_mark,
-                             (select max(l.invalidated_at) from gaq.invalidations l
-                              where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number),
-                             s.updated_at, quiet, max_wait) <= at
+            left join gaq.failures e using (data_pass_id, run_number)
+            where only_data_pass_ids is not null
+               or ((m.first_mark <= at - max_wait
+                    or m.first_mark > at            -- the server's clock was set back
+                    or gaq.due_at(m.first_mark,
+                                  (select max(l.invalidated_at) from gaq.invalidations l
+                                   where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number),
+                                  s.updated_at, quiet, max_wait) <= at)
+                   and (e.next_try_at is null or e.next_try_at <= at or e.last_failed_at > at
+                        or (select count(*) > 1 from gaq.invalidations l
+                            where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number)))
             order by m.first_mark
             limit max_pairs
             for no key update of s skip locked
@@ -182,13 +279,12 @@ begin
                      where i.data_pass_id = claimed.data_pass_id and i.run_number = claimed.run_number offset 0) m))
         returning i.data_pass_id, i.run_number, i.invalidated_at, i.cause
     )
-    select array_agg(data_pass_id), array_agg(run_number), array_agg(good), array_agg(first_mark), array_agg(causes)
-    into passes, runs, goods, since, why
+    select array_agg(data_pass_id), array_agg(run_number), array_agg(first_mark), array_agg(causes)
+    into passes, runs, since, why
     from (
-        select data_pass_id, run_number, min(good) as good,
+        select data_pass_id, run_number,
                min(invalidated_at) as first_mark, string_agg(distinct cause, ', ' order by cause) as causes
         from folded
-        join unnest(passes, runs, goods) claimed (data_pass_id, run_number, good) using (data_pass_id, run_number)
         group by data_pass_id, run_number
     ) pair;
     if passes is null then      -- another worker had folded them between our look and our claim
@@ -198,7 +294,9 @@ begin
     -- A later statement, so a later snapshot: it sees every change whose mark has just been deleted.
     return query
     with claimed as (
-        select * from unnest(passes, runs, goods, since, why) u (data_pass_id, run_number, good, first_mark, causes)
+        select u.*, s.explicitly_not_bad_run_coverage as good
+        from unnest(passes, runs, since, why) u (data_pass_id, run_number, first_mark, causes)
+        join gaq.summaries s using (data_pass_id, run_number)
     ), present as materialized (
         select c.data_pass_id, c.run_number
         from claimed c
@@ -208,8 +306,8 @@ begin
         delete from gaq.summaries s using claimed c
         where s.data_pass_id = c.data_pass_id and s.run_number = c.run_number
           and not exists (select from present p where p.data_pass_id = s.data_pass_id and p.run_number = s.run_number)
-    ), fresh as materialized (
-        select f.* from gaq.compute((select array_agg(data_pass_id) from present), (select array_agg(run_number) from present)) f
+    ), computed as materialized (
+        select f.* from gaq.compute_apart((select array_agg(data_pass_id) from present), (select array_agg(run_number) from present)) f
     ), stored as (
         update gaq.summaries s
         set bad_run_coverage = f.bad_run_coverage,
@@ -218,21 +316,86 @@ begin
             missing_verifications_count = f.missing_verifications_count,
             undefined_quality_periods_count = f.undefined_quality_periods_count,
             not_computable = f.not_computable,
-            updated_at = clock_timestamp()
-        from fresh f
-        where s.data_pass_id = f.data_pass_id and s.run_number = f.run_number
+            updated_at = clock_timestamp(),
+            seconds_stale = date_part('epoch', clock_timestamp() - c.first_mark),
+            refreshed_for = c.causes,
+            refreshed_by = worker
+        from computed f
+        join claimed c using (data_pass_id, run_number)
+        where s.data_pass_id = f.data_pass_id and s.run_number = f.run_number and f.error is null
+    ), failing as materialized (
+        select n.*
+        from (
+            select array_agg(data_pass_id) as passes, array_agg(run_number) as runs,
+                   array_agg(error) as errors, array_agg(state) as states
+            from computed
+            where error is not null
+            having count(*) > 0
+        ) f
+        cross join lateral gaq.note_failures(f.passes, f.runs, f.errors, f.states) n
+    ), marked_again as (
+        insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
+        select c.data_pass_id, c.run_number, c.first_mark, c.causes
+        from claimed c
+        join failing using (data_pass_id, run_number)
+    ), healed as (
+        delete from gaq.failures e using claimed c
+        where e.data_pass_id = c.data_pass_id and e.run_number = c.run_number
+          and not exists (select from computed f
+                          where f.data_pass_id = e.data_pass_id and f.run_number = e.run_number and f.error is not null)
     )
     select c.data_pass_id, named.name, c.run_number,
            c.first_mark, date_part('epoch', clock_timestamp() - c.first_mark), c.causes,
-           c.good, f.explicitly_not_bad_run_coverage, f.data_pass_id is null
+           c.good, f.explicitly_not_bad_run_coverage, f.data_pass_id is null,
+           failing.error, failing.attempts, failing.next_try
     from claimed c
-    left join fresh f on f.data_pass_id = c.data_pass_id and f.run_number = c.run_number
+    left join computed f on f.data_pass_id = c.data_pass_id and f.run_number = c.run_number
+    left join failing on failing.data_pass_id = c.data_pass_id and failing.run_number = c.run_number
     left join gaq.source_data_passes named on named.id = c.data_pass_id
     order by c.first_mark;
 
     if announce then
-        perform gaq.announce(passes, runs);
+        perform gaq.announce(array_agg(u.data_pass_id), array_agg(u.run_number))
+        from unnest(passes, runs) u (data_pass_id, run_number)
+        where not exists (select from gaq.failures e
+                          where e.data_pass_id = u.data_pass_id and e.run_number = u.run_number);
     end if;
+end
+$$;
+
+
+-- For a pair whose computation the server ended (a statement_timeout, no memory), which gaq.refresh itself cannot take
+-- note of: nothing if it is not marked, or if another worker has it.
+create or replace function gaq.fail(data_pass_id bigint, run_number bigint, error text, state text)
+returns table (attempts int, next_try double precision)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    mark record;
+begin
+    perform from gaq.summaries s
+    where s.data_pass_id = fail.data_pass_id and s.run_number = fail.run_number
+    for no key update skip locked;
+    if not found then
+        return;
+    end if;
+    with folded as (
+        delete from gaq.invalidations i
+        where i.data_pass_id = fail.data_pass_id and i.run_number = fail.run_number
+        returning i.invalidated_at, i.cause
+    )
+    select min(invalidated_at) as first_mark, string_agg(distinct cause, ', ' order by cause) as causes
+    into mark
+    from folded;
+    if mark.first_mark is null then
+        return;
+    end if;
+    insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
+    values (fail.data_pass_id, fail.run_number, mark.first_mark, mark.causes);
+    return query
+    select n.attempts, n.next_try
+    from gaq.note_failures(array[fail.data_pass_id], array[fail.run_number], array[fail.error], array[fail.state]) n;
 end
 $$;
 
@@ -258,12 +421,20 @@ language plpgsql
 as $$
 declare
     refreshed int;
+    failing int;
 begin
     loop
         select count(*) into refreshed from gaq.refresh(max_pairs);
         commit;
         exit when refreshed = 0;
     end loop;
+    if exists (select from gaq.paused) then
+        raise warning 'gaq-listen is paused: nothing is refreshed until gaq.resume()';
+    end if;
+    select count(*) into failing from gaq.failures;
+    if failing > 0 then
+        raise warning '% pairs cannot be computed: see gaq.failures', failing;
+    end if;
 end
 $$;
 

@@ -9,10 +9,17 @@ set role gaq_owner;
 grant usage on schema gaq to gaq_reader;
 grant select on gaq.status, gaq.pending, gaq.current_summaries, gaq.source_data_passes, gaq.source_detectors to gaq_reader;
 grant select on gaq.installation, gaq.installed_objects to gaq_reader;
-grant execute on function gaq.bell_key(), gaq.objects() to gaq_reader;
+grant select on gaq.failures, gaq.paused, gaq.workers, gaq.known_pairs to gaq_reader;
+grant execute on function gaq.bell_key(), gaq.objects(), gaq.is_there(int), gaq.batches_in_flight(),
+    gaq.differences(bigint[], bigint[]) to gaq_reader;
 
--- The worker: refresh, and nothing else. It inherits from gaq_reader.
-grant execute on function gaq.refresh(int, interval, interval, bool), gaq.next_due(interval, interval) to gaq_worker;
+-- Workers and operators: refresh, mark, pause, and nothing else. They inherit from gaq_reader.
+grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]),
+    gaq.next_due(interval, interval), gaq.fail(bigint, bigint, text, text), gaq.ring(),
+    gaq.enroll(text, text, int), gaq.report(text, text, bigint, bigint, bigint, int), gaq.leave(text),
+    gaq.pause(text, text), gaq.resume(), gaq.recalculate(bigint[], bigint[], text),
+    gaq.retry_failures(bigint[], bigint[])
+    to gaq_worker;
 grant execute on procedure gaq.drain(int) to gaq_worker;
 
 reset role;

@@ -19,6 +19,7 @@ INSTALL_SCRIPTS = (
     "30_compute",
     "40_refresh",
     "50_read",
+    "55_operating",
     "60_status",
     "65_objects",
     "70_grants",

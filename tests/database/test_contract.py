@@ -202,14 +202,21 @@ def test_drain_commits_batch_by_batch(committed: Connection[Any]) -> None:
     assert transactions == [(2,), (2,)]
 
 
-def test_drain_keeps_the_batches_before_one_that_fails(committed: Connection[Any]) -> None:
+def test_drain_says_what_it_could_not_do(committed: Connection[Any]) -> None:
+    said: list[str | None] = []
+    committed.add_notice_handler(lambda notice: said.append(notice.message_primary))
     committed.execute("INSERT INTO detectors SELECT n, 'D' || n FROM generate_series(10, 1100) n")
     committed.execute("UPDATE qc_flags SET flag_type_id = 2 WHERE id = 41")
     committed.execute("INSERT INTO gaq_detectors SELECT 2, 101, id FROM detectors WHERE id >= 10")
-    with pytest.raises(psycopg.Error, match="run 101 in data pass 2"):
-        committed.execute("CALL gaq.drain(1)")
+    committed.execute("CALL gaq.drain()")
     assert stale(committed) == {C}
     assert stored(committed)[D].bad == 1
+    assert said == ["1 pairs cannot be computed: see gaq.failures"]
+    committed.execute("SELECT gaq.pause()")
+    committed.execute("UPDATE qc_flags SET flag_type_id = 1 WHERE id = 41")
+    committed.execute("CALL gaq.drain()")
+    assert stale(committed) == {C, D}
+    assert said[1] == "gaq-listen is paused: nothing is refreshed until gaq.resume()"
 
 
 def test_refreshed_pairs_are_told(committed: Connection[Any], connect: Connect) -> None:

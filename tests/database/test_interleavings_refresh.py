@@ -28,10 +28,10 @@ PLACES = {
     "before wide marks are expanded": ("gaq.refresh", "    expanded := gaq.expand();\n    loop"),
     "before their pairs are marked": ("gaq.expand", "    insert into gaq.invalidations"),
     "before the expanded are deleted": ("gaq.expand", "    delete from gaq.wide_invalidations"),
-    "before rows are seeded": ("gaq.refresh", "        if unseeded then"),
+    "before rows are seeded": ("gaq.refresh", "        if exists (select from unnest(passes, runs) m"),
     "before the claim": (
         "gaq.refresh",
-        "        select array_agg(data_pass_id), array_agg(run_number), array_agg(good)\n",
+        "        select array_agg(data_pass_id), array_agg(run_number)\n        into passes, runs\n",
     ),
     "before marks are deleted": ("gaq.refresh", "    with folded as ("),
     "before the computation": ("gaq.refresh", "    return query\n    with claimed as ("),
@@ -101,11 +101,12 @@ def test_nothing_is_lost(committed: Connection[Any], connect: Connect, function:
 
 
 COMPUTED = (
-    "from gaq.compute((select array_agg(data_pass_id) from present), (select array_agg(run_number) from present)) f"
+    "from gaq.compute_apart("
+    "(select array_agg(data_pass_id) from present), (select array_agg(run_number) from present)) f"
 )
 COMPUTED_EARLY = "from pg_temp.early f join present using (data_pass_id, run_number)"
 ALL_PAIRS = "select array_agg(data_pass_id), array_agg(run_number) into passes, runs from gaq.source_pairs;"
-EARLY = "create temporary table early on commit drop as select * from gaq.compute"
+EARLY = "create temporary table early on commit drop as select * from gaq.compute_apart"
 DELETED = "delete from gaq.invalidations i\n        where i.ctid"
 RETURNED = "\n        returning i.data_pass_id, i.run_number, i.invalidated_at, i.cause"
 SEEN = "select i.data_pass_id, i.run_number, i.invalidated_at, i.cause from gaq.invalidations i\n        where i.ctid"

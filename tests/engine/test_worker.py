@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen import events, pacing
-from gaq_listen.backlog import Backlog
+from gaq_listen.backlog import Backlog, Refreshed
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.errors import DatabaseUnreachable, NotInstalled
 from gaq_listen.settings import WorkerSettings
@@ -141,7 +141,7 @@ async def test_under_load_nobody_has_to_ring_while_it_refreshes(
     refresh = Backlog.refresh
     ringing: list[bool] = []
 
-    async def look_then_refresh(self: Backlog, limit: int) -> tuple[events.RefreshedPair, ...]:
+    async def look_then_refresh(self: Backlog, limit: int) -> Refreshed:
         ringing.append(asleep(period))
         return await refresh(self, limit)
 
@@ -263,8 +263,8 @@ async def test_it_refreshes_where_repeatable_read_is_the_default(period: Connect
 
 async def test_a_backlog_is_told_of_and_so_is_its_end(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq_summaries set invalidated_at = now()")
-    async with working(dsn, min_batch=3, max_batch=3, sweep=NEVER) as work:
-        await work.until(lambda: len(work.of(events.Behind)) == 2)
-    first, last = work.of(events.Behind)
-    assert first.pairs_left == 7
-    assert last.pairs_left == 0
+    async with working(dsn, min_batch=1, max_batch=1, sweep=NEVER) as work:
+        await work.until(lambda: work.of(events.Recovered))
+    (behind,) = work.of(events.Behind)
+    assert (behind.pairs_left, behind.rounds) == (5, pacing.ROUNDS)
+    assert work.of(events.Recovered) == [events.Recovered(10)]

@@ -1,0 +1,210 @@
+"""What a worker does while it is connected: refreshes what is due, sleeps, looks again, and tells what happened."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gaq_listen import events, pacing
+from gaq_listen.audit import Audit
+from gaq_listen.backlog import Backlog, Pause
+from gaq_listen.doorbell import Doorbell
+from gaq_listen.enrolment import Enrolment, Totals
+from gaq_listen.errors import GaqListenError
+from gaq_listen.settings import WorkerSettings
+
+REPORT_EVERY = 5.0
+"""Seconds between two reports of a worker that is busy; one at rest reports with each sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker works with while it is connected. No ``bell``: it polls."""
+
+    backlog: Backlog
+    enrolment: Enrolment
+    audit: Audit
+    bell: Doorbell | None = None
+
+
+class Service:
+    """Serves with one set of connections, until ``stop`` is set. ``clock`` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        observe: events.Observer,
+        clock: Callable[[], float],
+        stop: asyncio.Event,
+        totals: Totals,
+        work: Work,
+    ) -> None:
+        self._settings = settings
+        self._observe = observe
+        self._clock = clock
+        self._stop = stop
+        self._totals = totals
+        self._work = work
+        self._size = pacing.BatchSize(settings.min_batch, settings.max_batch)
+        self._rings = pacing.Rings()
+        self._rounds = pacing.Rounds(settings.max_batch)
+        self._portions = pacing.Portions(settings.audit_rate, clock())
+        self._next_sweep = clock() + settings.sweep
+        self._next_report = 0.0
+        self._next_ring = 0.0
+        self._pause: Pause | None = None
+        self._pause_seen = 0.0
+
+    async def serve(self) -> None:
+        """Refreshes what is due, sleeps, and looks again; first of all at everything."""
+        backlog, bell = self._work.backlog, self._work.bell
+        sweeping = looked_again = False
+        while True:
+            # Under load nobody should ring, least of all while we refresh: until a look finds nothing.
+            if bell is not None and self._rings.too_many(self._clock()):
+                await bell.let_go()
+            found = await self._drain(sweeping)
+            if sweeping:
+                self._totals.found_by_sweeps += found
+                self._observe(events.Swept(found))
+            if self._stop.is_set():
+                return
+            await self._check_some()
+            if found:
+                looked_again = False
+
+            resting: float | None
+            if found and bell is not None and not bell.held:
+                resting = pacing.TICK
+            else:
+                holder = await bell.hold() if bell is not None and not self._pause else pacing.Bell.NOBODYS
+                look = await backlog.look()
+                await self._tell_pause(look.pause)
+                if look.pause is not None:
+                    resting = pacing.PAUSED
+                elif bell is None:
+                    resting = self._settings.max_wait
+                else:
+                    resting = pacing.rest(holder, look.next_due, looked_again, self._settings.debounce)
+                looked_again = look.next_due == 0 and not looked_again
+            await self._report(self._state(), swept=found if sweeping else None)
+            sweeping = await self._sleep(resting)
+
+    def _state(self) -> str:
+        if self._pause is not None:
+            return "paused"
+        return "polling" if self._work.bell is None else "listening"
+
+    async def _tell_pause(self, pause: Pause | None) -> None:
+        if pause is not None and self._pause is None:
+            self._observe(events.Paused(pause.by, pause.seconds, pause.reason))
+            # Marks can wait, so nobody needs to ring; the end of the pause rings all the same.
+            if self._work.bell is not None:
+                await self._work.bell.let_go()
+            self._pause_seen = self._clock()
+        elif pause is None and self._pause is not None:
+            self._observe(events.Resumed(self._pause.seconds + self._clock() - self._pause_seen))
+        self._pause = self._pause if pause and self._pause else pause
+
+    async def _sleep(self, resting: float | None) -> bool:
+        """Returns whether it was the sweep that ended a sleep: nothing had announced work."""
+        bell = self._work.bell
+        until = min(self._next_sweep, self._portions.next())
+        timeout = max(0.0, until - self._clock())
+        if resting is not None:
+            timeout = min(resting, timeout)
+        rings = 0
+        if bell is None:
+            await nap(self._stop, timeout)
+        elif timeout > 0:
+            # Jitter, so that colleagues who wait for the same thing do not come at the same time.
+            rings = await bell.wait(timeout * random.uniform(1.0, 1.1))  # noqa: S311
+        now = self._clock()
+        self._rings.heard(rings, now)
+        if now < self._next_sweep:
+            return False
+        self._next_sweep = now + self._settings.sweep
+        return not rings and resting is None
+
+    async def _drain(self, sweeping: bool = False) -> int:
+        """Refreshes what is due, batch after batch; returns how many pairs it found."""
+        found = 0
+        while True:
+            limit = self._size.pairs
+            began = self._clock()
+            batch = await self._work.backlog.refresh(limit)
+            seconds = self._clock() - began
+            if batch.pairs:
+                self._totals.batches += 1
+                self._totals.pairs += len(batch.pairs)
+                self._observe(events.Batch(batch.pairs, seconds, limit, sweeping))
+            if batch.failed:
+                self._observe(events.Failed(batch.failed))
+            self._size.after(len(batch), seconds)
+            found += len(batch)
+            full = len(batch) >= limit
+            await self._watch(full)
+            if not full or self._stop.is_set():
+                return found
+            await self._ring_others()
+            await self._report("draining")
+
+    async def _watch(self, full: bool) -> None:
+        warned, passed = self._rounds.warned, self._rounds.passed
+        if self._rounds.after(full):
+            left = await self._work.backlog.pairs_left()
+            if self._rounds.above(left):
+                self._observe(events.Behind(left, self._rounds.passed))
+        elif warned and not self._rounds.warned:
+            self._observe(events.Recovered(passed))
+
+    async def _ring_others(self) -> None:
+        if self._clock() >= self._next_ring:
+            self._next_ring = self._clock() + pacing.RING_OTHERS
+            await self._work.backlog.ring()
+
+    async def _check_some(self) -> None:
+        if self._pause is None and (pairs := self._portions.due(self._clock())):
+            self._observe(await self._work.audit.portion(pairs))
+
+    async def _report(self, state: str, swept: int | None = None) -> None:
+        if swept is not None or state != self._work.enrolment.state or self._clock() >= self._next_report:
+            every = REPORT_EVERY if state == "draining" else self._settings.sweep
+            self._next_report = self._clock() + every
+            await self._work.enrolment.report(state, self._totals, swept)
+
+    async def drain_all(self) -> None:
+        """For ``once``: until nothing is stale, also what other workers have claimed.
+
+        Raises:
+            GaqListenError: something stays stale, and why.
+        """
+        backlog = self._work.backlog
+        patience = self._clock() + self._settings.sweep
+        while not self._stop.is_set():
+            if await self._drain():
+                patience = self._clock() + self._settings.sweep
+                continue
+            look = await backlog.look()
+            if look.next_due is None:
+                return
+            if look.pause is not None:
+                raise GaqListenError(f"paused by {look.pause.by}: nothing is refreshed; see: gaq-listen resume")
+            left, failing = await backlog.pairs_left(), await backlog.failing()
+            if left and left == failing:
+                raise GaqListenError(f"{failing} stale pairs cannot be computed; see: gaq-listen failures")
+            if self._clock() > patience:
+                raise GaqListenError(
+                    f"{left} stale pairs have been claimed by another worker "
+                    f"for {self._settings.sweep:g} s; see: gaq-listen status"
+                )
+            await nap(self._stop, pacing.CLAIMED)
+
+
+async def nap(stop: asyncio.Event, seconds: float) -> None:
+    """Sleeps, unless ``stop`` is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

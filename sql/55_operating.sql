@@ -1,0 +1,211 @@
+-- What operators do and ask, and what workers tell of themselves.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+set role gaq_owner;
+
+-- Pause: from the commit on, nobody begins a batch, neither a worker nor gaq.drain. Marks wait. It holds until gaq.resume,
+-- whatever is restarted. Both ring, so that workers see it at once. False: it was so already.
+create or replace function gaq.pause(reason text default null, who text default session_user) returns bool
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    changed bool;
+begin
+    insert into gaq.paused (paused_by, reason) values (who, pause.reason) on conflict do nothing;
+    changed := found;
+    perform gaq.ring();
+    return changed;
+end
+$$;
+
+create or replace function gaq.resume() returns bool
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    changed bool;
+begin
+    delete from gaq.paused;
+    changed := found;
+    perform gaq.ring();
+    return changed;
+end
+$$;
+
+-- Batches in flight: how many transactions hold the lock that gaq.refresh takes first of all.
+create or replace function gaq.batches_in_flight() returns int
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select count(*)::int
+    from pg_locks
+    where locktype = 'advisory' and granted and objsubid = 1
+      and database = (select oid from pg_database where datname = current_database())
+      and (classid::bigint << 32 | objid::bigint) = gaq.batch_key()
+      and pid <> pg_backend_pid();
+end;
+
+
+-- Every pair that there is or that has a summary.
+create or replace view gaq.known_pairs as
+select distinct data_pass_id, run_number
+from (
+    select data_pass_id, run_number from gaq.source_pairs
+    union all
+    select data_pass_id, run_number from gaq.summaries
+) known;
+
+-- Marks pairs, so that they are computed again. Returns how many.
+create or replace function gaq.recalculate(data_pass_ids bigint[], run_numbers bigint[], cause text default 'by hand')
+returns int
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    marked int;
+begin
+    insert into gaq.invalidations (data_pass_id, run_number, cause)
+    select distinct data_pass_id, run_number, recalculate.cause
+    from unnest(data_pass_ids, run_numbers) u (data_pass_id, run_number);
+    get diagnostics marked = row_count;
+    if marked > 0 and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
+    return marked;
+end
+$$;
+
+-- Pairs that fail are due at once: all, or these.
+create or replace function gaq.retry_failures(data_pass_ids bigint[] default null, run_numbers bigint[] default null)
+returns int
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    retried int;
+begin
+    update gaq.failures
+    set next_try_at = clock_timestamp()
+    where data_pass_ids is null
+       or (data_pass_id, run_number) in (select * from unnest(data_pass_ids, run_numbers));
+    get diagnostics retried = row_count;
+    perform gaq.ring();
+    return retried;
+end
+$$;
+
+
+-- Stored against recomputed, in one snapshot: those of these pairs that nothing has marked and that differ. What there is to
+-- see in a row is drift: a change that no trigger saw. Null on one side: that pair should not, or should, have a summary.
+create or replace function gaq.differences(data_pass_ids bigint[], run_numbers bigint[])
+returns table (
+    data_pass_id bigint,
+    data_pass text,
+    run_number bigint,
+    differs text,                           -- the columns that differ; 'missing' or 'left' for a summary that should be or not be
+    stored jsonb,
+    recomputed jsonb
+)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    with given as (
+        select distinct u.data_pass_id, u.run_number
+        from unnest(data_pass_ids, run_numbers) u (data_pass_id, run_number)
+    ), existing as materialized (
+        select g.data_pass_id, g.run_number
+        from given g
+        where exists (select from gaq.source_pairs p
+                      where p.data_pass_id = g.data_pass_id and p.run_number = g.run_number)
+    ), computed as materialized (
+        select c.data_pass_id, c.run_number, to_jsonb(c) - array['data_pass_id', 'run_number'] as recomputed
+        from gaq.compute((select array_agg(data_pass_id) from existing), (select array_agg(run_number) from existing)) c
+    ), stored as (
+        select s.data_pass_id, s.run_number,
+               jsonb_build_object(
+                   'bad_run_coverage', s.bad_run_coverage,
+                   'explicitly_not_bad_run_coverage', s.explicitly_not_bad_run_coverage,
+                   'mc_reproducible_coverage', s.mc_reproducible_coverage,
+                   'missing_verifications_count', s.missing_verifications_count,
+                   'undefined_quality_periods_count', s.undefined_quality_periods_count,
+                   'not_computable', s.not_computable) as stored
+        from gaq.summaries s
+        join given using (data_pass_id, run_number)
+        where s.updated_at is not null
+    )
+    select d.data_pass_id, named.name, d.run_number,
+           case when d.stored is null then 'missing'
+                when d.recomputed is null then 'left'
+                else (select string_agg(key, ', ' order by key)
+                      from jsonb_each(d.stored) e (key, value)
+                      where value is distinct from d.recomputed -> key) end,
+           d.stored, d.recomputed
+    from (computed full join stored using (data_pass_id, run_number)) d
+    left join gaq.source_data_passes named on named.id = d.data_pass_id
+    where d.stored is distinct from d.recomputed
+      and not exists (select from gaq.pending p
+                      where p.data_pass_id = d.data_pass_id and p.run_number = d.run_number)
+    order by d.data_pass_id, d.run_number;
+end;
+
+
+-- Whether a backend is there, and is a worker's.
+create or replace function gaq.is_there(backend_pid int) returns bool
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select exists (select from pg_stat_activity a
+                   where a.pid = is_there.backend_pid and a.datname = current_database()
+                     and a.application_name like 'gaq-listen%');
+end;
+
+-- What a worker says of itself: when it starts, when its state changes, and with each sweep. Its name is its own while it
+-- is there: a second one of that name is refused.
+create or replace function gaq.enroll(name text, host text, pid int) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    other gaq.workers;
+begin
+    delete from gaq.workers w
+    where w.seen_at < clock_timestamp() - interval '1 day' and not gaq.is_there(w.backend_pid);
+    select * into other from gaq.workers w where w.name = enroll.name for update;
+    if (other.host, other.pid) is distinct from (enroll.host, enroll.pid) and gaq.is_there(other.backend_pid) then
+        raise exception 'another worker is called %: process % on %', other.name, other.pid, other.host
+            using hint = 'give each worker a --name of its own', errcode = 'unique_violation';
+    end if;
+    insert into gaq.workers as w (name, host, pid, backend_pid, state)
+    values (enroll.name, enroll.host, enroll.pid, pg_backend_pid(), 'starting')
+    on conflict on constraint workers_pkey do update
+    set host = excluded.host, pid = excluded.pid, backend_pid = excluded.backend_pid, state = excluded.state,
+        started_at = case when (w.host, w.pid) = (excluded.host, excluded.pid) then w.started_at else excluded.started_at end,
+        seen_at = excluded.seen_at, batches = 0, pairs = 0, swept_at = null, swept_found = null, found_by_sweeps = 0;
+end
+$$;
+
+create or replace function gaq.report(
+    name text, state text, batches bigint, pairs bigint, found_by_sweeps bigint, swept_found int default null
+) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    update gaq.workers w
+    set state = report.state, seen_at = clock_timestamp(), batches = report.batches, pairs = report.pairs,
+        found_by_sweeps = report.found_by_sweeps,
+        swept_at = case when report.swept_found is null then w.swept_at else clock_timestamp() end,
+        swept_found = coalesce(report.swept_found, w.swept_found)
+    where w.name = report.name and w.backend_pid = pg_backend_pid();
+end;
+
+create or replace function gaq.leave(name text) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    delete from gaq.workers w where w.name = leave.name and w.backend_pid = pg_backend_pid();
+end;
+
+revoke all on all routines in schema gaq from public;
+reset role;
