@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.live import Live
 
 from gaq_listen import __version__
-from gaq_listen.dba import commands
+from gaq_listen.dba import commands as for_dbas
+from gaq_listen.operating import commands as for_operators
 from gaq_listen.options import Commands, connected, dsn_option, duration, option
 from gaq_listen.reports import show as show_report
 from gaq_listen.reports import status as status_report
@@ -57,6 +58,19 @@ def main() -> None:
     default=True,
     help="Notify channel gaq_refreshed of the pairs of each batch.",
 )
+@option(
+    "--audit-rate",
+    type=int,
+    default=0,
+    help="Recompute and compare so many fresh pairs a minute, and mark those that differ. 0: none.",
+)
+@option(
+    "--batch-timeout",
+    type=duration,
+    default="30s",
+    help="How long a batch may take on the server; one that takes longer is done in parts.",
+)
+@option("--name", default="", show_default="host:process", help="What status calls this worker.")
 @option(
     "--log-format",
     type=click.Choice(["auto", "rich", "plain"]),
@@ -164,5 +178,15 @@ def demo(length: float | None, rate: float, seed: int, log_format: LogFormat) ->
     sys.exit(play(length, rate, seed, log_format))
 
 
-for command in (commands.install, commands.uninstall, commands.doctor, commands.sql):
+for command in (
+    for_operators.recalculate,
+    for_operators.verify,
+    for_operators.failures,
+    for_operators.pause,
+    for_operators.resume,
+    for_dbas.install,
+    for_dbas.uninstall,
+    for_dbas.doctor,
+    for_dbas.sql,
+):
     main.add_command(command)

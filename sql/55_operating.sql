@@ -111,9 +111,11 @@ returns table (
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
-    with given as (
+    with given as materialized (
         select distinct u.data_pass_id, u.run_number
         from unnest(data_pass_ids, run_numbers) u (data_pass_id, run_number)
+        where not exists (select from gaq.pending p
+                          where p.data_pass_id = u.data_pass_id and p.run_number = u.run_number)
     ), existing as materialized (
         select g.data_pass_id, g.run_number
         from given g
@@ -145,8 +147,6 @@ begin atomic
     from (computed full join stored using (data_pass_id, run_number)) d
     left join gaq.source_data_passes named on named.id = d.data_pass_id
     where d.stored is distinct from d.recomputed
-      and not exists (select from gaq.pending p
-                      where p.data_pass_id = d.data_pass_id and p.run_number = d.run_number)
     order by d.data_pass_id, d.run_number;
 end;
 
