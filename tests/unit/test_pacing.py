@@ -1,15 +1,22 @@
 """How much at a time, and how long to rest."""
 
+from math import inf
+
 import pytest
 
 from gaq_listen.pacing import (
+    AUDIT_EVERY,
     CLAIMED,
     COLLEAGUE,
     RINGS_A_SECOND,
+    ROUNDS,
+    ROUNDS_AGAIN,
     TICK,
     BatchSize,
     Bell,
+    Portions,
     Rings,
+    Rounds,
     rest,
 )
 
@@ -87,3 +94,39 @@ def test_rest(bell: Bell, next_due: float | None, looked_again: bool, expected: 
 
 def test_without_the_bell_even_no_debounce_is_no_busy_loop() -> None:
     assert rest(Bell.NOBODYS, None, looked_again=False, debounce=0) == TICK
+
+
+def test_a_backlog_that_stays_is_worth_a_warning_after_five_rounds_and_then_every_thirty() -> None:
+    rounds = Rounds(largest=400)
+    warned = [number for number in range(1, 100) if rounds.after(full=True) and rounds.above(401)]
+    assert warned == [ROUNDS, ROUNDS + ROUNDS_AGAIN, ROUNDS + 2 * ROUNDS_AGAIN, ROUNDS + 3 * ROUNDS_AGAIN]
+    assert (rounds.warned, rounds.passed) == (True, 99)
+    assert not rounds.after(full=False)
+    assert (rounds.warned, rounds.passed) == (False, 0)
+
+
+def test_full_batches_with_less_than_another_one_behind_them_are_no_backlog() -> None:
+    rounds = Rounds(largest=400)
+    counted = [number for number in range(1, 13) if rounds.after(full=True) and not rounds.above(400)]
+    assert counted == [5, 10]
+    assert not rounds.warned
+
+
+def test_portions_are_so_many_a_minute() -> None:
+    portions = Portions(a_minute=60, now=0.0)
+    assert portions.next() == AUDIT_EVERY
+    assert portions.due(9.9) == 0
+    assert [portions.due(now) for now in (10.0, 20.0, 25.0, 30.5)] == [10, 10, 0, 10]
+    # The half that was owed is not lost; what was missed in a long absence is.
+    assert portions.due(41.0) == 11
+    assert portions.due(1000.0) == 20
+
+
+def test_less_than_one_a_portion_adds_up() -> None:
+    portions = Portions(a_minute=2, now=0.0)
+    assert sum(portions.due(second * 10.0) for second in range(1, 19)) == 6
+
+
+def test_no_audit_is_never_due() -> None:
+    assert Portions(a_minute=0, now=0.0).next() == inf
+    assert Portions(a_minute=0, now=0.0).due(1e9) == 0

@@ -1,0 +1,79 @@
+"""What fails is isolated by the worker: it tells, goes on with the rest, and tries again."""
+
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from gaq_listen import events
+from gaq_listen.backlog import Backlog
+from gaq_listen.database import connect, limit_session
+from tests.engine.working import asleep, stale, working
+from tests.poison import ERROR, heal, poison
+
+BAD = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 2)"
+NEVER = 3600.0
+
+# Computing one of these takes for ever.
+SLOW = """
+create function public.slow(run_number bigint) returns bool language plpgsql volatile as
+$$ begin if run_number in ({}) then perform pg_sleep(3600); end if; return true; end $$;
+create or replace view gaq.source_runs as
+select run_number, qc_time_start, qc_time_end from runs where public.slow(run_number);
+"""
+
+
+async def test_a_pair_that_fails_is_told_and_the_rest_is_stored(period: Connection[Any], dsn: str) -> None:
+    async with working(dsn, sweep=NEVER) as work:
+        await work.until(lambda: asleep(period))
+        poison(period, 1, 502)
+        period.execute(BAD, (1, 501))
+        (failed, *_) = await work.until(lambda: work.of(events.Failed))
+        (pair,) = failed.pairs
+        assert (pair.data_pass_id, pair.data_pass, pair.run_number, pair.attempts) == (1, "LHC22o_apass7", 502, 1)
+        assert ERROR in pair.error
+        await work.until(lambda: stale(period) == 1)
+        # It tries again by itself, and the sleep until then has its end.
+        await work.until(lambda: len(work.of(events.Failed)) == 2)
+        heal(period)
+        await work.until(lambda: stale(period) == 0)
+
+
+async def test_pairs_that_take_too_long_stand_alone_in_the_end(period: Connection[Any], dsn: str) -> None:
+    period.execute(SLOW.format("503, 504").encode())
+    period.execute("update gaq_summaries set invalidated_at = now()")
+    work = await connect(dsn, "gaq-listen worker")
+    try:
+        await limit_session(work, 0.5)
+        outcome = await Backlog(work, 0, 0, "me").refresh(20)
+        assert sorted((pair.data_pass_id, pair.run_number) for pair in outcome.failed) == [
+            (data_pass_id, run) for data_pass_id in (1, 2) for run in (503, 504)
+        ]
+        assert {pair.error for pair in outcome.failed} == {"canceling statement due to statement timeout"}
+        assert len(outcome.pairs) == 6
+        assert stale(period) == 4
+    finally:
+        await work.close()
+
+
+async def test_a_locked_table_is_nobodys_fault(period: Connection[Any], dsn: str) -> None:
+    with psycopg.connect(dsn) as other:
+        other.execute("lock table qc_flag_verifications in access exclusive mode")
+        async with working(dsn, sweep=NEVER, batch_timeout=0.4) as work:
+            period.execute(BAD, (1, 501))
+            lost = await work.until(lambda: work.of(events.Disconnected))
+            assert lost[0].reason == "canceling statement due to lock timeout"
+            other.rollback()
+            await work.until(lambda: stale(period) == 0)
+    assert period.execute("select count(*) from gaq.failures").fetchone() == (0,)
+
+
+async def test_a_right_that_is_revoked_and_given_back(period: Connection[Any], dsn: str) -> None:
+    async with working(dsn, sweep=NEVER) as work:
+        await work.until(lambda: asleep(period))
+        period.execute("revoke select on qc_flags from gaq_owner")
+        period.execute(BAD, (1, 501))
+        (failed, *_) = await work.until(lambda: work.of(events.Failed))
+        assert failed.pairs[0].error == "permission denied for table qc_flags"
+        period.execute("grant select on qc_flags to gaq_owner")
+        await work.until(lambda: stale(period) == 0)
