@@ -60,8 +60,8 @@ class WorkerSettings:
             raise BadSetting("--min-batch must be at least 1")
         if self.max_batch < self.min_batch:
             raise BadSetting(f"--max-batch ({self.max_batch}) must not be smaller than --min-batch ({self.min_batch})")
-        if self.max_batch > 10_000:
-            raise BadSetting("--max-batch must be at most 10000: a batch is one transaction")
+        if self.max_batch > 1_000:
+            raise BadSetting("--max-batch must be at most 1000: a batch is one transaction")
         if not 0 <= self.audit_rate <= 100_000:
             raise BadSetting("--audit-rate must be from 0 (off) to 100000 pairs a minute")
         if self.batch_timeout < 0.1:

@@ -16,7 +16,7 @@ import pytest
 from psycopg import Connection
 
 from tests.conftest import Connect
-from tests.engine.working import PATIENCE, asleep, stale
+from tests.engine.working import PATIENCE, asleep, stale, until
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
 BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 2)"
@@ -42,13 +42,6 @@ def run(dsn: str) -> Run:
         )
 
     return run_program
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_status_tells_fresh_from_stale_by_exit_code(run: Run, period: Connection[Any]) -> None:

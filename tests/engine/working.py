@@ -1,6 +1,7 @@
 """A worker at work inside a test, and what it tells."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -70,3 +71,20 @@ def asleep(db: Connection[Any]) -> bool:
     """Whether a worker sleeps at the doorbell."""
     row = db.execute("select somebody_listens from gaq.status").fetchone()
     return bool(row and row[0])
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Waits until something is so, where there is no event to wait for."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def differences(db: Connection[Any]) -> list[Any]:
+    """Pairs that are not marked although what is stored differs from what is recomputed."""
+    return db.execute(
+        "select d.*"
+        " from (select array_agg(data_pass_id) as passes, array_agg(run_number) as runs from gaq.known_pairs) p"
+        " cross join lateral gaq.differences(p.passes, p.runs) d"
+    ).fetchall()
