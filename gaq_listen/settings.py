@@ -64,6 +64,8 @@ class WorkerSettings:
             raise BadSetting("--max-batch must be at most 1000: a batch is one transaction")
         if not 0 <= self.audit_rate <= 100_000:
             raise BadSetting("--audit-rate must be from 0 (off) to 100000 pairs a minute")
+        if self.once and self.audit_rate:
+            raise BadSetting("--audit-rate is for a worker that goes on; with --once use: gaq-listen verify")
         if self.batch_timeout < 0.1:
             raise BadSetting("--batch-timeout must be at least 100ms: a batch that takes longer is divided")
         if self.sweep < 1:

@@ -211,6 +211,32 @@ async def test_two_workers_share_and_the_second_takes_the_bell_over(period: Conn
             await second.until(lambda: stale(period) == 0 and second.of(events.Batch))
 
 
+async def test_what_a_dead_worker_had_claimed_is_taken_over(
+    period: Connection[Any], dsn: str, connect: Connect
+) -> None:
+    dying = connect()
+    period.execute(BAD_FLAG, (1, 501))
+    assert dying.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
+    async with working(dsn, sweep=NEVER) as work:
+        period.execute(BAD_FLAG, (1, 502))
+        await work.until(lambda: stale(period) == 1)
+        dying.rollback()  # which rings for nobody
+        await work.until(lambda: stale(period) == 0)
+
+
+async def test_one_with_more_to_do_than_a_batch_rings_for_the_others(
+    period: Connection[Any], dsn: str, connect: Connect
+) -> None:
+    colleague = connect(autocommit=True)
+    colleague.execute("listen gaq_invalidated")
+    period.execute("set gaq.bell = off")
+    period.execute("update gaq_summaries set invalidated_at = now()")
+    async with working(dsn, min_batch=3, max_batch=3, sweep=NEVER) as work:
+        await work.until(lambda: stale(period) == 0)
+    rings = [notice for notice in colleague.notifies(timeout=20, stop_after=2) if not notice.payload]
+    assert rings
+
+
 async def test_once_drains_and_ends(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq_summaries set invalidated_at = now()")
     told: list[events.Event] = []

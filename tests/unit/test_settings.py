@@ -39,6 +39,9 @@ def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
         ({"min_batch": 50, "max_batch": 20}, "--max-batch .* smaller than --min-batch"),
         ({"max_batch": 1_000_000}, "--max-batch"),
         ({"sweep": 0.0}, "--sweep"),
+        ({"audit_rate": -1}, "--audit-rate"),
+        ({"audit_rate": 60, "once": True}, "--audit-rate .* gaq-listen verify"),
+        ({"batch_timeout": 0.0}, "--batch-timeout"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:
