@@ -67,7 +67,7 @@ class Designs:
                     connection.execute(f"alter database {_DATABASE} set {name} = {value}")
             dsn = self._server.dsn(_DATABASE)
             if design == WORKING:
-                stack.enter_context(_worker(dsn))
+                stack.enter_context(working(dsn))
             with self._connect("postgres") as connection:
                 connection.execute("checkpoint")
             yield dsn
@@ -87,7 +87,7 @@ def text(name: str) -> bytes:
 
 
 @contextmanager
-def _worker(dsn: str) -> Iterator[None]:
+def working(dsn: str) -> Iterator[None]:
     """A worker that has gone to sleep once, so it is ready."""
     command = [str(WORKER), "run", "--dsn", dsn, "--log-format", "plain"]
     worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

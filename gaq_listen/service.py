@@ -16,6 +16,9 @@ from gaq_listen.settings import WorkerSettings
 REPORT_EVERY = 5.0
 """Seconds between two reports of a worker that is busy; one at rest reports with each sweep."""
 
+DRAINING = 1.0
+"""Seconds of batch after batch from which on that is what a worker's state is called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -109,10 +112,10 @@ class Service:
     async def _sleep(self, resting: float | None) -> bool:
         """Returns whether it was the sweep that ended a sleep: nothing had announced work."""
         bell = self._work.bell
-        until = min(self._next_sweep, self._portions.next())
-        timeout = max(0.0, until - self._clock())
-        if resting is not None:
-            timeout = min(resting, timeout)
+        now = self._clock()
+        until_sweep = max(0.0, self._next_sweep - now)
+        limits = (until_sweep, self._portions.next() - now, until_sweep if resting is None else resting)
+        timeout = max(0.0, min(limits))
         rings = 0
         if bell is None:
             await nap(self._stop, timeout)
@@ -124,11 +127,12 @@ class Service:
         if now < self._next_sweep:
             return False
         self._next_sweep = now + self._settings.sweep
-        return not rings and resting is None
+        return not rings and (resting is None or resting > until_sweep)
 
     async def _drain(self, sweeping: bool = False) -> int:
         """Refreshes what is due, batch after batch; returns how many pairs it found."""
         found = 0
+        began_to_drain = self._clock()
         while True:
             limit = self._size.pairs
             began = self._clock()
@@ -147,7 +151,8 @@ class Service:
             if not full or self._stop.is_set():
                 return found
             await self._ring_others()
-            await self._report("draining")
+            if self._clock() - began_to_drain > DRAINING:
+                await self._report("draining")
 
     async def _watch(self, full: bool) -> None:
         warned, passed = self._rounds.warned, self._rounds.passed

@@ -77,3 +77,18 @@ async def test_a_right_that_is_revoked_and_given_back(period: Connection[Any], d
         assert failed.pairs[0].error == "permission denied for table qc_flags"
         period.execute("grant select on qc_flags to gaq_owner")
         await work.until(lambda: stale(period) == 0)
+
+
+async def test_a_sweep_counts_also_beside_a_pair_that_fails(period: Connection[Any], dsn: str) -> None:
+    poison(period, 1, 501)
+    period.execute("call gaq.drain()")
+    period.execute("update gaq.failures set next_try_at = clock_timestamp() + interval '1 h'")
+    with psycopg.connect(dsn, autocommit=True) as silent:
+        silent.execute("set gaq.bell = off")
+        async with working(dsn, sweep=1.0) as work:
+            while not any(swept.found for swept in work.of(events.Swept)):
+                await work.until(lambda: asleep(period))
+                silent.execute(BAD, (1, 502))
+                await work.until(lambda: stale(period) == 1)
+                swept = len(work.of(events.Swept))
+                await work.until(lambda: len(work.of(events.Swept)) > swept)  # noqa: B023
