@@ -1,17 +1,20 @@
 """What all commands have in common: options, a connection, errors as one sentence."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 import psycopg
+from click.shell_completion import CompletionItem
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen import database
 from gaq_listen.errors import BadSetting, GaqListenError
+from gaq_listen.reports import names
 from gaq_listen.settings import seconds
 
 
@@ -21,6 +24,37 @@ def duration(text: str) -> float:
         return seconds(text)
     except BadSetting as error:
         raise click.BadParameter(str(error)) from error
+
+
+def address(text: str) -> tuple[str, int]:
+    """An option's type: ``HOST:PORT``, ``[::1]:9187``, or ``:9187`` for all addresses of this machine."""
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not port.isdecimal() or not int(port) < 65536:
+        raise click.BadParameter(f"{text!r} is not HOST:PORT: write 127.0.0.1:9187")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def log_format_option(command: Any) -> Any:
+    """How a worker shows what it does."""
+    return option(
+        "--log-format",
+        type=click.Choice(["auto", "rich", "plain", "json"]),
+        default="auto",
+        help="auto: a live console on a terminal, else a line an event; plain or json: such lines anywhere.",
+    )(command)
+
+
+def data_pass_argument(command: Any) -> Any:
+    """A data pass by name or id, which the shell can complete."""
+    return click.argument("data_pass", shell_complete=_data_passes)(command)
+
+
+def _data_passes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names that begin so, asked of the database; none when it does not answer."""
+    dsn = ctx.params.get("dsn") or os.environ.get("GAQ_LISTEN_DSN", "")
+    with suppress(psycopg.Error, GaqListenError), connected(dsn) as connection:
+        return [CompletionItem(name) for name in names.starting_with(connection, incomplete)]
+    return []
 
 
 def option(name: str, *names: str, **details: Any) -> Callable[[Any], Any]:
@@ -41,6 +75,14 @@ schema_option = option("--source-schema", default="public", help="The schema tha
 
 class Commands(click.Group):
     """Turns errors into one sentence and an exit code."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named; a typo ends with what it may have meant."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}{names.suggestion(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""

@@ -57,6 +57,10 @@ select id, name from data_passes;
 create or replace view gaq.source_detectors as
 select id, name from detectors;
 
+-- Who set a flag, and what they wrote: only gaq.explain reads it.
+create or replace view gaq.source_flag_details as
+select id, created_by, comment from qc_flags;
+
 
 -- 2. Which pairs a wide mark stands for ---------------------------------------------------------------------------------
 -- Read at any time after the mark was committed: a pair that comes to belong to the thing later has a mark of its own.

@@ -35,4 +35,26 @@ cross join (
     join pg_catalog.pg_class on pg_class.oid = tgrelid
     where pronamespace = 'gaq'::regnamespace and relkind in ('r', 'p') and tgparentid = 0
 ) triggers;
+
+
+-- How fresh summaries were kept lately: for how many seconds those that were refreshed within the time had been stale then.
+-- A pair counts once, by its last refresh. Nulls: there was none.
+create or replace function gaq.freshness(
+    objective interval default '1 s', lately interval default '5 min',
+    out refreshed bigint, out p50_seconds double precision, out p99_seconds double precision,
+    out within_objective double precision           -- the share of them, 0 to 1
+)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select count(*),
+           percentile_disc(0.5) within group (order by seconds_stale),
+           percentile_disc(0.99) within group (order by seconds_stale),
+           avg((seconds_stale <= date_part('epoch', objective))::int)
+    from gaq.summaries
+    where updated_at > clock_timestamp() - lately and seconds_stale is not null;
+end;
+
+revoke all on all routines in schema gaq from public;
+grant execute on function gaq.freshness(interval, interval) to gaq_reader;
 reset role;

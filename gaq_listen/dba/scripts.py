@@ -21,6 +21,7 @@ INSTALL_SCRIPTS = (
     "50_read",
     "55_operating",
     "60_status",
+    "62_explain",
     "65_objects",
     "70_grants",
     "80_installed",

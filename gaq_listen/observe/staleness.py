@@ -1,4 +1,4 @@
-"""How long pairs had been stale when they were refreshed: the last ones, and their percentiles. Pure."""
+"""How long pairs had been stale when they were refreshed: the last ones, their percentiles and shares. Pure."""
 
 import math
 from collections import deque
@@ -35,3 +35,8 @@ class Staleness:
             return None
         p50, p99 = (values[math.ceil(len(values) * share) - 1] for share in (0.5, 0.99))
         return Percentiles(p50, p99, len(values))
+
+    def share_within(self, seconds: float, since: float = -math.inf) -> float | None:
+        """The share, 0 to 1, of the pairs refreshed since then that had been stale for at most so long."""
+        values = [value <= seconds for at, value in self._values if at >= since]
+        return sum(values) / len(values) if values else None

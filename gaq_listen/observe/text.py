@@ -1,10 +1,15 @@
 """How things are said, wherever they are shown: names, durations, coverages. Pure."""
 
+import math
+from collections.abc import Sequence
+
 from gaq_listen.events import DriftedPair, FailedPair, RefreshedPair, Started
 from gaq_listen.observe.staleness import Percentiles
 
 LONGEST = 300
 """Characters shown of one text from outside: a name, a reason."""
+
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def clean(text: str) -> str:
@@ -58,14 +63,39 @@ def count(value: int, noun: str) -> str:
     return f"{number(value)} {noun}{'' if value == 1 else plural}"
 
 
+def percent(fraction: float) -> str:
+    """A share in percent. What is not all is never rounded to 100, and what is not nothing never to 0."""
+    shown = f"{fraction * 100:.1f}"
+    if shown == "100.0" and fraction < 1:
+        return "99.9"
+    if shown == "0.0" and fraction > 0:
+        return "0.1"
+    return shown
+
+
+def rate(per_second: float) -> str:
+    """How many a second: ``0.3``, ``12``, ``1 234``."""
+    return f"{per_second:.1f}" if per_second < 9.95 else number(round(per_second))
+
+
+def spark(values: Sequence[int]) -> str:
+    """A line of bars, as high as the values; a point where there was nothing.
+
+    >>> spark([0, 1, 8])
+    '·▁█'
+    """
+    highest = max(values, default=0)
+    return "".join(BARS[math.ceil(value * len(BARS) / highest) - 1] if value else "·" for value in values)
+
+
 def server(started: Started) -> str:
     """What the worker works on: ``gaq on PostgreSQL 18.1``."""
     return clean(f"{started.database} on PostgreSQL {started.server_version}")
 
 
-def stale(percentiles: Percentiles) -> str:
-    """``stale p50 13 ms, p99 210 ms``."""
-    return f"stale p50 {duration(percentiles.p50)}, p99 {duration(percentiles.p99)}"
+def percentiles(of: Percentiles) -> str:
+    """``p50 13 ms, p99 210 ms``."""
+    return f"p50 {duration(of.p50)}, p99 {duration(of.p99)}"
 
 
 def data_pass(pair: RefreshedPair | FailedPair | DriftedPair) -> str:

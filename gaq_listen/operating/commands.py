@@ -14,7 +14,7 @@ from gaq_listen.operating import failures as failures_
 from gaq_listen.operating import runs as runs_
 from gaq_listen.operating import verifying, waiting
 from gaq_listen.options import connected, dsn_option, option, tell
-from gaq_listen.reports.show import data_pass as find_data_pass
+from gaq_listen.reports.names import data_pass as find_data_pass
 
 
 def run_ranges(text: str) -> list[runs_.Range]:
@@ -86,7 +86,7 @@ def recalculate(dsn: str, data_pass: str, runs: list[runs_.Range] | None, wait: 
 
     \b
     Example:
-      gaq-listen recalculate LHC22o_apass7 --runs 526641,526700-526750 --wait
+      gaq-listen recalculate LHC22o_apass7 --runs 526525,526700-526750 --wait
     """
     with connected(dsn) as connection:
         data_pass_id, name = find_data_pass(connection, data_pass)

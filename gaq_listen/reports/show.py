@@ -1,25 +1,18 @@
-"""The summaries of a data pass, as a table."""
+"""The summaries of a data pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
-from rich.table import Table
-from rich.text import Text
 
 from gaq_listen.errors import UnknownName
-from gaq_listen.observe.text import clean
 
-_FIND = """
-select id, name from gaq.source_data_passes
-where name = %(wanted)s or id::text = %(wanted)s
-order by name = %(wanted)s desc limit 1
-"""
 _SUMMARIES = """
 select run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
-       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at
+       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at, updated_at
 from gaq.current_summaries where data_pass_id = %s order by run_number
 """
 
@@ -36,25 +29,80 @@ class Summary:
     undefined_quality_periods_count: int | None
     not_computable: bool | None
     invalidated_at: datetime | None
+    updated_at: datetime | None
+
+    def not_bad(self, mc_as_not_bad: bool) -> float | None:
+        """What counts as not bad: the good part, or with ``mc_as_not_bad`` the MC reproducible one as well."""
+        good, mc_reproducible = self.explicitly_not_bad_run_coverage, self.mc_reproducible_coverage
+        if good is None or mc_reproducible is None:
+            return None
+        return good + mc_reproducible if mc_as_not_bad else good
+
+    def bad(self, mc_as_not_bad: bool) -> float | None:
+        """What counts as bad: the bad part and, without ``mc_as_not_bad``, the MC reproducible one as well."""
+        if self.bad_run_coverage is None or self.mc_reproducible_coverage is None:
+            return None
+        return self.bad_run_coverage + (0 if mc_as_not_bad else self.mc_reproducible_coverage)
+
+    def as_json(self) -> dict[str, Any]:
+        """Its values by the names of the columns; times in ISO 8601."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
+        }
 
 
-def data_pass(connection: Connection[TupleRow], wanted: str) -> tuple[int, str]:
-    """Id and name of a data pass that is given by either; a name goes before an id.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which summaries of a data pass, in which order; None and False: no condition.
 
-    Raises:
-        UnknownName: there is none.
+    ``below``: those with less than this (0 to 1) that is not bad.
     """
-    found = connection.execute(_FIND, {"wanted": wanted}).fetchone()
-    if found is None:
-        raise UnknownName(f"no data pass has the name or id {wanted!r}")
-    return int(found[0]), str(found[1])
+
+    runs: tuple[int, ...] = ()
+    stale: bool = False
+    below: float | None = None
+    mc_as_not_bad: bool = False
+    sort: str = "run"
+
+    def of(self, summaries: Sequence[Summary]) -> list[Summary]:
+        """Those of these that are wanted; what has no value comes last."""
+        return sorted((summary for summary in summaries if self._wants(summary)), key=self._key)
+
+    def _wants(self, summary: Summary) -> bool:
+        if self.runs and summary.run_number not in self.runs:
+            return False
+        if self.stale and summary.invalidated_at is None:
+            return False
+        if self.below is not None:
+            not_bad = summary.not_bad(self.mc_as_not_bad)
+            return not_bad is not None and not_bad < self.below
+        return True
+
+    def _key(self, summary: Summary) -> tuple[bool, float, int]:
+        value = SORTS[self.sort](summary, self.mc_as_not_bad)
+        return value is None, value or 0.0, summary.run_number
+
+
+def _descending(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+SORTS: dict[str, Any] = {
+    "run": lambda summary, _: summary.run_number,
+    "good": lambda summary, mc: summary.not_bad(mc),
+    "bad": lambda summary, mc: _descending(summary.bad(mc)),
+    "unverified": lambda summary, _: _descending(summary.missing_verifications_count),
+    "undefined": lambda summary, _: _descending(summary.undefined_quality_periods_count),
+    "stale": lambda summary, _: summary.invalidated_at and summary.invalidated_at.timestamp(),
+}
+"""What they can be sorted by: the worst comes first."""
 
 
 def read(connection: Connection[TupleRow], data_pass_id: int, runs: Sequence[int] = ()) -> list[Summary]:
-    """The summaries of a data pass by run number: all, or those of ``runs``.
+    """All summaries of a data pass, by run number.
 
     Raises:
-        UnknownName: some of the runs have no summary in this data pass.
+        UnknownName: one of these ``runs`` has no summary in this data pass.
     """
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         cursor.execute(_SUMMARIES, (data_pass_id,))
@@ -62,38 +110,4 @@ def read(connection: Connection[TupleRow], data_pass_id: int, runs: Sequence[int
     missing = set(runs) - {summary.run_number for summary in summaries}
     if missing:
         raise UnknownName(f"not in this data pass: run {', '.join(map(str, sorted(missing)))}")
-    return [summary for summary in summaries if not runs or summary.run_number in runs]
-
-
-def render(name: str, summaries: Sequence[Summary]) -> Table:
-    """For people: coverages in percent of the run."""
-    table = Table(title=Text(clean(name)), box=None, title_justify="left", pad_edge=False)
-    table.add_column("run", justify="right")
-    for column in ("good", "MC repr.", "bad", "unverified", "undefined"):
-        table.add_column(column, justify="right")
-    table.add_column("state")
-    for summary in summaries:
-        table.add_row(
-            str(summary.run_number),
-            _percent(summary.explicitly_not_bad_run_coverage),
-            _percent(summary.mc_reproducible_coverage),
-            _percent(summary.bad_run_coverage),
-            _count(summary.missing_verifications_count),
-            _count(summary.undefined_quality_periods_count),
-            _state(summary),
-        )
-    return table
-
-
-def _percent(coverage: float | None) -> str:
-    return "" if coverage is None else f"{coverage * 100:.1f} %"
-
-
-def _count(number: int | None) -> str:
-    return "" if number is None else str(number)
-
-
-def _state(summary: Summary) -> str:
-    computed = {None: "never computed", True: "not computable", False: ""}[summary.not_computable]
-    stale = f"stale since {summary.invalidated_at:%m-%d %H:%M:%S}" if summary.invalidated_at else ""
-    return ", ".join(filter(None, (computed, stale))) or "fresh"
+    return summaries

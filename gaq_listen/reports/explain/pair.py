@@ -1,0 +1,108 @@
+"""A pair and all that its summary is made of, as plain values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TypeAlias
+
+Span: TypeAlias = tuple[datetime, datetime]
+"""From the first instant to the one after the last; never empty."""
+
+
+class Quality(Enum):
+    """What a stretch of time is: of one detector, or of all that matter."""
+
+    GOOD = "good"
+    MC_REPRODUCIBLE = "MC reproducible"
+    BAD = "bad"
+    UNKNOWN = "no flag"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag that is not deleted.
+
+    ``starts``, ``ends``: as given; None: the run's. ``span``: what of that is within the run; None: nothing.
+    ``effective``: what the later flags on the same detector, ``hidden_by``, leave of it.
+    """
+
+    flag_id: int
+    detector_id: int
+    detector: str
+    flag_type: str
+    quality: Quality
+    starts: datetime | None
+    ends: datetime | None
+    created_at: datetime | None
+    created_by: str | None
+    comment: str | None
+    verifications: int
+    span: Span | None
+    effective: tuple[Span, ...]
+    hidden_by: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A summary: coverages from 0 to 1; all None when it is not computable."""
+
+    bad: float | None
+    good: float | None
+    mc_reproducible: float | None
+    missing_verifications: int | None
+    undefined_quality_periods: int | None
+    not_computable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is stored of a pair: since when, how many seconds after its first mark, why, and who refreshed it."""
+
+    values: Values
+    updated_at: datetime
+    seconds_stale: float | None
+    refreshed_for: str | None
+    refreshed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The computation of a pair that fails: what it says, and when it is tried again."""
+
+    error: str
+    attempts: int
+    next_try_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All of one moment, ``at``.
+
+    ``detectors``: ids and names of those that matter. ``stored``: None when it was never computed. ``computed``: what
+    the database computes now; or its ``error``. ``marks``: when and why it was made stale; none: it is fresh.
+    """
+
+    at: datetime
+    data_pass: str
+    run_number: int
+    in_data_pass: bool
+    qc_time_start: datetime | None
+    qc_time_end: datetime | None
+    detectors: tuple[tuple[int, str], ...]
+    flags: tuple[Flag, ...]
+    stored: Stored | None
+    computed: Values | None
+    error: str | None
+    marks: tuple[tuple[datetime, str], ...]
+    failure: Failure | None = None
+
+    @property
+    def window(self) -> Span | None:
+        """The time of the run that counts; None when it is unknown or empty."""
+        if self.qc_time_start is None or self.qc_time_end is None or self.qc_time_start >= self.qc_time_end:
+            return None
+        return self.qc_time_start, self.qc_time_end
+
+    def counts(self, flag: Flag) -> bool:
+        """Whether the flag is on a detector that matters."""
+        return any(flag.detector_id == detector for detector, _ in self.detectors)

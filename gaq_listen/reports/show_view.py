@@ -1,0 +1,102 @@
+"""Draws the summaries of a data pass: a table for people, CSV and JSON for programs. Pure."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gaq_listen.observe.text import clean, count, duration, percent
+from gaq_listen.reports.explain.pair import Quality
+from gaq_listen.reports.marks import bar, legend
+from gaq_listen.reports.show import Selection, Summary
+
+_WIDE = 92
+"""Columns from which on an age stands beside the time."""
+
+_NARROW = 76
+"""Columns below which only the run, what is good and bad, and the state are shown."""
+
+
+def render(name: str, summaries: Sequence[Summary], chosen: Selection, now: datetime, width: int) -> RenderableType:
+    """A table of coverages in percent of the run, for so many columns."""
+    title = Text.assemble((clean(name), "bold"), f"  {count(len(summaries), 'run')}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    columns = _columns(chosen, now, width)
+    for heading, _ in columns:
+        table.add_column(heading, justify="left" if heading in ("", "state") else "right", no_wrap=True)
+    for summary in summaries:
+        table.add_row(*(cell(summary) for _, cell in columns))
+    if width < _NARROW:
+        return Group(title, table)
+    notes = "unver.: flags without verification; undef.: periods in which a detector has no flag"
+    return Group(title, table, legend(), Text(notes, style="dim"))
+
+
+def _columns(chosen: Selection, now: datetime, width: int) -> list[tuple[str, Callable[[Summary], Text | str]]]:
+    """Headings, and what stands below them."""
+    mc_as_not_bad = chosen.mc_as_not_bad
+    # Seven columns stand beside the bar, with two spaces between them.
+    bar_width = max(6, min(40, width - (92 if width >= _WIDE else 68)))
+    columns: list[tuple[str, Callable[[Summary], Text | str]]] = [
+        ("run", lambda summary: str(summary.run_number)),
+        ("", lambda summary: _bar(summary, bar_width)),
+        ("not bad %" if mc_as_not_bad else "good %", lambda summary: _percent(summary.not_bad(mc_as_not_bad))),
+        ("MC %", lambda summary: _percent(summary.mc_reproducible_coverage)),
+        ("bad %", lambda summary: _percent(summary.bad_run_coverage)),
+        ("unver.", lambda summary: _count(summary.missing_verifications_count)),
+        ("undef.", lambda summary: _count(summary.undefined_quality_periods_count)),
+        ("state", lambda summary: _state(summary, now, width)),
+    ]
+    return columns if width >= _NARROW else [columns[0], columns[2], columns[4], columns[7]]
+
+
+def _bar(summary: Summary, width: int) -> Text:
+    good, mc_reproducible = summary.explicitly_not_bad_run_coverage, summary.mc_reproducible_coverage
+    if good is None or mc_reproducible is None or summary.bad_run_coverage is None:
+        return Text()
+    return bar(
+        {Quality.GOOD: good, Quality.MC_REPRODUCIBLE: mc_reproducible, Quality.BAD: summary.bad_run_coverage}, width
+    )
+
+
+def _percent(coverage: float | None) -> str:
+    return "" if coverage is None else percent(coverage)
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
+def _state(summary: Summary, now: datetime, width: int) -> Text:
+    computed = {None: "never computed", True: "not computable", False: ""}[summary.not_computable]
+    if summary.invalidated_at is None:
+        return Text(computed or "fresh")
+    if computed:
+        return Text(f"{computed}, stale" if width >= _NARROW else computed, style="yellow")
+    age = duration((now - summary.invalidated_at).total_seconds())
+    since = f"{summary.invalidated_at:%m-%d %H:%M:%S}"
+    shown = f"{since}, {age}" if width >= _WIDE else since if width >= _NARROW else age
+    return Text(f"stale {shown}", style="yellow")
+
+
+def as_json(data_pass_id: int, name: str, summaries: Sequence[Summary]) -> str:
+    """A list of objects."""
+    named = {"data_pass_id": data_pass_id, "data_pass": name}
+    return json.dumps([named | summary.as_json() for summary in summaries], indent=2)
+
+
+def as_csv(data_pass_id: int, name: str, summaries: Sequence[Summary]) -> str:
+    """A line a summary, under a line of names; nothing where there is no value."""
+    written = io.StringIO()
+    columns = ["data_pass_id", "data_pass", *(field.name for field in fields(Summary))]
+    writer = csv.DictWriter(written, columns, lineterminator="\n")
+    writer.writeheader()
+    for summary in summaries:
+        writer.writerow({"data_pass_id": data_pass_id, "data_pass": name} | summary.as_json())
+    return written.getvalue()

@@ -1,0 +1,136 @@
+"""How an explanation is drawn and how it adds up. Rewrite the goldens with ``GAQ_LISTEN_GOLDEN=write``."""
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from gaq_listen.reports.explain import render
+from gaq_listen.reports.explain.adding import add_up, periods, why_not
+from gaq_listen.reports.explain.pair import Explanation, Failure, Quality, Values
+from tests.golden_files import SIZES, check
+from tests.reports.pairs import END, FLAGS, HOSTILE, NOW, START, VALUES, at, explained, flag, span
+
+SCENES = {
+    "fresh": explained(),
+    "stale": explained(
+        marks=(
+            (NOW - timedelta(seconds=75), "flag"),
+            (NOW - timedelta(seconds=3), "run times"),
+            (NOW - timedelta(seconds=2), "flag"),
+        )
+    ),
+    "not-computable": explained(
+        qc_time_end=None,
+        flags=tuple(replace(each, span=None, effective=(), hidden_by=()) for each in FLAGS[:2]),
+        computed=Values(None, None, None, None, None, True),
+        stored=None,
+    ),
+    "failing": explained(
+        computed=None,
+        error="division by zero",
+        failure=Failure("division by zero", 3, NOW + timedelta(seconds=20)),
+        marks=((NOW - timedelta(seconds=75), "flag type"),),
+    ),
+}
+
+
+def text(pair: Explanation, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    with console.capture() as shown:
+        console.print(render(pair, width))
+    return shown.get()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", SCENES)
+def test_drawn(name: str, size: tuple[int, int]) -> None:
+    check(f"explain-{name}", size, text(SCENES[name], size[0]), whole=True)
+
+
+def test_the_elementary_periods() -> None:
+    found = [(period.span, period.quality, period.uncovered) for period in periods(explained())]
+    assert found == [
+        (span(0, 10), Quality.GOOD, ()),
+        (span(10, 20.5), Quality.BAD, ()),
+        (span(20.5, 30), Quality.GOOD, ()),
+        (span(30, 40), Quality.UNKNOWN, ("TPC",)),
+        (span(40, 45), Quality.UNKNOWN, ("TPC",)),
+        (span(45, 60), Quality.UNKNOWN, ("TPC",)),
+    ]
+
+
+def test_they_add_up_to_the_whole() -> None:
+    total = add_up(explained())
+    assert total is not None
+    assert sum(total.time.values(), timedelta()) == total.whole == END - START
+    assert [flag.flag_id for flag in total.unverified] == [3]
+    assert total.undefined == 3
+    assert total.agrees_with(VALUES)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(VALUES, bad=0.2),
+        replace(VALUES, good=None),
+        replace(VALUES, mc_reproducible=1e-8),
+        replace(VALUES, missing_verifications=2),
+        replace(VALUES, undefined_quality_periods=2),
+    ],
+)
+def test_it_says_when_it_is_not_what_the_database_computes(other: Values) -> None:
+    total = add_up(explained())
+    assert total is not None
+    assert not total.agrees_with(other)
+    assert "THIS IS NOT what the database computes" in text(explained(computed=other))
+    assert "THIS IS NOT" not in text(explained())
+
+
+def test_it_says_when_what_is_stored_has_drifted() -> None:
+    stored = explained().stored
+    assert stored is not None
+    drifted = replace(stored, values=replace(VALUES, bad=0.5))
+    shown = " ".join(text(explained(stored=drifted)).split())
+    assert "It DIFFERS" in shown
+    assert "gaq-listen recalculate LHC22o_apass7 --runs 526641" in shown
+    assert "Fresh: nothing has changed since." in text(explained())
+    assert "DIFFERS" not in text(explained(stored=drifted, marks=((NOW, "flag"),))), "it is stale, and said to be"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "reason"),
+    [
+        ({"qc_time_start": None}, "the start of the run is not known"),
+        ({"qc_time_end": None}, "the end of the run is not known"),
+        ({"qc_time_end": START}, "the run ends before it starts, or as it starts"),
+        ({"detectors": ()}, "no detector is listed as one that matters"),
+        ({"flags": ()}, "there is no flag"),
+    ],
+)
+def test_why_it_is_not_computable(lacking: dict[str, object], reason: str) -> None:
+    pair = explained(**lacking)
+    assert why_not(pair) == [reason]
+    assert add_up(pair) is None
+    assert f"Not computable: {reason}." in text(pair)
+
+
+def test_a_pair_that_can_be_computed_lacks_nothing() -> None:
+    assert why_not(explained()) == []
+
+
+def test_one_column_shows_the_worst_that_is_in_it() -> None:
+    blink = flag(7, "TPC", Quality.BAD, (at(31), at(31) + timedelta(microseconds=1)))
+    around = flag(5, "TPC", Quality.GOOD, span(0, 31), (at(31) + timedelta(microseconds=1), END))
+    (row,) = [line for line in text(explained(flags=(blink, around)), 80).splitlines() if line.startswith("  TPC  ")]
+    assert row.count("█") == 1
+    assert set(row.split()[1]) == {"─", "█"}
+
+
+def test_nothing_from_outside_is_markup_or_acts() -> None:
+    hostile = [replace(each, created_by=HOSTILE, comment=HOSTILE, flag_type=HOSTILE) for each in FLAGS]
+    shown = text(explained(data_pass=HOSTILE, flags=tuple(hostile), detectors=((3, HOSTILE),), error=HOSTILE))
+    assert shown.replace("\n", "").isprintable()
+    assert "[bold]x[/]" in shown
