@@ -142,6 +142,20 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """Somebody who watches, not the worker, has looked: so many pairs are stale, the oldest for so many seconds.
+
+    ``stale_pairs`` is None when the database could not be asked. So many pairs are ``failing``: they could not be
+    computed; ``error`` is what the last of them said.
+    """
+
+    stale_pairs: int | None
+    seconds_stale: float = 0.0
+    failing: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnected:
     """The connection is lost, or could not be made again; the next try is in ``next_try`` seconds."""
 
@@ -184,6 +198,7 @@ Event = (
     | Resumed
     | Audited
     | Swept
+    | Counted
     | Disconnected
     | Reconnected
     | Stopping

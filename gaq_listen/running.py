@@ -1,13 +1,17 @@
-"""A worker as a process: signals, observer, exit code."""
+"""A worker as a process: signals, observers, exit code."""
 
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
-from gaq_listen.observe import observing
+from gaq_listen import events
+from gaq_listen.observe import Format, observing
+from gaq_listen.observe.serving import Address, serving
+from gaq_listen.observe.standing import Aims
+from gaq_listen.observe.watching import watching
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 
@@ -15,10 +19,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AT_ONCE = 130
 """Exit code of a process that was told to stop twice."""
 
-LogFormat = Literal["auto", "rich", "plain"]
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What a worker shows of itself, and where. ``objective``: seconds that a pair may be stale."""
+
+    log_format: Format = "auto"
+    objective: float = 1.0
+    metrics: Address | None = None
 
 
-def run_worker(settings: WorkerSettings, log_format: LogFormat) -> int:
+def run_worker(settings: WorkerSettings, showing: Showing) -> int:
     """Runs a worker until it is done or stopped; returns the exit code.
 
     The first signal finishes the batch in flight, the second ends at once.
@@ -26,24 +37,52 @@ def run_worker(settings: WorkerSettings, log_format: LogFormat) -> int:
     Raises:
         GaqListenError: see :meth:`Worker.run`.
     """
-    return asyncio.run(_run(settings, log_format))
+    return asyncio.run(_run(settings, showing))
 
 
-async def _run(settings: WorkerSettings, log_format: LogFormat) -> int:
-    loop = asyncio.get_running_loop()
-
+async def _run(settings: WorkerSettings, showing: Showing) -> int:
     def nobody_reads() -> None:
-        loop.call_soon_threadsafe(lambda: worker.stop("nobody reads the output"))
+        worker.stop("nobody reads the output")
 
-    with observing(log_format, sys.stdout, nobody_reads) as observe:
+    async with shown(settings, showing, nobody_reads) as observe:
         worker = Worker(settings, observe)
-        working = loop.create_task(worker.run())
+        working = asyncio.ensure_future(worker.run())
         with signals(worker.stop, working.cancel):
             try:
                 await working
             except asyncio.CancelledError:
                 return AT_ONCE
     return 0
+
+
+@asynccontextmanager
+async def shown(
+    settings: WorkerSettings, showing: Showing, nobody_reads: Callable[[], None], *also: events.Observer
+) -> AsyncIterator[events.Observer]:
+    """Shows what the observer that it yields is told, on stdout and, if wanted, over HTTP; and counts what is stale.
+
+    Others who observe are told ``also``. ``nobody_reads`` is called, in this loop, when the reader of stdout has gone.
+    """
+    loop = asyncio.get_running_loop()
+    aims = Aims(showing.objective, settings.min_batch, settings.max_batch, settings.sweep)
+    async with AsyncExitStack() as stack:
+        observers = list(also)
+
+        def observe(event: events.Event) -> None:
+            for each in observers:
+                each(event)
+
+        # First what can refuse.
+        if showing.metrics is not None:
+            observers.append(stack.enter_context(serving(showing.metrics, aims)))
+
+        def reader_gone() -> None:
+            loop.call_soon_threadsafe(nobody_reads)
+
+        observers.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
+        if not settings.once:
+            await stack.enter_async_context(watching(settings.dsn, observe))
+        yield observe
 
 
 @contextmanager

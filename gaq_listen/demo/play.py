@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import sys
 from contextlib import suppress
 
 import click
@@ -13,9 +12,10 @@ from gaq_listen.demo.freshness import Freshness, Measured
 from gaq_listen.demo.period import Period, fill
 from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.demo.shift import Shift
-from gaq_listen.observe import observing
+from gaq_listen.events import Observer
+from gaq_listen.observe import Format
 from gaq_listen.reports import status
-from gaq_listen.running import AT_ONCE, LogFormat, signals
+from gaq_listen.running import AT_ONCE, Showing, shown, signals
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 
@@ -23,8 +23,10 @@ NAME = "demo"
 """The database."""
 
 
-def play(length: float | None, rate: float, seed: int, log_format: LogFormat) -> int:
+def play(length: float | None, rate: float, seed: int, log_format: Format, also: Observer = lambda event: None) -> int:
     """Plays for ``length`` seconds, or until a signal; returns the exit code, 1 when something was left stale.
+
+    What happens is shown, and told to ``also``.
 
     Raises:
         GaqListenError: no server could be started, or something of the play failed.
@@ -38,8 +40,9 @@ def play(length: float | None, rate: float, seed: int, log_format: LogFormat) ->
             connection.execute(scripts.script("reference_tables").encode())
             period = fill(connection, seed=seed)
             installer.install(connection)
-        click.echo(f"watch it from a second terminal: psql -h {server.host} -U {server.user} {NAME}", err=True)
-        return asyncio.run(_Play(dsn, period, rate, seed).run(length, log_format))
+        click.echo(f"from a second terminal: export GAQ_LISTEN_DSN='{dsn}'; gaq-listen status --watch", err=True)
+        click.echo(f"or with psql: psql -h {server.host} -U {server.user} {NAME}", err=True)
+        return asyncio.run(_Play(dsn, period, rate, seed).run(length, log_format, also))
 
 
 class _Play:
@@ -49,17 +52,15 @@ class _Play:
         chance = random.Random(seed)  # noqa: S311 - nothing secret depends on it
         self._shift = Shift(dsn, period, chance, rate, self._freshness.note)
 
-    async def run(self, length: float | None, log_format: LogFormat) -> int:
+    async def run(self, length: float | None, log_format: Format, also: Observer) -> int:
         loop = asyncio.get_running_loop()
         enough = asyncio.Event()
         if length is not None:
             loop.call_later(length, enough.set)
 
-        def nobody_reads() -> None:
-            loop.call_soon_threadsafe(enough.set)
-
-        with observing(log_format, sys.stdout, nobody_reads) as observe:
-            worker = Worker(WorkerSettings(dsn=self._dsn), observe)
+        settings = WorkerSettings(dsn=self._dsn)
+        async with shown(settings, Showing(log_format), enough.set, also) as observe:
+            worker = Worker(settings, observe)
             working = loop.create_task(worker.run())
             changing = loop.create_task(self._change(enough))
             both = {working, changing}

@@ -7,9 +7,10 @@ from typing import IO, Literal, TypeAlias
 
 from gaq_listen.events import Observer
 from gaq_listen.observe.console import Terminal, live_console
-from gaq_listen.observe.lines import plain_lines
+from gaq_listen.observe.standing import Aims
+from gaq_listen.observe.stream import JSON, PLAIN, lines_to
 
-Format: TypeAlias = Literal["auto", "rich", "plain"]
+Format: TypeAlias = Literal["auto", "rich", "plain", "json"]
 
 
 @contextmanager
@@ -17,11 +18,13 @@ def observing(
     format: Format,  # noqa: A002
     stdout: IO[str],
     on_closed: Callable[[], None] = lambda: None,
+    aims: Aims | None = None,
 ) -> Iterator[Observer]:
     """Shows what is observed on ``stdout``, until the end of the context.
 
-    ``auto`` is the live console on a terminal, plain lines elsewhere. Showing never raises and never makes the
-    observed wait. ``on_closed`` is called once when nobody reads ``stdout`` any more, from another thread:
+    ``auto`` is the live console on a terminal, plain lines elsewhere; ``json`` is an object a line. Showing never
+    raises and never makes the observed wait. ``on_closed`` is called once when nobody reads ``stdout`` any more, from
+    another thread:
 
     >>> with observing("plain", sys.stdout, lambda: loop.call_soon_threadsafe(stop)) as observe:
     ...     await Worker(settings, observe).run()  # doctest: +SKIP
@@ -34,5 +37,9 @@ def observing(
         # A dumb terminal cannot redraw, and one without Unicode would miscount its columns.
         live = console.is_interactive and stdout.isatty() and not console.options.ascii_only
         format = "rich" if live else "plain"  # noqa: A001
-    with live_console(console, on_closed) if format == "rich" else plain_lines(stdout, on_closed) as observe:
+    if format == "rich":
+        showing = live_console(console, on_closed, aims)
+    else:
+        showing = lines_to(stdout, on_closed, JSON if format == "json" else PLAIN, aims or Aims())
+    with showing as observe:
         yield observe

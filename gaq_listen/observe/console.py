@@ -1,5 +1,6 @@
 """The live console: joins the board and the tail to a terminal, through rich's ``Live``."""
 
+import math
 import sys
 import threading
 import time
@@ -14,6 +15,8 @@ from rich.text import Text
 from gaq_listen import events
 from gaq_listen.observe.board import Board
 from gaq_listen.observe.output import Output, divert
+from gaq_listen.observe.repeats import Repeats
+from gaq_listen.observe.standing import Aims
 from gaq_listen.observe.tail import left_out, tail
 
 REFRESH = 0.5
@@ -28,9 +31,12 @@ class Terminal(Console):
 
 
 @contextmanager
-def live_console(console: Console, on_closed: Callable[[], None]) -> Iterator[events.Observer]:
+def live_console(
+    console: Console, on_closed: Callable[[], None], aims: Aims | None = None
+) -> Iterator[events.Observer]:
     """Shows events on ``console``: the tail scrolls by above the board, which stays when it ends."""
-    board = Board(time.monotonic())
+    board = Board(time.monotonic(), aims)
+    repeats = Repeats(math.inf)
     # Told by the worker's thread, rendered by the output's.
     lock = threading.RLock()
     refreshed = 0.0
@@ -61,10 +67,12 @@ def live_console(console: Console, on_closed: Callable[[], None]) -> Iterator[ev
             live.refresh()
 
     def observe(event: events.Event) -> None:
+        now = time.monotonic()
         with lock:
-            board.apply(event, time.monotonic())
-            text = tail(event, datetime.now(UTC), board.staleness)
-        if text is not None:
+            board.apply(event, now)
+            text = tail(event, datetime.now(UTC), board.standing.staleness)
+        # Said once: the panel goes on showing it.
+        if text is not None and repeats.judge(event, now) is not None:
             output.put(text, last=isinstance(event, events.Stopped))
 
     try:

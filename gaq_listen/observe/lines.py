@@ -1,14 +1,11 @@
-"""One plain line an event, for logs: time (UTC), level, event, then key=value."""
+"""One plain line an event, for logs: time (UTC), level, event, then key=value. Pure."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import IO, assert_never
+from typing import assert_never
 
 from gaq_listen import events
-from gaq_listen.observe.output import Output
 from gaq_listen.observe.staleness import Staleness
+from gaq_listen.observe.standing import WINDOW, Standing
 from gaq_listen.observe.text import clean, good, pair_name
 
 PAIRS_NAMED = 5
@@ -17,24 +14,79 @@ PAIRS_NAMED = 5
 _WARNINGS = (events.Polling, events.Disconnected, events.Behind, events.Failed, events.Paused)
 
 
-def line(event: events.Event, at: datetime, staleness: Staleness | None = None) -> str | None:
+def worth_a_line(event: events.Event) -> bool:
+    """Whether there is anything to say of it: not of a look that found all as it should be."""
+    match event:
+        case events.Swept(found):
+            return found > 0
+        case events.Audited(_, drifted):
+            return bool(drifted)
+        case events.Counted():
+            return False
+    return True
+
+
+def level(event: events.Event) -> str:
+    """``INFO``, or ``WARNING`` for what somebody should look at."""
+    return "WARNING" if isinstance(event, (*_WARNINGS, events.Audited)) else "INFO"
+
+
+def line(event: events.Event, at: datetime, staleness: Staleness | None = None, repeated: int = 0) -> str | None:
     """The line for an event, without its newline; None when there is nothing worth a line.
 
-    ``staleness``, when given, is summed up where the worker has stopped.
+    ``staleness``, when given, is summed up where the worker has stopped. So many events that said the same have been
+    left out before this one: ``repeated``.
 
     >>> line(events.Behind(pairs_left=700, rounds=5), datetime(2026, 11, 23, 22, 31, 5, 123000, UTC))
     '2026-11-23T22:31:05.123Z WARNING behind pairs_left=700 rounds=5'
     """
-    if event == events.Swept(found=0) or (isinstance(event, events.Audited) and not event.drifted):
+    if not worth_a_line(event):
         return None
-    level = "WARNING" if isinstance(event, (*_WARNINGS, events.Audited)) else "INFO"
-    return _written(at, level, type(event).__name__.lower(), _values(event, staleness))
+    values = _values(event, staleness)
+    if repeated:
+        values["repeated"] = f"{repeated}"
+    return written(at, level(event), type(event).__name__.lower(), values)
+
+
+def heartbeat(standing: Standing, now: float) -> tuple[str, dict[str, object]]:
+    """Level and values of the line that tells, also at rest, that the worker is there and how it stands.
+
+    Seconds and milliseconds as the keys say; None: unknown.
+    """
+    state, _ = standing.state(now)
+    counted = standing.counted
+    recent = standing.staleness.percentiles(now - WINDOW)
+    values: dict[str, object] = {
+        "state": state.lower(),
+        "stale": counted.stale_pairs if counted else None,
+        "oldest_s": round(counted.seconds_stale, 1) if counted and counted.stale_pairs is not None else None,
+        "failing": standing.failing()[0],
+        "batches": standing.batches,
+        "pairs": standing.pairs,
+        "p50_ms": round(recent.p50 * 1000, 1) if recent else None,
+        "p99_ms": round(recent.p99 * 1000, 1) if recent else None,
+        "swept_s_ago": round(now - standing.swept[0]) if standing.swept else None,
+    }
+    good = state in ("LISTENING", "CONNECTED", "STOPPING", "STOPPED") and standing.fresh() and not values["failing"]
+    return "INFO" if good else "WARNING", values
+
+
+def heartbeat_line(standing: Standing, now: float, at: datetime) -> str:
+    """The same as a line; what is unknown is ``-``."""
+    level, values = heartbeat(standing, now)
+    return written(at, level, "heartbeat", {key: "-" if v is None else f"{v}" for key, v in values.items()})
+
+
+def left_out_line(lines: int, at: datetime) -> str:
+    """Stands for lines that could not be written in time."""
+    return written(at, "WARNING", "left_out", {"lines": f"{lines}", "reason": "nobody took the output"})
 
 
 def _values(event: events.Event, staleness: Staleness | None) -> dict[str, str]:
     match event:
-        case events.Started(database, server_version):
-            return {"database": clean(database), "server": clean(server_version)}
+        case events.Started(database, server_version, worker):
+            values = {"database": clean(database), "server": clean(server_version)}
+            return values | ({"worker": clean(worker)} if worker else {})
         case events.Listening():
             return {}
         case events.Polling(reason, seconds):
@@ -56,6 +108,8 @@ def _values(event: events.Event, staleness: Staleness | None) -> dict[str, str]:
             return {"pairs": f"{pairs_checked}", "drifted": f"{len(drifted)}", "differ": "; ".join(named)}
         case events.Swept(found):
             return {"found": f"{found}"}
+        case events.Counted(stale_pairs):
+            return {"stale": "-" if stale_pairs is None else f"{stale_pairs}"}
         case events.Disconnected(reason, next_try):
             return {"next_try_s": f"{next_try:.1f}", "reason": clean(reason)}
         case events.Reconnected(after):
@@ -104,38 +158,18 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f}"
 
 
-def _written(at: datetime, level: str, event: str, values: dict[str, str]) -> str:
-    when = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+def written(at: datetime, level: str, event: str, values: dict[str, str]) -> str:
+    """A line of these parts; values are quoted where they need it."""
     pairs = (f"{key}={_quoted(value)}" for key, value in values.items())
-    return " ".join([when, level, event, *pairs])
+    return " ".join([when(at), level, event, *pairs])
+
+
+def when(at: datetime) -> str:
+    """A time as lines begin with it: ``2026-11-23T22:31:05.123Z``."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _quoted(value: str) -> str:
     if value and not set(value) & set(' "=\\'):
         return value
     return '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
-
-
-@contextmanager
-def plain_lines(stdout: IO[str], on_closed: Callable[[], None]) -> Iterator[events.Observer]:
-    """Writes the line of each event to ``stdout``, flushed."""
-    staleness = Staleness()
-
-    def write(lines: list[str], left_out: int) -> None:
-        if left_out:
-            values = {"lines": f"{left_out}", "reason": "nobody took the output"}
-            lines = [_written(datetime.now(UTC), "WARNING", "left_out", values), *lines]
-        for text in lines:
-            stdout.write(f"{text}\n")
-            stdout.flush()
-
-    with Output(write, stdout, on_closed) as output:
-
-        def observe(event: events.Event) -> None:
-            if isinstance(event, events.Batch):
-                staleness.add(time.monotonic(), (pair.seconds_stale for pair in event.pairs))
-            text = line(event, datetime.now(UTC), staleness)
-            if text is not None:
-                output.put(text, last=isinstance(event, events.Stopped))
-
-        yield observe

@@ -10,6 +10,7 @@ from typing import assert_never
 from rich.text import Text
 
 from gaq_listen import events
+from gaq_listen.observe.lines import worth_a_line
 from gaq_listen.observe.staleness import Staleness
 from gaq_listen.observe.text import (
     clean,
@@ -18,8 +19,8 @@ from gaq_listen.observe.text import (
     duration,
     good,
     pair_name,
+    percentiles,
     server,
-    stale,
 )
 
 PAIRS_NAMED = 4
@@ -34,7 +35,7 @@ def tail(event: events.Event, at: datetime, staleness: Staleness | None = None) 
 
     ``staleness``, when given, is summed up where the worker has stopped.
     """
-    if event == events.Swept(found=0) or (isinstance(event, events.Audited) and not event.drifted):
+    if not worth_a_line(event):
         return None
     said = _said(event, staleness)
     if isinstance(event, events.Stopped):
@@ -56,7 +57,8 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
         case events.Batch():
             return _many(event)
         case events.Started():
-            return Text(f"connected to {server(event)}", style="green")
+            who = f" as {clean(event.worker)}" if event.worker else ""
+            return Text(f"connected to {server(event)}{who}", style="green")
         case events.Listening():
             return Text("listening: a change is noticed at once", style="green")
         case events.Polling(reason, seconds):
@@ -66,8 +68,9 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
             failed = pairs[0]
             when = f"next try in {duration(failed.next_try)}"
             return Text(f"failed, {when}: {pair_name(failed)}{more}: {clean(failed.error)}", style="red")
-        case events.Recovered():
-            return Text("backlog recovered", style="green")
+        case events.Recovered(rounds):
+            after = f" after {count(rounds, 'round')}" if rounds else ""
+            return Text(f"not behind any more{after}", style="green")
         case events.Behind(pairs_left):
             return Text(f"behind: {count(pairs_left, 'stale pair')} left", style="yellow")
         case events.Paused(by, seconds, reason):
@@ -81,6 +84,8 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
             return Text(f"DRIFT: {count(len(drifted), 'pair')} differed, unmarked: {names}{more}", style="red")
         case events.Swept(found):
             return Text(f"the sweep found {count(found, 'pair')} that nothing had announced")
+        case events.Counted():
+            return Text()
         case events.Disconnected(reason, next_try):
             when = f"next try in {duration(next_try)}" if next_try > 0 else "trying again"
             return Text(f"disconnected, {when}: {clean(reason)}", style="red")
@@ -116,18 +121,26 @@ def _short(name: str) -> str:
 def _many(batch: events.Batch) -> Text:
     worst = max((pair.seconds_stale for pair in batch.pairs), default=0.0)
     named = batch.pairs[:PAIRS_NAMED]
-    names = ", ".join(
-        f"{_short(name)}/{' '.join(str(pair.run_number) for pair in pairs)}"
-        for name, pairs in groupby(named, data_pass)
-    )
+    names = ", ".join(f"{_short(name)}/{' '.join(map(_run, pairs))}" for name, pairs in groupby(named, data_pass))
     more = len(batch.pairs) - len(named)
+    changed = sum(map(_changed, batch.pairs))
+    causes = sorted({cause for pair in batch.pairs for cause in pair.causes.split(", ")})
     return Text.assemble(
         (count(len(batch.pairs), "pair"), "bold"),
-        f" in {duration(batch.seconds)}, worst {duration(worst)}",
+        f" in {duration(batch.seconds)}, worst {duration(worst)}, {changed or 'none'} changed",
+        f": {clean(', '.join(causes))}",
         " (by sweep)" if batch.by_sweep else "",
         f"  {names}",
         f" +{more}" if more > 0 else "",
     )
+
+
+def _changed(pair: events.RefreshedPair) -> bool:
+    return pair.removed or pair.good_before != pair.good_after
+
+
+def _run(pair: events.RefreshedPair) -> str:
+    return f"{pair.run_number} ({good(pair)})" if _changed(pair) else f"{pair.run_number}"
 
 
 def _summary(stopped: events.Stopped, staleness: Staleness | None) -> Text:
@@ -135,5 +148,5 @@ def _summary(stopped: events.Stopped, staleness: Staleness | None) -> Text:
     summary = f"stopped: {work}, {duration(stopped.seconds)}"
     if staleness and (last := staleness.percentiles()):
         of = f" (last {count(last.pairs, 'pair')})" if last.pairs < stopped.pairs else ""
-        summary += f", {stale(last)}{of}"
+        summary += f", fresh {percentiles(last)}{of}"
     return Text(summary, style="bold")

@@ -4,14 +4,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gaq_listen.events import (
+    Audited,
     Batch,
     Behind,
+    Counted,
     Disconnected,
+    DriftedPair,
     Event,
+    Failed,
+    FailedPair,
     Listening,
+    Paused,
     Polling,
     Reconnected,
+    Recovered,
     RefreshedPair,
+    Resumed,
     Started,
     Stopped,
     Stopping,
@@ -41,6 +49,22 @@ def pair(run: int = 526641, **other: Any) -> RefreshedPair:
     return RefreshedPair(**(values | other))
 
 
+def failed(run: int = 526641, **other: Any) -> FailedPair:
+    """A pair that could not be computed, twice by now."""
+    values: dict[str, Any] = {
+        "data_pass_id": 12,
+        "data_pass": "LHC22o_apass7",
+        "run_number": run,
+        "error": "division by zero",
+        "attempts": 2,
+        "next_try": 20.0,
+    }
+    return FailedPair(**(values | other))
+
+
+DRIFTED = DriftedPair(12, "LHC22o_apass7", 526641, "bad_run_coverage", 0.921, 0.884)
+
+
 def batch(*pairs: RefreshedPair, by_sweep: bool = False, limit: int = 20) -> Batch:
     """A batch that took 8.4 ms."""
     return Batch(pairs, 0.0084, limit, by_sweep)
@@ -57,12 +81,18 @@ REASON = (
 )
 
 ONE_OF_EACH: list[Event] = [
-    Started("gaq", "18.1"),
+    Started("gaq", "18.1", "gaq-1"),
     Listening(),
     Polling("notifications do not arrive, as through a transaction pooler", 1.0),
     batch(pair()),
+    Failed((failed(), failed(526642))),
     Behind(12345, 5),
+    Recovered(7),
+    Paused("ops", 12.0, "upgrade"),
+    Resumed(600.0),
+    Audited(100, (DRIFTED,)),
     Swept(3),
+    Counted(2, 0.3),
     Disconnected(REASON, 3.2),
     Reconnected(4.5),
     Stopping("SIGTERM"),
@@ -82,6 +112,7 @@ WORKING: list[Event] = [
     batch(pair(526714, data_pass=None, good_after=None, removed=True, causes="data pass")),
     MANY,
     Swept(0),
+    Counted(0),
 ]
 
 # Enough for the whole height of every size, so that what is above scrolls away.
@@ -90,8 +121,16 @@ BUSY: list[Event] = [
     *(batch(pair(600000 + i)) for i in range(40)),
     batch(*(pair(700000 + i) for i in range(20))),
     Behind(12345, 5),
+    Counted(12345, 63.0),
 ]
-LOST: list[Event] = [*WORKING, Disconnected(REASON, 8.0)]
+FAILING: list[Event] = [
+    *WORKING,
+    Failed((failed(), failed(526642))),
+    Audited(100, (DRIFTED,)),
+    Counted(2, 75.0, 2, "division by zero"),
+]
+PAUSED: list[Event] = [*WORKING, Counted(0), Paused("ops", 12.0, "upgrade of the database"), Counted(312, 14.0)]
+LOST: list[Event] = [*WORKING, Disconnected(REASON, 8.0), Counted(None)]
 HOSTILE_NAMES: list[Event] = [
     Started(HOSTILE, HOSTILE),
     batch(pair(data_pass=HOSTILE, causes=HOSTILE)),

@@ -15,19 +15,23 @@ from rich.console import Console
 
 from gaq_listen.events import (
     Behind,
+    Counted,
     Disconnected,
     Event,
     Listening,
+    Paused,
     Polling,
     Reconnected,
     Recovered,
+    Resumed,
     Started,
     Stopped,
     Stopping,
     Swept,
 )
-from gaq_listen.observe.board import WINDOW, Board
+from gaq_listen.observe.board import Board
 from gaq_listen.observe.staleness import KEPT, Staleness
+from gaq_listen.observe.standing import WINDOW
 from gaq_listen.observe.tail import tail
 from tests.console import scene
 from tests.console.scene import AT, batch, pair
@@ -37,6 +41,8 @@ SCENES = {
     "connecting": [],
     "working": scene.WORKING,
     "busy": scene.BUSY,
+    "failing": scene.FAILING,
+    "paused": scene.PAUSED,
     "lost": scene.LOST,
     "hostile": scene.HOSTILE_NAMES,
     "ended": scene.ENDED,
@@ -50,7 +56,7 @@ def screen(told: Iterable[Event], width: int, height: int) -> str:
     with console.capture() as shown:
         for event in told:
             board.apply(event, 60.0)
-            text = tail(event, AT, board.staleness)
+            text = tail(event, AT, board.standing.staleness)
             if text is not None:
                 console.print(text, no_wrap=True, overflow="ellipsis")
         console.print(board.render(63.0, width))
@@ -89,7 +95,7 @@ def told(*said: Event, at: float = 0.0) -> Board:
         ([], "CONNECTING  to the database"),
         ([Started("gaq", "18.1")], "CONNECTED"),
         ([Listening()], "LISTENING  a change is noticed at once"),
-        ([Polling("a pooler", 1.0)], "POLLING  every 1.0 s: a pooler"),
+        ([Polling("a pooler", 1.0)], "POLLING  every 1.0 s, for 0 s: a pooler"),
         ([Disconnected("refused", 8.0)], "DISCONNECTED  next try in 8 s: refused"),
         ([Disconnected("refused", 0.0)], "DISCONNECTED  trying again: refused"),
         ([Disconnected("refused", 8.0), Reconnected(2.0)], "CONNECTED  again, after 2.0 s"),
@@ -97,7 +103,13 @@ def told(*said: Event, at: float = 0.0) -> Board:
         ([Listening(), Behind(700, 5), batch(pair(), limit=2), Recovered(7)], "LISTENING"),
         ([Listening(), Behind(700, 5), Disconnected("refused", 8.0)], "DISCONNECTED"),
         ([Behind(700, 5), Disconnected("refused", 8.0), Listening()], "LISTENING"),
-        ([Stopping("SIGTERM")], "STOPPING  SIGTERM"),
+        ([Listening(), Paused("ops", 12.0, "upgrade")], "PAUSED  by ops 12 s ago: upgrade"),
+        ([Listening(), Paused("ops", 12.0), Resumed(20.0)], "LISTENING"),
+        ([Polling("a pooler", 1.0), Paused("ops", 12.0), Resumed(20.0)], "POLLING"),
+        ([Listening(), Behind(700, 5), Paused("ops", 12.0), Resumed(20.0)], "DRAINING"),
+        ([Listening(), Paused("ops", 12.0), Disconnected("refused", 8.0)], "DISCONNECTED"),
+        ([Paused("ops", 12.0), Disconnected("refused", 8.0), Reconnected(2.0), Listening()], "LISTENING"),
+        ([Stopping("SIGTERM")], "STOPPING  SIGTERM: the batch in flight finishes, Ctrl-C again ends at once"),
         ([Stopping("SIGTERM"), Disconnected("refused", 8.0), Listening()], "STOPPING"),
         ([Behind(700, 5), Stopping("SIGTERM"), batch(pair(), limit=1)], "STOPPING"),
         ([Stopping("SIGTERM"), Stopped(1, 2, 3.0)], "STOPPED  after 3.0 s"),
@@ -133,21 +145,25 @@ def test_draining_ends_when_all_are_refreshed_or_nothing_is_heard_any_more() -> 
 def test_staleness_is_of_the_last_minutes() -> None:
     board = told(batch(pair(seconds_stale=9.0)))
     board.apply(batch(pair(seconds_stale=0.013)), WINDOW)
-    assert "stale p50 13 ms, p99 9.0 s (5 min)" in panel(board, WINDOW)
-    assert "stale p50 13 ms, p99 13 ms (5 min)" in panel(board, WINDOW + 1)
+    assert "fresh in p50 13 ms, p99 9.0 s, 50.0 % within 1.0 s" in panel(board, WINDOW)
+    assert "fresh in p50 13 ms, p99 13 ms, 100.0 % within 1.0 s" in panel(board, WINDOW + 1)
     assert "nothing refreshed in 5 min" in panel(board, 2 * WINDOW + 1)
 
 
 def test_staleness_says_when_it_is_of_fewer_pairs_than_there_were() -> None:
     board = told(batch(*[pair()] * (KEPT + 1)))
-    assert "p99 13 ms (10 000 pairs)" in panel(board, 0.0)
+    assert "100.0 % within 1.0 s, last 10 000" in panel(board, 0.0)
 
 
 def test_the_sweep() -> None:
     board = told(Swept(3), at=10.0)
-    assert "swept 12 s ago: 3 pairs" in panel(board, 22.0)
+    assert "not swept yet" in panel(told(Listening()), 0.0)
+    board.apply(Listening(), 10.0)
+    assert "the last sweep found 3, next in 18 s" in panel(board, 22.0)
     board.apply(Swept(0), 40.0)
-    assert "swept 0 s ago: nothing" in panel(board, 40.0)
+    assert "the last sweep found nothing, next in 30 s" in panel(board, 40.0)
+    board.apply(Disconnected("refused", 8.0), 41.0)
+    assert "next in" not in panel(board, 41.0)
 
 
 def test_all_figures_of_a_long_busy_run_fit_eighty_columns() -> None:
@@ -155,6 +171,21 @@ def test_all_figures_of_a_long_busy_run_fit_eighty_columns() -> None:
     for _ in range(30):
         board.apply(batch(*[pair(seconds_stale=0.213)] * 400, limit=400), 40.0)
     assert "…" not in panel(board, 59.0, width=80)
+
+
+def test_what_is_stale_is_counted_from_outside() -> None:
+    assert "│ not counted ·" in panel(told(Counted(None)), 0.0)
+    assert "│ nothing stale ·" in panel(told(Counted(0)), 0.0)
+    assert "│ 12 stale, oldest 300 ms ·" in panel(told(Counted(12, 0.3)), 0.0)
+    assert "2 pairs failing: division by zero" in panel(told(Counted(2, 75.0, 2, "division by zero")), 0.0)
+
+
+def test_the_course_of_the_last_minutes() -> None:
+    board = told(batch(*[pair()] * 8), at=0.0)
+    board.apply(batch(pair()), 20.0)
+    board.apply(batch(pair()), 29.9)
+    assert "0.3 pairs/s ···························█·▂ 5 min" in panel(board, 29.9)
+    assert "0.0 pairs/s █·▂··························· 5 min" in panel(board, WINDOW - 1)
 
 
 def test_a_better_pair_is_green_and_a_worse_one_red() -> None:
@@ -173,7 +204,7 @@ def test_the_summary_of_a_long_run_fits_eighty_columns() -> None:
     staleness.add(0.0, [0.072, 0.123])
     text = tail(Stopped(batches=12345, pairs=123456, seconds=187200.0), AT, staleness)
     assert text is not None
-    assert text.plain.startswith("stopped: 123 456 pairs in 12 345 batches, 2 d 04 h, stale p50 72 ms, p99 123 ms")
+    assert text.plain.startswith("stopped: 123 456 pairs in 12 345 batches, 2 d 04 h, fresh p50 72 ms, p99 123 ms")
     assert text.plain.endswith(" (last 2 pairs)")
     assert cell_len(text.plain.removesuffix(" (last 2 pairs)")) <= 80
 

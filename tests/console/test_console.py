@@ -101,14 +101,16 @@ def test_the_tail_scrolls_by_above_a_panel_that_stays() -> None:
         for event in ENDED:
             observe(event)
     shown = file.getvalue()
-    *scrolled, top, state, counts, staleness, bottom, empty, rest = on_screen(shown)
-    assert len(scrolled) == len(ENDED) - 1, "a sweep that found nothing has no line"
+    *scrolled, top, state, backlog, freshness, last, swept, bottom, empty, rest = on_screen(shown)
+    assert len(scrolled) == len(ENDED) - 2, "a sweep that found nothing has no line, nor has a count"
     assert all(re.match(r"\d\d:\d\d:\d\d\.\d{3}  ", line) for line in scrolled[:-1])
-    assert scrolled[-1].startswith("stopped: 19 pairs in 8 batches, 1 min 05 s, stale p50 13 ms")
+    assert scrolled[-1].startswith("stopped: 19 pairs in 8 batches, 1 min 05 s, fresh p50 13 ms")
     assert top.startswith("╭─ gaq-listen · gaq on PostgreSQL 18.1 ─")
     assert state.startswith("│ STOPPED  after 1 min 05 s ")
-    assert counts.startswith("│ 19 pairs in 8 batches ")
-    assert staleness.startswith("│ stale p50 13 ms")
+    assert backlog.startswith("│ nothing stale · ")
+    assert freshness.startswith("│ fresh in p50 13 ms")
+    assert last.startswith("│ woken 0 s ago · last batch 12 pairs in 8.4 ms, of 20 (20 to 400)")
+    assert swept.startswith("│ the last sweep found nothing · no pair fails")
     assert bottom.startswith("╰─")
     assert (empty, rest) == ("", ""), "^C and the shell's prompt go below the panel"
     assert "\x1b[?1049h" not in shown, "it must not hide what the terminal showed before"
@@ -121,10 +123,10 @@ def test_the_panel_refreshes_by_itself() -> None:
         # A sweep that found nothing leaves no line in the tail.
         observe(Swept(0))
         deadline = time.monotonic() + PATIENCE
-        while " ago: nothing" not in file.getvalue() and time.monotonic() < deadline:
+        while "sweep found nothing" not in file.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
         shown = file.getvalue()
-    assert " ago: nothing" in shown
+    assert "sweep found nothing" in shown
 
 
 def test_the_console_comes_down_when_the_worker_fails() -> None:

@@ -1,0 +1,57 @@
+"""Counting from outside: for those who watch, and without the worker noticing."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import Connection
+
+from gaq_listen.events import Counted, Event
+from gaq_listen.observe.watching import watching
+from tests.engine.working import PATIENCE
+
+OURS = (
+    "select pid from pg_stat_activity where application_name = 'gaq-listen watching' and datname = current_database()"
+)
+BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 2)"
+
+
+async def counted(told: list[Event], condition: Callable[[Counted], Any]) -> Counted:
+    """The first count that is so, from now on."""
+    told.clear()
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for event in told:
+                if isinstance(event, Counted) and condition(event):
+                    return event
+            await asyncio.sleep(0.01)
+
+
+async def test_it_tells_what_is_stale_and_what_fails(period: Connection[Any], dsn: str) -> None:
+    told: list[Event] = []
+    async with watching(dsn, told.append, every=0.01):
+        assert await counted(told, lambda _: True) == Counted(0)
+        period.execute(BAD_FLAG.encode())
+        stale = await counted(told, lambda count: count.stale_pairs)
+        assert (stale.stale_pairs, stale.failing, stale.error) == (1, 0, "")
+        assert 0 < stale.seconds_stale < PATIENCE
+        period.execute("select gaq.fail(1, 501, 'division by zero', '22012')")
+        failing = await counted(told, lambda count: count.failing)
+        assert (failing.stale_pairs, failing.failing, failing.error) == (1, 1, "division by zero")
+    assert period.execute(OURS.encode()).fetchall() == []
+
+
+async def test_without_an_answer_it_tells_that_and_tries_again(period: Connection[Any], dsn: str) -> None:
+    told: list[Event] = []
+    async with watching(dsn, told.append, every=0.01):
+        await counted(told, lambda count: count.stale_pairs == 0)
+        period.execute(f"select pg_terminate_backend(pid) from ({OURS}) ours".encode())
+        await counted(told, lambda count: count.stale_pairs is None)
+        await counted(told, lambda count: count.stale_pairs == 0)
+
+
+async def test_where_there_is_nothing_to_count(bare_dsn: str) -> None:
+    told: list[Event] = []
+    for dsn in (bare_dsn, "host=/nonexistent", "no=such"):
+        async with watching(dsn, told.append, every=0.01):
+            await counted(told, lambda count: count.stale_pairs is None)
