@@ -16,7 +16,7 @@ WITH_MAKE = $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help demo test versions lint check bench clean
+.PHONY: help demo test versions lint check bench picture clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ check: lint test ## everything that must hold: style, types, tests
 
 bench: $(VENV)/.dev ## measure what the triggers cost writers (QUICK=1: shorter, about two minutes)
 	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
+picture: $(VENV)/.demo ## draw the README's picture anew: the console of a demo
+	@exec $(WITH_MAKE) $(BIN)/python docs/picture.py docs/console.svg
 
 clean: ## remove the environment and everything generated
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,22 +1,19 @@
 """The commands: they parse, call, and end with an exit code; what they do is elsewhere."""
 
-import json
 import sys
-import time
 from dataclasses import fields
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.live import Live
 
 from gaq_listen import __version__
 from gaq_listen.dba import commands as for_dbas
+from gaq_listen.observe import Format
+from gaq_listen.observe.serving import Address
 from gaq_listen.operating import commands as for_operators
-from gaq_listen.options import Commands, connected, dsn_option, duration, option
-from gaq_listen.reports import show as show_report
-from gaq_listen.reports import status as status_report
-from gaq_listen.running import LogFormat, run_worker
+from gaq_listen.options import Commands, address, dsn_option, duration, log_format_option, option
+from gaq_listen.reports import commands as reports
+from gaq_listen.running import Showing, run_worker
 from gaq_listen.settings import WorkerSettings
 
 
@@ -27,6 +24,9 @@ def main() -> None:
 
     Triggers mark what a change of QC flags, GAQ detectors or run times has made stale; a worker refreshes it within
     milliseconds. To see it all without a database of your own: gaq-listen demo
+
+    The examples that each command's --help ends with work as they are once GAQ_LISTEN_DSN says where the database is;
+    the demo prints what to set it to.
     """
 
 
@@ -45,8 +45,10 @@ def main() -> None:
     default="1s",
     help="But not longer than this after its first mark.",
 )
-@option("--min-batch", type=int, default=20, help="Smallest number of pairs to ask for at a time.")
-@option("--max-batch", type=int, default=400, help="Largest number of pairs in a batch.")
+@option(
+    "--min-batch", type=click.IntRange(1, 10_000), default=20, help="Smallest number of pairs to ask for at a time."
+)
+@option("--max-batch", type=click.IntRange(1, 10_000), default=400, help="Largest number of pairs in a batch.")
 @option(
     "--sweep",
     type=duration,
@@ -60,7 +62,7 @@ def main() -> None:
 )
 @option(
     "--audit-rate",
-    type=int,
+    type=click.IntRange(0, 100_000),
     default=0,
     help="Recompute and compare so many fresh pairs a minute, and mark those that differ. 0: none.",
 )
@@ -72,80 +74,31 @@ def main() -> None:
 )
 @option("--name", default="", show_default="host:process", help="What status calls this worker.")
 @option(
-    "--log-format",
-    type=click.Choice(["auto", "rich", "plain"]),
-    default="auto",
-    help="auto: a live console on a terminal, else one line an event.",
+    "--objective", type=duration, default="1s", help="How long a pair may be stale at the most: what it is held to."
 )
-def run(log_format: LogFormat, **given: Any) -> None:
+@log_format_option
+@option(
+    "--metrics-listen",
+    type=address,
+    default=None,
+    metavar="HOST:PORT",
+    help="Serve /metrics for Prometheus, /healthz and /readyz there. Needs gaq-listen[metrics].",
+)
+def run(log_format: Format, objective: float, metrics_listen: Address | None, **given: Any) -> None:
     """The worker: refreshes what is stale within milliseconds, until it is stopped.
+
+    What it does is its output: a live console, or lines on stdout. What ends it is said on stderr.
 
     Ctrl-C (or SIGTERM) finishes the batch in flight; a second one leaves at once. Either way nothing is lost.
 
     \b
-    Example:
-      gaq-listen run --dsn postgresql://gaq@db.example/bookkeeping
+    Examples:
+      gaq-listen run
+      gaq-listen run --once
+      gaq-listen run --log-format json --metrics-listen 127.0.0.1:9187
     """
     settings = WorkerSettings(**{f.name: given[f.name] for f in fields(WorkerSettings)})
-    sys.exit(run_worker(settings, log_format))
-
-
-@main.command(short_help="How fresh everything is.")
-@dsn_option
-@option("--watch", is_flag=True, help="Go on, every two seconds, until Ctrl-C.")
-@option("--json", "as_json", is_flag=True, help="One JSON object (with --watch: one a line).")
-@option("--objective", type=duration, default="1s", help="How long a pair may be stale at the most.")
-def status(dsn: str, watch: bool, as_json: bool, objective: float) -> None:
-    """How fresh everything is; read from the database, whether or not a worker runs.
-
-    Exits with 0 when no pair has been stale for longer than the objective, 1 when one has, 3 when the database
-    cannot be reached.
-
-    \b
-    Example:
-      gaq-listen status --json --objective 5s
-    """
-    console = Console()
-    with connected(dsn) as connection:
-        report = status_report.read(connection)
-        if not watch:
-            _print_status(console, report, as_json, objective)
-            sys.exit(0 if report.is_good(objective) else 1)
-        try:
-            with Live(console=console, auto_refresh=False) as live:
-                while True:
-                    if as_json or not console.is_terminal:
-                        _print_status(console, report, as_json, objective)
-                    else:
-                        live.update(status_report.render(report, objective), refresh=True)
-                    time.sleep(2)
-                    report = status_report.read(connection)
-        except KeyboardInterrupt:
-            sys.exit(0 if report.is_good(objective) else 1)
-
-
-def _print_status(console: Console, report: status_report.Status, as_json: bool, objective: float) -> None:
-    if as_json:
-        click.echo(json.dumps(report.as_json() | {"good": report.is_good(objective)}))
-    else:
-        console.print(status_report.render(report, objective), soft_wrap=True)
-
-
-@main.command(short_help="The summaries of a data pass.")
-@dsn_option
-@click.argument("data_pass")
-@click.argument("runs", nargs=-1, type=int, metavar="[RUN]...")
-def show(dsn: str, data_pass: str, runs: tuple[int, ...]) -> None:
-    """The summaries of a data pass, given by name or id: all runs, or the runs named.
-
-    \b
-    Example:
-      gaq-listen show LHC22o_apass7 526641 526647
-    """
-    with connected(dsn) as connection:
-        data_pass_id, name = show_report.data_pass(connection, data_pass)
-        summaries = show_report.read(connection, data_pass_id, runs)
-    Console().print(show_report.render(name, summaries))
+    sys.exit(run_worker(settings, Showing(log_format, objective, metrics_listen)))
 
 
 @main.command(short_help="Everything at work, on a private throw-away PostgreSQL.")
@@ -156,15 +109,12 @@ def show(dsn: str, data_pass: str, runs: tuple[int, ...]) -> None:
     default=None,
     help="End after so long; else with Ctrl-C.",
 )
-@option("--rate", type=float, default=20.0, help="Changes a second that the shift makes.")
-@option("--seed", type=int, default=0, help="Another seed, another shift.")
 @option(
-    "--log-format",
-    type=click.Choice(["auto", "rich", "plain"]),
-    default="auto",
-    help="auto: a live console on a terminal, else one line an event.",
+    "--rate", type=click.FloatRange(min=0, min_open=True), default=20.0, help="Changes a second that the shift makes."
 )
-def demo(length: float | None, rate: float, seed: int, log_format: LogFormat) -> None:
+@option("--seed", type=int, default=0, help="Another seed, another shift.")
+@log_format_option
+def demo(length: float | None, rate: float, seed: int, log_format: Format) -> None:
     """Everything at work: a private PostgreSQL, an LHC period, a simulated shift, the worker and its console.
 
     Nothing is left behind. Needs the extra gaq-listen[demo], or a PostgreSQL that is installed.
@@ -179,6 +129,9 @@ def demo(length: float | None, rate: float, seed: int, log_format: LogFormat) ->
 
 
 for command in (
+    reports.status,
+    reports.show,
+    reports.explain,
     for_operators.recalculate,
     for_operators.verify,
     for_operators.failures,

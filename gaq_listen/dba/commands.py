@@ -31,7 +31,8 @@ def install(dsn: str, source_schema: str, lock_timeout: float, only_plan: bool) 
 
     \b
     Example:
-      gaq-listen install --plan --dsn postgresql://dba@db.example/bookkeeping
+      gaq-listen install --plan
+      gaq-listen install
     """
     with connected(dsn, installed=False) as connection:
         if only_plan:
@@ -66,7 +67,7 @@ def doctor(dsn: str, as_json: bool) -> None:
 
     \b
     Example:
-      gaq-listen doctor --dsn postgresql://dba@db.example/bookkeeping
+      gaq-listen doctor
     """
     with connected(dsn) as connection:
         findings = doctor_.examine(connection)

@@ -44,6 +44,12 @@ def run(dsn: str) -> Run:
     return run_program
 
 
+def shown_runs(answer: Result) -> list[int]:
+    """The run numbers in the table that ``show`` has printed."""
+    assert answer.returncode == 0, answer.stderr
+    return [int(number) for number in re.findall(r"^(\d+)  ", answer.stdout, re.MULTILINE)]
+
+
 def test_status_tells_fresh_from_stale_by_exit_code(run: Run, period: Connection[Any]) -> None:
     fresh = run("status")
     assert fresh.returncode == 0
@@ -69,17 +75,12 @@ def test_show_prints_a_data_pass_by_name_or_id(run: Run, period: Connection[Any]
     period.execute(BAD_FLAG.encode())
     by_name = run("show", "LHC22o_apass7")
     assert by_name.returncode == 0
-    assert [line.split()[0] for line in by_name.stdout.splitlines()[2:]] == [
-        "501",
-        "502",
-        "503",
-        "504",
-        "505",
-    ]
-    assert re.search(r"502 +100\.0 % +0\.0 % +0\.0 % +2 +0 +fresh", by_name.stdout)
-    assert re.search(r"501 .*stale since", by_name.stdout)
+    assert shown_runs(by_name) == [501, 502, 503, 504, 505]
+    assert re.search(r"502 +─+ +100\.0 +0\.0 +0\.0 +2 +0 +fresh", by_name.stdout)
+    assert re.search(r"501 .* stale \d\d-\d\d \d\d:\d\d:\d\d", by_name.stdout)
     assert run("show", "1").stdout == by_name.stdout
-    assert len(run("show", "1", "502", "505").stdout.splitlines()) == 4
+    assert shown_runs(run("show", "1", "502", "505")) == [502, 505]
+    assert shown_runs(run("show", "1", "--stale")) == [501]
 
 
 @pytest.mark.parametrize(

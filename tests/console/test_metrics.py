@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from http.client import HTTPConnection
 
 import pytest
@@ -132,17 +134,25 @@ def test_a_worker_of_which_nothing_is_heard_is_neither_alive_nor_ready() -> None
         assert judge(standing, 0.0, health.SILENT + 1) == (False, "nothing heard of the worker for 31 s")
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+@dataclass(frozen=True)
+class Served:
+    """A worker's numbers, served at a port of this machine."""
+
+    observe: Observer
+    port: int
 
 
 @pytest.fixture
-def observe(port: int) -> Iterator[Observer]:
-    with serving(("127.0.0.1", port), Aims()) as observer:
-        yield observer
+def served() -> Iterator[Served]:
+    with ExitStack() as stack:
+        while True:
+            with socket.socket() as found:
+                found.bind(("127.0.0.1", 0))
+                port = found.getsockname()[1]
+            # Somebody else may be faster.
+            with suppress(BadSetting):
+                yield Served(stack.enter_context(serving(("127.0.0.1", port), Aims())), port)
+                return
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -154,38 +164,40 @@ def get(port: int, path: str) -> tuple[int, str]:
     return answer.status, text
 
 
-def test_all_three_pages(observe: Observer, port: int) -> None:
-    assert get(port, "/healthz") == (200, "alive, connecting\n")
-    assert get(port, "/readyz")[0] == 503
+def test_all_three_pages(served: Served) -> None:
+    assert get(served.port, "/healthz") == (200, "alive, connecting\n")
+    assert get(served.port, "/readyz")[0] == 503
     for event in (Listening(), Counted(0), batch(pair())):
-        observe(event)
-    assert get(port, "/readyz")[0] == 200
-    status, text = get(port, "/metrics?name[]=x")
+        served.observe(event)
+    assert get(served.port, "/readyz")[0] == 200
+    status, text = get(served.port, "/metrics?name[]=x")
     assert status == 200
     assert series(text)["gaq_listen_pairs_refreshed_total", ()] == 1
-    assert get(port, "/") == (404, "there is only: /metrics, /healthz, /readyz\n")
+    assert get(served.port, "/") == (404, "there is only: /metrics, /healthz, /readyz\n")
 
 
-def test_somebody_who_asks_and_does_not_read_holds_up_nobody(observe: Observer, port: int) -> None:
-    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+def test_somebody_who_asks_and_does_not_read_holds_up_nobody(served: Served) -> None:
+    silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
     silent[0].sendall(b"GET /metrics HTTP/1.0\r\n")
 
     def work() -> None:
         for _ in range(100):
-            observe(batch(pair()))
+            served.observe(batch(pair()))
 
     told = threading.Thread(target=work)
     told.start()
     told.join(20)
     assert not told.is_alive()
-    assert get(port, "/healthz")[0] == 200
+    assert get(served.port, "/healthz")[0] == 200
     for each in silent:
         each.close()
 
 
-def test_an_address_that_is_taken_is_said(observe: Observer, port: int) -> None:
-    with pytest.raises(BadSetting, match=f"--metrics-listen cannot have 127.0.0.1:{port}: Address already in use"):
-        serving(("127.0.0.1", port), Aims()).__enter__()
+def test_an_address_that_is_taken_is_said(served: Served) -> None:
+    with pytest.raises(
+        BadSetting, match=f"--metrics-listen cannot have 127.0.0.1:{served.port}: Address already in use"
+    ):
+        serving(("127.0.0.1", served.port), Aims()).__enter__()
 
 
 def test_an_address_of_another_machine_is_said() -> None:

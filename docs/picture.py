@@ -1,0 +1,46 @@
+"""Draws the README's picture: what the console of a real demo shows, as rich exports it.
+
+Usage: python docs/picture.py FILE.svg
+"""
+
+import io
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from gaq_listen.demo.play import play
+from gaq_listen.events import Event, Stopping
+from gaq_listen.observe.board import Board
+from gaq_listen.observe.repeats import Repeats
+from gaq_listen.observe.tail import tail
+from gaq_listen.reports.saving import exported
+
+SECONDS, WIDTH, LINES = 45.0, 100, 14
+
+
+def main(file: Path) -> int:
+    """Plays, then draws what was on the screen when the shift ended."""
+    told: list[tuple[Event, float, datetime]] = []
+    code = play(SECONDS, 20.0, 3, "plain", lambda event: told.append((event, time.monotonic(), datetime.now(UTC))))
+    end = next(number for number, (event, _, _) in enumerate(told) if isinstance(event, Stopping))
+    shown = told[:end]
+    board, repeats = Board(shown[0][1]), Repeats(float("inf"))
+    lines = []
+    for event, now, at in shown:
+        board.apply(event, now)
+        line = tail(event, at)
+        if line is not None and repeats.judge(event, now) is not None:
+            lines.append(line)
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    for line in lines[-LINES:]:
+        console.print(line, no_wrap=True, overflow="ellipsis")
+    console.print(board.render(shown[-1][1], WIDTH))
+    file.write_text(exported(console, ".svg", "gaq-listen run"), encoding="utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

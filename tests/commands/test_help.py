@@ -1,0 +1,65 @@
+"""Every command's help: it has an example, and the examples work when they are pasted."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from psycopg import Connection
+
+from gaq_listen.cli import main
+from gaq_listen.demo.period import fill
+
+ENDLESS = ("run", "demo", "status --watch")
+LAST = ("install", "uninstall", "doctor")
+
+
+def examples(name: str) -> list[str]:
+    """The command lines in the help of a command."""
+    text = main.commands[name].help or ""
+    _, _, shown = text.partition("Example")
+    return re.findall(r"^ *(gaq-listen .*)$", shown, re.MULTILINE)
+
+
+def everything() -> Iterator[str]:
+    """In an order in which they can be run one after the other on one database."""
+    for name in sorted(main.commands, key=lambda name: (name in LAST, name)):
+        yield from examples(name)
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_every_help_has_an_example_and_every_option_a_help(name: str) -> None:
+    assert examples(name)
+    assert all(example.startswith(f"gaq-listen {name}") for example in examples(name))
+    for parameter in main.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help
+            assert parameter.help.endswith((".", "?")) or ":" in parameter.help
+
+
+def test_the_examples_work(db: Connection[Any], dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(db, seed=0)
+    db.execute("call gaq.drain()")
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    tried = 0
+    for example in everything():
+        line, _, _ = example.partition(" | psql")
+        line, _, file = line.partition(" > ")
+        _, name, *words = shlex.split(line)
+        if line.removeprefix("gaq-listen ").startswith(ENDLESS) and "--once" not in words:
+            # What does not end by itself is parsed, to the last option.
+            main.commands[name].make_context(name, words)
+            continue
+        # Nobody works here, so nobody would make fresh what is waited for.
+        words = [word for word in words if word != "--wait"] if name == "recalculate" else words
+        answer = runner.invoke(main, [name, *words], env={"GAQ_LISTEN_DSN": dsn, "COLUMNS": "80"})
+        assert answer.exit_code == 0, f"{example}: {answer.output}"
+        assert not file or answer.stdout
+        tried += 1
+    assert tried > 15
+    assert (tmp_path / "526525.svg").exists()

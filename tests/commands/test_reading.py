@@ -1,0 +1,160 @@
+"""status, show and explain, in this process: what they print, refuse and write."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+from psycopg import Connection
+
+from gaq_listen.cli import main
+from gaq_listen.reports.status import read
+from tests.database.test_rights import reader as reader
+from tests.engine.working import working
+from tests.tables import drain
+
+BAD_FLAG = """
+insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_by)
+values (1, 501, 1, 2, '2026-01-01 02:15Z', '2026-01-01 02:30Z', 'TPC expert')
+"""
+
+
+def ask(dsn: str, *words: str) -> Result:
+    return CliRunner().invoke(main, words, env={"GAQ_LISTEN_DSN": dsn, "COLUMNS": "80"})
+
+
+async def test_status_tells_of_workers_and_of_how_fresh_it_was(period: Connection[Any], dsn: str) -> None:
+    async with working(dsn, name="gaq-1") as work:
+        period.execute(BAD_FLAG.encode())
+        await work.until(lambda: period.execute("select stale_pairs from gaq.status").fetchone() == (0,))
+        answer = ask(dsn, "status", "--json")
+    assert answer.exit_code == 0, answer.output
+    found = json.loads(answer.stdout)
+    assert [(worker["name"], worker["alive"]) for worker in found["workers"]] == [("gaq-1", True)]
+    assert found["refreshed"] == 10
+    assert 0 < found["p50_seconds"] <= found["p99_seconds"]
+    assert 0 < found["within_objective"] <= 1
+    gone = ask(dsn, "status")
+    assert "none is there: start one with gaq-listen run" in " ".join(gone.stdout.split())
+
+
+def test_freshness_is_of_the_last_minutes(period: Connection[Any]) -> None:
+    period.execute("update gaq.summaries set seconds_stale = run_number - 500.5")
+    period.execute("update gaq.summaries set updated_at = now() - interval '6 min' where data_pass_id = 2")
+    fresh = "select refreshed, p50_seconds, p99_seconds, within_objective from gaq.freshness('2 s')"
+    assert period.execute(fresh.encode()).fetchone() == (5, 2.5, 4.5, pytest.approx(0.4))
+    period.execute("update gaq.summaries set updated_at = now() - interval '6 min'")
+    assert period.execute(fresh.encode()).fetchone() == (0, None, None, None)
+
+
+def test_status_tells_of_a_pause_a_failure_and_a_trigger_that_is_gone(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    period.execute("select gaq.pause('upgrade', 'ops'), gaq.fail(1, 501, 'division by zero', '22012')")
+    period.execute("drop trigger gaq_insert on qc_flags")
+    answer = ask(dsn, "status")
+    assert answer.exit_code == 1
+    shown = " ".join(answer.stdout.split())
+    assert "PAUSED by ops since" in shown
+    assert "LHC22o_apass7/501, 1 time: division by zero" in shown
+    assert "1 MISSING, 23 in order" in shown
+
+
+def test_show_filters_sorts_and_exports(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    period.execute("update qc_flag_types set mc_reproducible = true where id = 2")
+    drain(period)
+
+    def runs(*words: str) -> list[int]:
+        return [each["run_number"] for each in json.loads(ask(dsn, "show", "1", "--json", *words).stdout)]
+
+    assert runs("--sort", "good") == [501, 502, 503, 504, 505]
+    assert runs("--below", "0.9") == [501]
+    assert runs("--below", "0.9", "--mc-as-not-bad") == []
+    rows = list(csv.DictReader(io.StringIO(ask(dsn, "show", "LHC22o_apass7", "--csv", "501").stdout)))
+    assert [(row["data_pass"], row["run_number"], row["mc_reproducible_coverage"]) for row in rows] == [
+        ("LHC22o_apass7", "501", "0.25")
+    ]
+
+
+def test_explain_draws_the_pair_and_why_it_is_stale(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    answer = ask(dsn, "explain", "LHC22o_apass7", "501")
+    assert answer.exit_code == 0, answer.output
+    assert re.search(r"^  TPC  ─+█+─+$", answer.stdout, re.MULTILINE)
+    assert re.search(r"^  all  ─+█+─+$", answer.stdout, re.MULTILINE)
+    assert re.search(r"^  bad +0:15:00 +25\.000 %", answer.stdout, re.MULTILINE)
+    shown = " ".join(answer.stdout.split())
+    assert "by TPC expert" in shown
+    assert re.search(r"STALE since .* because of: flag: 1 change", shown)
+    drain(period)
+    again = " ".join(ask(dsn, "explain", "1", "501").stdout.split())
+    assert re.search(r"Refreshed .* after it had become stale, for: flag, by \S+ Fresh: nothing has changed", again)
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".html", ".txt"])
+def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"501{suffix}"
+    answer = ask(dsn, "explain", "1", "501", "--save", str(file))
+    assert answer.exit_code == 0, answer.output
+    assert (answer.stdout, answer.stderr) == ("", f"written: {file}\n")
+    written = file.read_text()
+    if suffix == ".svg":
+        ElementTree.fromstring(written)  # noqa: S314 - our own
+    assert "http" not in re.sub(r'xmlns="[^"]*"|<!--.*?-->', "", written), "whoever opens it fetches nothing"
+    assert "How" in written
+    assert "\x1b" not in written
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["show", "LHC22o_apas7"], "did you mean 'LHC22o_apass7'"),
+        (["show", "lhc22o_apass7"], "did you mean 'LHC22o_apass7'"),
+        (["explain", "LHC23a_apss1", "501"], "did you mean 'LHC23a_apass1'"),
+        (["explain", "1", "510"], "run 510 is not in LHC22o_apass7; did you mean '50"),
+        (["explain", "1", "501", "--save", "501.pdf"], "'--save': the name must end in .svg, .html, .txt"),
+        (["show", "1", "--below", "90"], "'--below': 90.0 is not in the range 0<=x<=1"),
+        (["show", "1", "--sort", "size"], "'--sort': 'size' is not one of"),
+        (["show", "1", "--json", "--csv"], "--json and --csv exclude each other"),
+        (["status", "--objective", "-1s"], "'--objective': '-1s' is not a duration: write 250ms, 30s or 5m"),
+        (["run", "--max-batch", "0"], "'--max-batch': 0 is not in the range"),
+        (["run", "--metrics-listen", "9187"], "'--metrics-listen': '9187' is not HOST:PORT: write 127.0.0.1:9187"),
+        (["run", "--metrics-listen", "localhost:99999"], "'--metrics-listen': 'localhost:99999' is not HOST:PORT"),
+        (["run", "--log-format", "xml"], "'--log-format': 'xml' is not one of"),
+        (["demo", "--rate", "0"], "'--rate': 0.0 is not in the range x>0"),
+        (["statsu"], "no command 'statsu'; did you mean 'status'?"),
+        (["verfy"], "did you mean 'verify'?"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_what_to_do(
+    period: Connection[Any], dsn: str, words: list[str], message: str
+) -> None:
+    answer = ask(dsn, *words)
+    assert answer.exit_code == 2
+    shown = re.sub(r" \(env var: '\w+'\)", "", " ".join(answer.stderr.split()))
+    assert message in shown
+    assert not answer.stdout
+
+
+def test_the_shell_completes_names_of_data_passes(period: Connection[Any], dsn: str) -> None:
+    def complete(words: str) -> list[str]:
+        variables = {"_GAQ_LISTEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "2"}
+        answer = CliRunner().invoke(main, prog_name="gaq-listen", env={"GAQ_LISTEN_DSN": dsn} | variables)
+        return [line.partition(",")[2] for line in answer.stdout.split()]
+
+    assert complete("gaq-listen show LHC2") == ["LHC22o_apass7", "LHC23a_apass1"]
+    assert complete("gaq-listen explain LHC23") == ["LHC23a_apass1"]
+    dsn = "host=/nonexistent"
+    assert complete("gaq-listen show LHC") == []
+
+
+async def test_a_reader_sees_who_works(period: Connection[Any], dsn: str, reader: Connection[Any]) -> None:
+    async with working(dsn, name="gaq-1"):
+        found = read(reader, objective=1.0)
+    assert [(worker.name, worker.alive) for worker in found.workers] == [("gaq-1", True)]
+    assert found.good
