@@ -223,12 +223,14 @@ begin
             perform from gaq.seeding for update skip locked;
             if found then
                 -- (Not those that are seen: another worker may be removing one, which must neither be waited for nor
-                -- come back.)
+                -- come back. Nor those whose mark is gone: another worker may have removed one since our look.)
                 insert into gaq.summaries (data_pass_id, run_number)
                 select data_pass_id, run_number
                 from unnest(passes, runs) m (data_pass_id, run_number)
                 where not exists (select from gaq.summaries s
                                   where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)
+                  and exists (select from gaq.invalidations i         -- (offset 0: by the index, one by one)
+                              where i.data_pass_id = m.data_pass_id and i.run_number = m.run_number offset 0)
                 on conflict do nothing;
             end if;
         end if;

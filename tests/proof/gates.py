@@ -1,0 +1,70 @@
+"""Gates between the SQL statements of a refresh, where a worker under test waits to be let on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from tests.database.altered import alter
+
+# Where a statement begins, and so takes its snapshot.
+_STATEMENTS = {
+    "expand": ("gaq.expand", "    insert into gaq.invalidations"),
+    "fold wide": ("gaq.expand", "    delete from gaq.wide_invalidations"),
+    "scan": ("gaq.refresh", "        select coalesce(sum(marks), 0)"),
+    "seed": ("gaq.refresh", "        if exists (select from unnest(passes, runs) m"),
+    "insert": ("gaq.refresh", "                insert into gaq.summaries"),
+    "claim": ("gaq.refresh", "        select array_agg(data_pass_id), array_agg(run_number)\n        into passes, runs\n"),
+    "delete": ("gaq.refresh", "    with folded as ("),
+    "compute": ("gaq.refresh", "    return query\n    with claimed as ("),
+    "end": ("gaq.refresh", "    if announce then"),
+}
+
+PLACES = tuple(_STATEMENTS)
+"""The gates, in the order in which a refresh comes by. ``expand`` and ``fold wide`` only when there are wide marks,
+``insert`` only when there is a pair without a summary; ``end`` stands before the commit."""
+
+
+def gate(place: str) -> str:
+    """The statement that stands where the gate is."""
+    return f"perform gaq.gate({PLACES.index(place)});"
+
+
+def install(connection: Connection[Any]) -> None:
+    """Puts the gates into the functions of this database."""
+    connection.execute((Path(__file__).parent / "gate.sql").read_bytes())
+    for place, (function, statement) in _STATEMENTS.items():
+        alter(connection, function, (statement, f"{gate(place)}\n{statement}"))
+
+
+# A lock with two keys: of objsubid 2.
+_WAITS = """
+SELECT objid::int FROM pg_locks
+WHERE pid = %s AND NOT granted AND locktype = 'advisory' AND objsubid = 2 AND classid::int = %s
+"""
+
+
+class Gates:
+    """All gates of all workers, closed: the director's connection holds the locks."""
+
+    def __init__(self, director: Connection[Any], workers: int) -> None:
+        self._director = director
+        for worker in range(workers):
+            for place in PLACES:
+                self.close(worker, place)
+
+    def waits_at(self, worker: int, backend: int) -> str | None:
+        """The place where the worker's backend waits, if it does."""
+        row = self._director.execute(_WAITS, [backend, worker]).fetchone()
+        return PLACES[row[0]] if row else None
+
+    def open(self, worker: int, place: str) -> None:
+        self._director.execute("SELECT pg_advisory_unlock(%s, %s)", [worker, PLACES.index(place)])
+
+    def close(self, worker: int, place: str) -> None:
+        self._director.execute("SELECT pg_advisory_lock(%s, %s)", [worker, PLACES.index(place)])
+
+    def open_all(self) -> None:
+        self._director.execute("SELECT pg_advisory_unlock_all()")

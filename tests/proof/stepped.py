@@ -1,0 +1,180 @@
+"""A real worker that stops before each thing it does, until it is told to go on."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import AsyncConnection, Notify
+from psycopg.rows import TupleRow
+
+from gaq_listen import database, pacing
+from gaq_listen.audit import Audit
+from gaq_listen.backlog import Backlog, Look, Refreshed
+from gaq_listen.doorbell import Doorbell
+from gaq_listen.enrolment import Enrolment, Totals
+from gaq_listen.service import Service, Work
+from gaq_listen.settings import WorkerSettings
+
+DAY = 86400.0
+PATIENCE = 600.0
+"""Longer than any gate is closed."""
+
+# Whatever is marked is due, and only a bell ends a sleep without a deadline. Small batches: there are few pairs.
+SETTINGS = WorkerSettings(debounce=0, max_wait=0, min_batch=1, max_batch=4, sweep=DAY)
+
+GOING, REFRESHING, ASLEEP = "going", "refreshing", "asleep"
+"""Between two stops; the same inside a refresh; and asleep without a deadline, so only the bell can wake it."""
+
+TROUBLE = (psycopg.Error, TimeoutError)
+
+
+class Stops:
+    """Where a worker stands: at a stop by its name, or ``GOING``, ``REFRESHING``, ``ASLEEP``."""
+
+    def __init__(self) -> None:
+        self.place = GOING
+        self.heard = 0
+        """How many notifications have come to its bell."""
+        self._go = asyncio.Event()
+
+    async def stop_at(self, place: str) -> None:
+        self.place = place
+        self._go.clear()
+        await self._go.wait()
+
+    def go(self) -> None:
+        self.place = GOING
+        self._go.set()
+
+    @property
+    def stands(self) -> bool:
+        """Whether it goes on only when it is told or, asleep, when the bell rings."""
+        return self.place not in (GOING, REFRESHING)
+
+
+class SteppedBacklog(Backlog):
+    """Stops before each refresh and each look."""
+
+    def __init__(self, connection: AsyncConnection[TupleRow], stops: Stops) -> None:
+        super().__init__(connection, SETTINGS.debounce, SETTINGS.max_wait, patience=PATIENCE)
+        self.stops = stops
+
+    async def refresh(self, limit: int) -> Refreshed:
+        await self.stops.stop_at("refresh")
+        self.stops.place = REFRESHING
+        try:
+            return await super().refresh(limit)
+        finally:
+            self.stops.place = GOING
+
+    async def look(self) -> Look:
+        await self.stops.stop_at("look")
+        return await super().look()
+
+
+class SteppedDoorbell(Doorbell):
+    """Stops before it takes the bell, lets it go, or sleeps. A nap lasts until the next step."""
+
+    def __init__(self, connection: AsyncConnection[TupleRow], stop: asyncio.Event, stops: Stops) -> None:
+        super().__init__(connection, stop)
+        self.stops = stops
+
+    def _hear(self, notification: Notify) -> None:
+        super()._hear(notification)
+        self.stops.heard += 1
+
+    async def hold(self) -> pacing.Bell:
+        await self.stops.stop_at("hold")
+        return await super().hold()
+
+    async def let_go(self) -> None:
+        if self.held:
+            await self.stops.stop_at("let go")
+        await super().let_go()
+
+    async def wait(self, timeout: float) -> int:
+        if timeout < DAY:
+            await self.stops.stop_at("nap")
+            return await super().wait(0)
+        await self.stops.stop_at("sleep")
+        self.stops.place = ASLEEP
+        rings = await super().wait(timeout)
+        await self.stops.stop_at("woken")
+        return rings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker is made of: the real thing, or a mutant of it."""
+
+    backlog: type[SteppedBacklog] = SteppedBacklog
+    doorbell: type[SteppedDoorbell] = SteppedDoorbell
+
+
+class SteppedWorker:
+    """``number`` is the worker's in the gates. ``ended``: it has lost a connection and must be started again.
+
+    ``deaf``: its bell's connection is lost, whether it has noticed or not.
+    """
+
+    def __init__(self, name: str, number: int, dsn: str, parts: Parts) -> None:
+        self.name = name
+        self.number = number
+        self._dsn = dsn
+        self._parts = parts
+        self._clock = 0.0
+
+    async def start(self) -> None:
+        """Connects, listens and comes to its first stop."""
+        self.stops = Stops()
+        self.deaf = False
+        self.work = await database.connect(self._dsn, "gaq-listen worker")
+        self.listening = await database.connect(self._dsn, "gaq-listen doorbell")
+        self.backends = {"work": self.work.info.backend_pid, "bell": self.listening.info.backend_pid}
+        await self.work.execute(
+            "SELECT set_config('proof.worker', %s, false), set_config('lock_timeout', '0', false)", [str(self.number)]
+        )
+        backlog = self._parts.backlog(self.work, self.stops)
+        bell = self._parts.doorbell(self.listening, asyncio.Event(), self.stops)
+        enrolment = Enrolment(self.work, self.name)
+        await enrolment.enroll("stage", self.number)
+
+        async def notify(channel: str, payload: str) -> None:
+            await self.work.execute("SELECT pg_notify(%s, %s)", [channel, payload])
+
+        assert await bell.listen(notify, patience=20)
+        self.stops.heard = 0
+        work = Work(backlog, enrolment, Audit(self.work, PATIENCE), bell)
+        service = Service(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), Totals(), work)
+        self.task = asyncio.ensure_future(service.serve())
+
+    @property
+    def place(self) -> str:
+        return self.stops.place
+
+    @property
+    def ended(self) -> bool:
+        return self.task.done()
+
+    def go(self) -> None:
+        """On to the next stop; a nap is over."""
+        if self.place == "nap":
+            self._clock += pacing.COLLEAGUE
+        self.stops.go()
+
+    async def finish(self) -> None:
+        """Ends it and closes its connections.
+
+        Raises:
+            BaseException: what has ended it, other than a lost connection.
+        """
+        self.task.cancel()
+        try:
+            with suppress(asyncio.CancelledError, *TROUBLE):
+                await self.task
+        finally:
+            await self.work.close()
+            await self.listening.close()

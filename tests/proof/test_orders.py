@@ -1,0 +1,104 @@
+"""Two writers and two workers, in whatever order they act: no update is lost and nobody oversleeps.
+
+Hypothesis draws the writers' transactions and the order of all steps, and prints an order that fails
+as the list of what was done. ``GAQ_LISTEN_ORDERS=2000`` draws so many, other ones each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from psycopg import Connection
+
+from gaq_listen import pacing
+from tests.database import world
+from tests.proof.programs import programs
+from tests.proof.stage import WORKERS, WRITERS, Crash, Go, Say, Stage, stage
+
+ORDERS = int(os.environ.get("GAQ_LISTEN_ORDERS", "0"))
+
+_EMPTY = """
+TRUNCATE runs, detectors, data_passes, qc_flag_types RESTART IDENTITY CASCADE;
+TRUNCATE gaq.summaries, gaq.invalidations, gaq.wide_invalidations, gaq.workers RESTART IDENTITY;
+"""
+
+
+@dataclass(frozen=True)
+class Order:
+    """``turns``: who acts, and how many steps; or what crashes."""
+
+    anna: list[Say]
+    bob: list[Say]
+    turns: list[tuple[str, int] | Crash]
+    rings_a_second: int
+
+
+turns = st.tuples(st.sampled_from(WRITERS + WORKERS), st.integers(1, 8))
+crashes = st.builds(Crash, st.sampled_from(WORKERS), st.sampled_from(["work", "bell"]))
+
+orders = st.builds(
+    Order,
+    anna=programs("anna"),
+    bob=programs("bob"),
+    turns=st.lists(st.one_of([turns] * 12 + [crashes]), min_size=10, max_size=40),
+    # So few that a worker lets the bell go; or none.
+    rings_a_second=st.sampled_from([pacing.RINGS_A_SECOND, 1]),
+)
+
+
+async def perform(order: Order, on: Stage) -> None:
+    """All turns; then the writers finish, one after the other, and the workers come to rest."""
+    programs: dict[str, Iterator[Say]] = {"anna": iter(order.anna), "bob": iter(order.bob)}
+    for turn in order.turns:
+        if isinstance(turn, Crash):
+            await on.play([turn])
+            continue
+        name, steps = turn
+        for _ in range(steps):
+            if name in WORKERS:
+                await on.play([Go(name)])
+            elif step := next(programs[name], None):
+                await on.play([step])
+    for program in programs.values():
+        await on.play(program)
+    await on.settle()
+
+
+@pytest.mark.timeout(900)
+def test_any_order(gated: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+
+    @settings(
+        max_examples=ORDERS or 80,
+        derandomize=not ORDERS,
+        database=None,
+        deadline=None,
+        # Shrinking a failure may take minutes, and is worth it.
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(orders)
+    def any_order(order: Order) -> None:
+        monkeypatch.setattr(pacing, "RINGS_A_SECOND", order.rings_a_second)
+        gated.execute(_EMPTY.encode())
+        world.build(gated)
+
+        async def one() -> None:
+            async with stage(gated, dsn) as on:
+                try:
+                    await perform(order, on)
+                finally:
+                    counted.append(len(on.steps))
+
+        asyncio.run(one())
+
+    any_order()
+    print(len(counted), sum(counted))
