@@ -16,7 +16,10 @@ _STATEMENTS = {
     "scan": ("gaq.refresh", "        select coalesce(sum(marks), 0)"),
     "seed": ("gaq.refresh", "        if exists (select from unnest(passes, runs) m"),
     "insert": ("gaq.refresh", "                insert into gaq.summaries"),
-    "claim": ("gaq.refresh", "        select array_agg(data_pass_id), array_agg(run_number)\n        into passes, runs\n"),
+    "claim": (
+        "gaq.refresh",
+        "        select array_agg(data_pass_id), array_agg(run_number)\n        into passes, runs\n",
+    ),
     "delete": ("gaq.refresh", "    with folded as ("),
     "compute": ("gaq.refresh", "    return query\n    with claimed as ("),
     "end": ("gaq.refresh", "    if announce then"),
@@ -51,9 +54,10 @@ class Gates:
 
     def __init__(self, director: Connection[Any], workers: int) -> None:
         self._director = director
-        for worker in range(workers):
-            for place in PLACES:
-                self.close(worker, place)
+        director.execute(
+            "SELECT pg_advisory_lock(worker, place) FROM generate_series(0, %s) worker, generate_series(0, %s) place",
+            [workers - 1, len(PLACES) - 1],
+        )
 
     def waits_at(self, worker: int, backend: int) -> str | None:
         """The place where the worker's backend waits, if it does."""

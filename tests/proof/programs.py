@@ -49,8 +49,10 @@ CHANGES = (
     "UPDATE qc_flags SET data_pass_id = <a_pass>, run_number = <a_run> WHERE id IN (<flag>, <flag>)",
     "UPDATE qc_flags SET deleted = not deleted WHERE id = <flag>",
     "UPDATE qc_flags SET \"to\" = '<hour>' WHERE id = <flag>",
-    "INSERT INTO qc_flags (data_pass_id, run_number, detector_id, flag_type_id, created_by)"
-    " VALUES (<a_pass>, <a_run>, <detector>, <a_type>, '<me>')",
+    (
+        "INSERT INTO qc_flags (data_pass_id, run_number, detector_id, flag_type_id, created_by)"
+        " VALUES (<a_pass>, <a_run>, <detector>, <a_type>, '<me>')"
+    ),
     "DELETE FROM qc_flags WHERE created_by = '<me>'",
     "INSERT INTO qc_flag_verifications (flag_id, created_by) VALUES (<a_flag>, '<me>')",
     "UPDATE qc_flag_verifications SET flag_id = <a_flag> WHERE id = <verification>",

@@ -7,6 +7,7 @@ Only one of them acts at a time, so a course of steps is the same each time. A w
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from gaq_listen.doorbell import CHANNEL
 from tests.database.world import assert_fresh, judge, marks
 from tests.proof.gates import PLACES, Gates
-from tests.proof.stepped import ASLEEP, REFRESHING, TROUBLE, Parts, SteppedWorker
+from tests.proof.stepped import ASLEEP, REFRESHING, Parts, SteppedWorker
 
 WRITERS = ("anna", "bob")
 WORKERS = ("first", "second")
@@ -107,7 +108,8 @@ class Stage:
             self._writers[name] = psycopg.connect(self._dsn)
             self._writers[name].execute("SET lock_timeout = '5 s'")
             self._writers[name].commit()
-        for worker in self._workers.values():
+        # The first one last, so that nobody's probe has rung for it.
+        for worker in reversed(self._workers.values()):
             await self._start(worker)
 
     async def close(self) -> None:
@@ -148,7 +150,7 @@ class Stage:
         try:
             self._writers[name].execute(sql.encode())
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-            raise self._broken(WAITS, f"{name}, {error}") from error
+            raise self._broken(WAITS, f"{name}: {error}") from error
         if sql == "COMMIT":
             await self._check()
 
@@ -170,14 +172,16 @@ class Stage:
         if before in PLACES:
             self._gates.close(worker.number, before)
         self.steps.append(f"{name}: {before} → {'lost its connection' if worker.ended else worker.place}")
-        if worker.place not in PLACES and before in ("refresh", *PLACES) or worker.place == ASLEEP:
+        if worker.place not in PLACES and before in ("refresh", *PLACES):
             await self._check()
+        elif worker.place == ASLEEP:
+            await self._check_sleepers()
         return True
 
     async def _arrive(self, worker: SteppedWorker) -> None:
         """Until the worker has come to its next stop or gate, or has ended."""
         deadline = time.monotonic() + PATIENCE
-        while True:
+        for attempt in itertools.count(1):
             await asyncio.sleep(0)
             if worker.ended or worker.stops.stands:
                 return
@@ -186,8 +190,10 @@ class Stage:
                 if place and worker.place == REFRESHING:
                     worker.stops.place = place
                     return
+                if attempt % 20 == 0 and (blockers := self._blockers(worker)):
+                    raise self._broken(WAITS, f"{worker.name} for {blockers}")
             if time.monotonic() > deadline:
-                raise self._broken(WAITS, f"{worker.name}, {self._blockers(worker)}")
+                raise self._broken(WAITS, f"{worker.name} does not come on from {worker.place!r}")
 
     async def _crash(self, worker: SteppedWorker, backend: Literal["work", "bell"]) -> None:
         if worker.ended:
@@ -204,7 +210,7 @@ class Stage:
     async def _start(self, worker: SteppedWorker) -> None:
         await worker.start()
         await self._arrive(worker)
-        marks(self._director)
+        self._pending()
         self._rung_before[worker.name] = self._rung
 
     async def _restart(self, worker: SteppedWorker) -> None:
@@ -225,14 +231,15 @@ class Stage:
     # What must hold ----------------------------------------------------------------------------------------------
 
     async def _check(self) -> None:
-        """What is wrong is marked, and nobody sleeps beside a mark unless the bell rings.
-
-        All rings that were sent have come to the director by the second answer it gets.
-        """
-        pending = marks(self._director) != (0, 0)
+        """After something was committed: what is wrong is marked, and no worker sleeps beside a mark."""
         wrong, stale = judge(self._director)
         if not wrong <= stale:
             raise self._broken(UNMARKED, f"{sorted(wrong - stale)}")
+        await self._check_sleepers()
+
+    async def _check_sleepers(self) -> None:
+        """Nobody sleeps beside a mark, unless the bell has rung and he is about to wake."""
+        pending = self._pending()
         for worker in self._workers.values():
             if worker.place != ASLEEP or worker.ended:
                 continue
@@ -276,23 +283,24 @@ class Stage:
     def _at_rest(self) -> bool:
         """Nothing is marked, and somebody sleeps, so that writers ring; the other at least naps."""
         places = [worker.place for worker in self._workers.values() if not worker.ended]
-        return (
-            len(places) == len(WORKERS)
-            and ASLEEP in places
-            and {*places} <= {ASLEEP, "nap"}
-            and marks(self._director) == (0, 0)
-        )
+        return len(places) == len(WORKERS) and ASLEEP in places and {*places} <= {ASLEEP, "nap"} and not self._pending()
+
+    def _pending(self) -> bool:
+        """Whether anything is marked. What rang before has been counted then: PostgreSQL delivers notifications
+        between two queries, so with the second answer at the latest."""
+        self._director.execute("SELECT")
+        return marks(self._director) != (0, 0)
 
     def _broken(self, rule: str, detail: str) -> Broken:
         return Broken(rule, detail, self.steps)
 
-    def _blockers(self, worker: SteppedWorker) -> str:
-        rows = self._director.execute(
-            "SELECT a.pid, a.application_name, a.wait_event, left(a.query, 200) FROM pg_stat_activity a"
-            " WHERE a.pid = ANY (pg_blocking_pids(%s))",
-            [worker.backends["work"]],
-        ).fetchall()
-        return f"at {worker.place!r}, for {rows}"
+    def _blockers(self, worker: SteppedWorker) -> list[str]:
+        """The others on the stage that the worker waits for: they stand still, so it waits for ever."""
+        names = {writer.info.backend_pid: name for name, writer in self._writers.items()}
+        names |= {other.backends["work"]: other.name for other in self._workers.values()}
+        row = self._director.execute("SELECT pg_blocking_pids(%s)", [worker.backends["work"]]).fetchone()
+        assert row is not None
+        return [names[pid] for pid in row[0] if pid in names]
 
 
 @asynccontextmanager

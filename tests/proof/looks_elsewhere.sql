@@ -1,5 +1,5 @@
 -- Mutants of the trigger functions in 20_sources.sql: they look up pairs and siblings in other tables, where they cannot
--- see what another transaction has not committed yet. See test_interleavings.py.
+-- see what another transaction has not committed yet.
 
 -- Only the first verification of a flag matters, and the last that goes.
 create or replace function gaq.mark_qc_flag_verifications() returns trigger

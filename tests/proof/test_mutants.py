@@ -1,0 +1,48 @@
+"""Each way to lose an update that is known, on a course of steps: the real code is right on it, the mutant is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from tests.database import world
+from tests.proof.mutants import MUTANTS, TRIGGERS, Mutant
+from tests.proof.stage import WRITERS, Broken, Say, stage
+
+
+def named(mutant: Mutant) -> str:
+    return mutant.name
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=named)
+async def test_the_real_code_is_right(gated: Connection[Any], dsn: str, mutant: Mutant) -> None:
+    gated.execute(mutant.given.encode())
+    async with stage(gated, dsn) as on:
+        await on.play(mutant.course)
+        await on.settle()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=named)
+async def test_the_mutant_is_caught(gated: Connection[Any], dsn: str, mutant: Mutant) -> None:
+    gated.execute(mutant.given.encode())
+    mutant.make(gated)
+    async with stage(gated, dsn, mutant.parts) as on:
+        with pytest.raises(Broken) as caught:
+            await on.play(mutant.course)
+        assert caught.value.rule == mutant.breaks
+
+
+@pytest.mark.parametrize("mutant", TRIGGERS, ids=named)
+async def test_a_mutant_of_a_trigger_marks_well_what_one_writer_does(
+    gated: Connection[Any], dsn: str, mutant: Mutant
+) -> None:
+    """So it is the other writer that makes it lose."""
+    mutant.make(gated)
+    for writer in WRITERS:
+        world.rebuild(gated)
+        alone = [step for step in mutant.course if isinstance(step, Say) and step.writer == writer]
+        async with stage(gated, dsn) as on:
+            await on.play(alone)
+            await on.settle()
