@@ -406,7 +406,8 @@ BELL = [
                 (
                     TRIED,
                     (
-                        "if found and extract(epoch from clock_timestamp()) - (select last_value from gaq.rung) > 60 then\n"
+                        "if found and extract(epoch from clock_timestamp()) - (select last_value from gaq.rung)"
+                        " > 60 then\n"
                         "        perform setval('gaq.rung', extract(epoch from clock_timestamp())::bigint);\n"
                         "        perform gaq.ring();"
                     ),

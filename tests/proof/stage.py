@@ -105,9 +105,7 @@ class Stage:
 
     async def open(self) -> None:
         for name in WRITERS:
-            self._writers[name] = psycopg.connect(self._dsn)
-            self._writers[name].execute("SET lock_timeout = '5 s'")
-            self._writers[name].commit()
+            self._writers[name] = psycopg.connect(self._dsn, options="-c lock_timeout=5s")
         # The first one last, so that nobody's probe has rung for it.
         for worker in reversed(self._workers.values()):
             await self._start(worker)
@@ -271,8 +269,9 @@ class Stage:
         for _ in range(ENOUGH):
             if self._at_rest():
                 break
-            for name in self._workers:
-                await self.go(name)
+            for name, worker in self._workers.items():
+                while await self.go(name) and worker.place not in (ASLEEP, "nap"):
+                    pass
         else:
             raise self._broken(RESTLESS, ", ".join(f"{name} is at {w.place!r}" for name, w in self._workers.items()))
         try:

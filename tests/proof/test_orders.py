@@ -74,7 +74,7 @@ async def _perform(order: Order, on: Stage) -> None:
 @pytest.mark.timeout(900)
 def test_any_order(gated: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     @settings(
-        max_examples=ORDERS or 60,
+        max_examples=ORDERS or 50,
         derandomize=not ORDERS,
         database=None,
         deadline=None,

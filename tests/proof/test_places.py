@@ -32,8 +32,8 @@ CHANGES = (
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_nothing_is_lost(gated: Connection[Any], dsn: str, place: str) -> None:
-    for change in CHANGES:
-        world.rebuild(gated)
-        async with stage(gated, dsn) as on:
+    async with stage(gated, dsn) as on:
+        for change in CHANGES:
+            world.rebuild(gated)
             await on.play(bob(change) + anna(SEEN[place], COMMIT) + first(place) + bob(COMMIT))
             await on.settle()
