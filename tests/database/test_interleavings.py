@@ -1,7 +1,7 @@
 """Two writers whose transactions overlap, each change alone well marked: nothing is lost.
 
 A trigger that looks at other tables does lose an invalidation on some of these courses, because it
-cannot see what the other writer has not committed yet: see ``tests/proof/mutants.py``.
+cannot see what the other writer has not committed yet: see ``tests/proof/mutants_triggers.py``.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class SteppedDoorbell(Doorbell):
         await super().let_go()
 
     async def wait(self, timeout: float) -> int:
-        if timeout < DAY:
+        if timeout < DAY / 2:
             await self.stops.stop_at("nap")
             return await super().wait(0)
         await self.stops.stop_at("sleep")

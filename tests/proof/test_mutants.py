@@ -8,8 +8,13 @@ import pytest
 from psycopg import Connection
 
 from tests.database import world
-from tests.proof.mutants import MUTANTS, TRIGGERS, Mutant
+from tests.proof.mutant import Mutant
+from tests.proof.mutants_bell import BELL
+from tests.proof.mutants_refresh import REFRESH
+from tests.proof.mutants_triggers import TRIGGERS
 from tests.proof.stage import WRITERS, Broken, Say, stage
+
+MUTANTS = REFRESH + TRIGGERS + BELL
 
 
 def named(mutant: Mutant) -> str:

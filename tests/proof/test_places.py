@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from tests.database import world
 from tests.proof.gates import PLACES
-from tests.proof.mutants import AGAIN, BAD, COMMIT, VERIFIED, anna, bob, first
+from tests.proof.mutant import AGAIN, BAD, COMMIT, VERIFIED, anna, bob, first
 from tests.proof.stage import stage
 
 # What each place needs to be come by, and where it can be so that the refresh has claimed the pair that changes.
