@@ -18,6 +18,10 @@ EXPANDED = "    expanded := gaq.expand();\n    loop"
 DELETED = "delete from gaq.invalidations i\n        where i.ctid"
 RETURNED = "\n        returning i.data_pass_id, i.run_number, i.invalidated_at, i.cause"
 SEEN = "select i.data_pass_id, i.run_number, i.invalidated_at, i.cause from gaq.invalidations i\n        where i.ctid"
+NOT_SEEN = """where not exists (select from gaq.summaries s
+                                  where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)"""
+STILL_MARKED = """and exists (select from gaq.invalidations i         -- (offset 0: by the index, one by one)
+                              where i.data_pass_id = m.data_pass_id and i.run_number = m.run_number offset 0)"""
 END = f"{gate('end')}\n"
 
 
@@ -121,18 +125,7 @@ REFRESH = [
         + first("hold")
         + second("hold"),
         UNMARKED,
-        altered={
-            "gaq.refresh": [
-                (
-                    (
-                        "and exists (select from gaq.invalidations i         -- (offset 0: by the index, one by one)\n"
-                        "                              where i.data_pass_id = m.data_pass_id"
-                        " and i.run_number = m.run_number offset 0)"
-                    ),
-                    "",
-                )
-            ]
-        },
+        altered={"gaq.refresh": [(STILL_MARKED, "")]},
     ),
     Mutant(
         "a pair is seeded that another worker is removing",
@@ -142,16 +135,7 @@ REFRESH = [
         + second("hold"),
         WAITS,
         altered={
-            "gaq.refresh": [
-                (
-                    (
-                        "where not exists (select from gaq.summaries s\n"
-                        "                                  where s.data_pass_id = m.data_pass_id"
-                        " and s.run_number = m.run_number)\n                  and exists"
-                    ),
-                    "where exists",
-                )
-            ]
+            "gaq.refresh": [(f"{NOT_SEEN}\n                  {STILL_MARKED}", STILL_MARKED.replace("and", "where", 1))]
         },
     ),
     Mutant(

@@ -1,6 +1,7 @@
 """What two writers do in their transactions, drawn so that they concern the same pairs but never the same rows.
 
-So neither ever waits for the other. The names are those of the world in ``tests/database/world.py``.
+So neither ever waits for the other. Most changes concern one pair, the world's A, so that they meet. The names
+are those of the world in ``tests/database/world.py``.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from tests.proof.stage import Say
 
 OWN: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "anna": {
-        "flag": (11, 21, 31, 41, 61),
+        "flag": (11, 11, 11, 21, 31, 41, 61),
         "verification": (1, 3),
-        "type": (3, 4),
+        "type": (1, 4),
         "run": (101,),
-        "entry": ((1, 101), (3, 103), (2, 102)),
+        "entry": ((3, 103), (2, 102)),
         "detector": (1, 3),
     },
     "bob": {
-        "flag": (12, 22, 32, 13, 71),
+        "flag": (12, 12, 13, 13, 22, 32, 71),
         "verification": (2,),
-        "type": (1, 2),
+        "type": (2, 3),
         "run": (102, 103),
-        "entry": ((1, 102), (2, 101), (3, 101)),
+        "entry": ((1, 101), (1, 102), (2, 101), (3, 101)),
         "detector": (2, 4),
     },
 }
@@ -35,10 +36,10 @@ OWN: Mapping[str, Mapping[str, Sequence[Any]]] = {
 
 ANY: Mapping[str, Sequence[Any]] = {
     "writer": ("anna", "bob"),
-    "a_flag": (11, 12, 21, 22, 31, 32, 41),
+    "a_flag": (11, 12, 11, 12, 21, 22, 31, 32, 41),
     "a_type": (1, 2, 3, 4),
-    "a_run": (101, 102, 103),
-    "a_pass": (1, 2, 3),
+    "a_run": (101, 101, 101, 102, 103),
+    "a_pass": (1, 1, 1, 2, 3),
     "a_pair": ((1, 101), (1, 102), (2, 101), (3, 103), (2, 102), (3, 101)),
     "hour": ("2024-01-01 03:00Z", "2024-01-01 07:00Z", "2024-01-02 04:00Z", "2024-01-03 04:00Z"),
 }

@@ -152,6 +152,10 @@ class Stage:
         if sql == "COMMIT":
             await self._check()
 
+    def place(self, worker: str) -> str:
+        """Where a worker stands."""
+        return self._workers[worker].place
+
     async def go(self, name: str) -> bool:
         """One step of a worker; False when it sleeps and cannot go."""
         worker = self._workers[name]

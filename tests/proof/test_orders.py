@@ -10,7 +10,8 @@ import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,30 +20,39 @@ from psycopg import Connection
 
 from gaq_listen import pacing
 from tests.database import world
+from tests.proof.gates import PLACES
 from tests.proof.programs import programs
 from tests.proof.stage import WORKERS, WRITERS, Crash, Go, Say, Stage, stage
 
 ORDERS = int(os.environ.get("GAQ_LISTEN_ORDERS", "0"))
 
 
+Turn: TypeAlias = tuple[str, int] | Go | Crash
+"""So many steps of a writer or a worker; a worker until it comes to a place, or for a while; or something crashes."""
+
+
 @dataclass(frozen=True)
 class Order:
-    """``turns``: who acts, and how many steps; or what crashes."""
+    """What the writers do, and who acts when."""
 
     anna: list[Say]
     bob: list[Say]
-    turns: list[tuple[str, int] | Crash]
+    turns: list[Turn]
     rings_a_second: int
 
 
-turns = st.tuples(st.sampled_from(WRITERS + WORKERS), st.integers(1, 8))
+WHILE = 15
+"""Steps after which a worker that has not come to its place is left where it is: about one round."""
+
+paces = st.tuples(st.sampled_from(WRITERS * 2 + WORKERS), st.integers(1, 6))
+goes = st.builds(Go, st.sampled_from(WORKERS), st.sampled_from([*PLACES, "refresh", "hold", "look", "sleep"]))
 crashes = st.builds(Crash, st.sampled_from(WORKERS), st.sampled_from(["work", "bell"]))
 
 orders = st.builds(
     Order,
     anna=programs("anna"),
     bob=programs("bob"),
-    turns=st.lists(st.one_of([turns] * 24 + [crashes]), min_size=10, max_size=40),
+    turns=st.lists(st.one_of([paces, goes] * 12 + [crashes]), min_size=10, max_size=40),
     # So few that a worker lets the bell go; or none.
     rings_a_second=st.sampled_from([pacing.RINGS_A_SECOND, 1]),
 )
@@ -57,15 +67,17 @@ async def perform(order: Order, director: Connection[Any], dsn: str) -> None:
 async def _perform(order: Order, on: Stage) -> None:
     programs: dict[str, Iterator[Say]] = {"anna": iter(order.anna), "bob": iter(order.bob)}
     for turn in order.turns:
-        if isinstance(turn, Crash):
-            await on.play([turn])
-            continue
-        name, steps = turn
-        for _ in range(steps):
-            if name in WORKERS:
-                await on.play([Go(name)])
-            elif step := next(programs[name], None):
-                await on.play([step])
+        match turn:
+            case Crash():
+                await on.play([turn])
+            case Go(worker):
+                for _ in range(WHILE):
+                    if on.place(worker) == turn.to or not await on.go(worker):
+                        break
+            case (worker, steps) if worker in WORKERS:
+                await on.play([Go(worker)] * steps)
+            case (writer, steps):
+                await on.play(islice(programs[writer], steps))
     for program in programs.values():
         await on.play(program)
     await on.settle()
