@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from gaq_listen.doorbell import CHANNEL
 from tests.database.world import assert_fresh, judge, marks
 from tests.proof.gates import PLACES, Gates
-from tests.proof.stepped import ASLEEP, REFRESHING, Parts, SteppedWorker
+from tests.proof.stepped import ASLEEP, REFRESHING, TROUBLE, Parts, SteppedWorker
 
 WRITERS = ("anna", "bob")
 WORKERS = ("first", "second")
@@ -79,6 +79,7 @@ class Broken(AssertionError):
 
 UNMARKED = "a summary is wrong and not marked"
 OVERSLEPT = "a worker sleeps beside a mark"
+FAILS = "a worker fails"
 WAITS = "somebody waits for somebody else"
 RESTLESS = "it does not come to rest"
 WRONG = "it has come to rest and is not right"
@@ -185,7 +186,10 @@ class Stage:
         deadline = time.monotonic() + PATIENCE
         for attempt in itertools.count(1):
             await asyncio.sleep(0)
-            if worker.ended or worker.stops.stands:
+            if worker.ended:
+                self._look_at_the_end(worker)
+                return
+            if worker.stops.stands:
                 return
             if worker.place == REFRESHING:
                 place = self._gates.waits_at(worker.number, worker.backends["work"])
@@ -197,6 +201,12 @@ class Stage:
             if time.monotonic() > deadline:
                 raise self._broken(WAITS, f"{worker.name} does not come on from {worker.place!r}")
 
+    def _look_at_the_end(self, worker: SteppedWorker) -> None:
+        """A worker ends by losing a connection that has crashed, and by nothing else."""
+        error = worker.task.exception()
+        if not worker.lost or not isinstance(error, TROUBLE):
+            raise self._broken(FAILS, f"{worker.name}: {error!r}") from error
+
     async def _crash(self, worker: SteppedWorker, backend: Literal["work", "bell"]) -> None:
         if worker.ended:
             return
@@ -204,7 +214,7 @@ class Stage:
         self._director.execute("SELECT pg_terminate_backend(%s)", [pid])
         self._until_gone([pid])
         self.steps.append(str(Crash(worker.name, backend)))
-        worker.deaf |= backend == "bell"
+        worker.lost.add(backend)
         if backend == "work" and worker.place in PLACES:
             await self._notice(worker)
         await self._check()
@@ -245,7 +255,7 @@ class Stage:
         for worker in self._workers.values():
             if worker.place != ASLEEP or worker.ended:
                 continue
-            if worker.deaf:
+            if "bell" in worker.lost:
                 await self._notice(worker)
             elif worker.stops.heard < self._rung - self._rung_before[worker.name]:
                 await self._wake(worker)
@@ -256,6 +266,7 @@ class Stage:
         """The worker, which reads from a connection that is lost, notices."""
         async with asyncio.timeout(PATIENCE):
             await asyncio.wait([worker.task])
+        self._look_at_the_end(worker)
         self.steps.append(f"{worker.name}: {worker.place} → lost its connection")
 
     async def _wake(self, worker: SteppedWorker) -> None:
@@ -264,7 +275,9 @@ class Stage:
             if time.monotonic() > deadline:
                 raise self._broken(OVERSLEPT, f"{worker.name} does not hear the bell")
             await asyncio.sleep(0)
-        self.steps.append(f"{worker.name}: {ASLEEP} → {worker.place}")
+        if worker.ended:
+            self._look_at_the_end(worker)
+        self.steps.append(f"{worker.name}: {ASLEEP} → {'lost its connection' if worker.ended else worker.place}")
 
     async def settle(self) -> None:
         """Nobody writes any more: the workers come to rest, and everything is right."""

@@ -117,7 +117,7 @@ class Parts:
 class SteppedWorker:
     """``number`` is the worker's in the gates. ``ended``: it has lost a connection and must be started again.
 
-    ``deaf``: its bell's connection is lost, whether it has noticed or not.
+    ``lost``: which of its ``backends`` have crashed, whether it has noticed or not.
     """
 
     def __init__(self, name: str, number: int, dsn: str, parts: Parts) -> None:
@@ -130,7 +130,7 @@ class SteppedWorker:
     async def start(self) -> None:
         """Connects, listens and comes to its first stop."""
         self.stops = Stops()
-        self.deaf = False
+        self.lost: set[str] = set()
         self.work = await database.connect(self._dsn, "gaq-listen worker")
         self.listening = await database.connect(self._dsn, "gaq-listen doorbell")
         self.backends = {"work": self.work.info.backend_pid, "bell": self.listening.info.backend_pid}
