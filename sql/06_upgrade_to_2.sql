@@ -25,6 +25,12 @@ begin
     end loop;
     alter table gaq.summaries add column if not exists seconds_stale double precision, add column if not exists refreshed_for text,
         add column if not exists refreshed_by text;
+    alter table gaq.wide_invalidations
+        add column if not exists place bigint,
+        alter column id drop identity if exists,
+        alter column id set default hashtextextended(gen_random_uuid()::text, 0),
+        drop constraint if exists wide_invalidations_kind_check,
+        add check (kind in ('run', 'flag type', 'flag', 'everything', 'flag in run', 'flag in data pass'));
     drop function if exists gaq.refresh(int, interval, interval, bool);
     drop view if exists gaq.status;
 end

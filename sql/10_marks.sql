@@ -43,11 +43,15 @@ create index if not exists invalidations_by_pair on gaq.invalidations (data_pass
 -- Marks that name the thing that changed, not its pairs. Whoever reads them looks the pairs up, later: a trigger that
 -- looked them up would miss those that a concurrent transaction has not committed yet.
 create table if not exists gaq.wide_invalidations (
-    id             bigint primary key generated always as identity,
-    kind           text not null check (kind in ('run', 'flag type', 'flag', 'everything')),
+    -- 64 random bits, so that no two are ever the same. Not a sequence: a writer that asks for lastval() after its own
+    -- INSERT would get ours.
+    id             bigint primary key default hashtextextended(gen_random_uuid()::text, 0),
+    kind           text not null check (kind in ('run', 'flag type', 'flag', 'everything',
+                                                 'flag in run', 'flag in data pass')),
     key            bigint,                              -- the run, type or flag; null for everything
     invalidated_at timestamptz not null default clock_timestamp(),
-    cause          text not null
+    cause          text not null,
+    place          bigint                               -- of a flag in something: the run, or the data pass
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 -- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.

@@ -1,5 +1,6 @@
--- The source tables: the only file that names them. A database with other names adapts this file and no other.
--- Three parts: views through which everything else reads them; which pairs a wide mark stands for; the triggers that mark.
+-- The source tables, in the reference shape: the only file that names them. A database with other names has another file in
+-- its place: sources_bookkeeping.sql is one, and docs/dba.md says how to write a third.
+-- Three parts: views through which everything else reads them; what its own kinds of marks stand for; the triggers that mark.
 -- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
 -- that begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
 -- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names:
@@ -10,6 +11,10 @@ set client_min_messages = warning;
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
+
+set role gaq_owner;
+do $$ begin perform gaq.use_sources('reference'); end $$;
+reset role;
 
 -- gaq_owner reads, and never writes. (It needs no right to be called by the triggers.)
 do $$ begin execute format('grant usage on schema %I to gaq_owner', current_schema()); end $$;
@@ -62,43 +67,17 @@ create or replace view gaq.source_flag_details as
 select id, created_by, comment from qc_flags;
 
 
--- 2. Which pairs a wide mark stands for ---------------------------------------------------------------------------------
--- Read at any time after the mark was committed: a pair that comes to belong to the thing later has a mark of its own.
+-- 2. What marks of its own kinds stand for ------------------------------------------------------------------------------
+-- None: every kind of mark that is made here is read in 25_expansion.sql.
 
-create or replace view gaq.expanded_invalidations as
-select w.id as wide_id, p.data_pass_id, p.run_number, w.invalidated_at, w.cause
-from gaq.wide_invalidations w
-join data_pass_runs p on p.run_number = w.key
-where w.kind = 'run'
-union all
-select w.id, f.data_pass_id, f.run_number, w.invalidated_at, w.cause
-from gaq.wide_invalidations w
-join qc_flags f on f.flag_type_id = w.key
-join gaq_detectors d using (data_pass_id, run_number, detector_id)
-where w.kind = 'flag type' and not f.deleted
-union all
-select w.id, f.data_pass_id, f.run_number, w.invalidated_at, w.cause
-from gaq.wide_invalidations w
-join qc_flags f on f.id = w.key
-join gaq_detectors d using (data_pass_id, run_number, detector_id)
-where w.kind = 'flag' and not f.deleted
-union all
-select w.id, p.data_pass_id, p.run_number, w.invalidated_at, w.cause
-from gaq.wide_invalidations w
-cross join data_pass_runs p
-where w.kind = 'everything'
-union all
-select w.id, s.data_pass_id, s.run_number, w.invalidated_at, w.cause
-from gaq.wide_invalidations w
-cross join gaq.summaries s
-where w.kind = 'everything';
+create or replace view gaq.source_invalidations as
+select null::bigint as wide_id, null::bigint as data_pass_id, null::bigint as run_number,
+       null::timestamptz as invalidated_at, null::text as cause
+where false;
 
 
 -- 3. What marks ---------------------------------------------------------------------------------------------------------
--- One call a statement, whatever the number of rows. Each function compares the rows that count, before and after: what
--- stands on one side only has changed. None of them reads a table, so a concurrent transaction cannot hide anything
--- from it. They run as their owner: a writer needs no right on schema gaq. At the end they try the doorbell's lock, and
--- ring only when a sleeper has it: see gaq.ring in 10_marks.sql.
+-- The functions that other shapes share are in 15_marking.sql, with what all of them obey.
 
 -- A flag carries its pair.
 create or replace function gaq.mark_qc_flags() returns trigger
@@ -124,84 +103,6 @@ begin
         )
         select distinct data_pass_id, run_number, 'flag'
         from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- So does an entry of the list of detectors that matter.
-create or replace function gaq.mark_gaq_detectors() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'detectors' from new_rows;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'detectors' from old_rows;
-    else
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        with before as (select data_pass_id, run_number, detector_id from old_rows),
-             after as (select data_pass_id, run_number, detector_id from new_rows)
-        select distinct data_pass_id, run_number, 'detectors'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- And a run that enters or leaves a data pass.
-create or replace function gaq.mark_data_pass_runs() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'data pass' from new_rows;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'data pass' from old_rows;
-    else
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        with before as (select data_pass_id, run_number from old_rows),
-             after as (select data_pass_id, run_number from new_rows)
-        select data_pass_id, run_number, 'data pass'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- A verification names its flag. Whether it is the first of the flag cannot be told without a lock, so each one marks.
-create or replace function gaq.mark_qc_flag_verifications() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select distinct 'flag', flag_id, 'verification' from new_rows;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select distinct 'flag', flag_id, 'verification' from old_rows;
-    else
-        insert into gaq.wide_invalidations (kind, key, cause)
-        with before as (select flag_id from old_rows),
-             after as (select flag_id from new_rows)
-        select distinct 'flag', flag_id, 'verification'
-        from ((table before except all table after) union all (table after except all table before)) changed;
     end if;
     if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
@@ -264,19 +165,6 @@ begin
 end
 $$;
 
-
--- TRUNCATE tells no rows, so everything is marked.
-create or replace function gaq.mark_everything() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    insert into gaq.wide_invalidations (kind, cause) values ('everything', 'truncate');
-    if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
 
 revoke all on all routines in schema gaq from public;
 reset role;

@@ -1,11 +1,7 @@
--- gaq_summaries: what web applications and physicists read. It lies beside the source tables (see gaq.source_schema in
--- 20_sources.sql), and stands for the stored summaries together with the oldest mark of each pair.
+-- What is read: the stored summaries together with the oldest mark of each pair; and how a refresh is asked for.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
-do $$ begin
-    perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
-end $$;
 
 set role gaq_owner;
 
@@ -40,7 +36,11 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     if tg_op = 'UPDATE' then
-        if (to_jsonb(new) - 'invalidated_at') is distinct from (to_jsonb(old) - 'invalidated_at') then
+        -- (A library that sets updated_at with every update may do so.)
+        if to_jsonb(new) - array['invalidated_at', 'updated_at']
+               is distinct from to_jsonb(old) - array['invalidated_at', 'updated_at']
+           or new.updated_at is distinct from old.updated_at and new.invalidated_at is not distinct from old.invalidated_at
+        then
             raise exception 'gaq_summaries is computed: only its invalidated_at can be updated'
                 using errcode = 'object_not_in_prerequisite_state';
         end if;
@@ -64,26 +64,3 @@ $$;
 
 revoke all on all routines in schema gaq from public;
 reset role;
-
-
--- The name that others rely on, where they look for it.
-create or replace view gaq_summaries as
-select data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
-       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at, created_at, updated_at
-from gaq.current_summaries;
-
-comment on view gaq_summaries is
-    'Global Aggregated Quality of each data pass and run; stale while invalidated_at is not null. '
-    'To ask for recomputation: UPDATE gaq_summaries SET invalidated_at = now() WHERE ...';
-
-create or replace trigger gaq_request instead of insert or update on gaq_summaries
-    for each row execute function gaq.request();
-
--- It reads what gaq_owner may read. (To be given something in a schema, one needs the right to create there.)
-do $$ begin
-    execute format('grant create on schema %I to gaq_owner', current_schema());
-    alter view gaq_summaries owner to gaq_owner;
-    execute format('revoke create on schema %I from gaq_owner', current_schema());
-    execute format('grant usage on schema %I to gaq_reader', current_schema());
-end $$;
-grant select on gaq_summaries to gaq_reader;

@@ -8,6 +8,7 @@ create table if not exists gaq.installation (
     only_row       bool primary key default true check (only_row),
     version        int not null,
     server_version int not null,            -- server_version_num: definitions read differently on another major version
+    sources        text not null,           -- which sources file: 'reference', 'bookkeeping' or another
     installed_by   text not null,
     installed_at   timestamptz not null
 );
@@ -24,6 +25,9 @@ create table if not exists gaq.installed_objects (
 create or replace function gaq.objects() returns table (kind text, name text, owner text, checksum text)
 language sql stable
 set search_path = pg_catalog, pg_temp       -- so that definitions name everything with its schema
+set timezone = 'UTC'                        -- and instants read the same for everybody
+set datestyle = 'ISO'
+set intervalstyle = 'postgres'
 begin atomic
     select 'function', format('gaq.%I(%s)', proname, pg_get_function_identity_arguments(oid)),
            pg_get_userbyid(proowner), md5(pg_get_functiondef(oid))

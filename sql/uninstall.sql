@@ -1,5 +1,6 @@
 -- Removes everything of gaq-listen: the triggers on the source tables, the view gaq_summaries, schema gaq with all stored
--- summaries and marks, and every right that was given to our roles in this database. Source tables keep their data.
+-- summaries and marks, and every right that was given to our roles in this database. Source tables keep their data. A table
+-- gaq_summaries that was taken over has its name again, and holds what it held then: what has changed since is not in it.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
@@ -21,7 +22,24 @@ begin
 end
 $$;
 
-drop schema if exists gaq cascade;
+do $$
+declare
+    original regclass;
+begin
+    if to_regclass('gaq.original_summaries') is not null then
+        select refobjid into original
+        from pg_depend
+        join pg_rewrite on pg_rewrite.oid = objid
+        where classid = 'pg_rewrite'::regclass and ev_class = to_regclass('gaq.original_summaries')
+          and refclassid = 'pg_class'::regclass and refobjid <> ev_class
+        limit 1;
+    end if;
+    drop schema if exists gaq cascade;
+    if original is not null then
+        execute format('alter table %s rename to gaq_summaries', original);
+    end if;
+end
+$$;
 
 -- [transaction] the roles' rights, and the roles themselves where nobody else has them
 do $$

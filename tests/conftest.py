@@ -1,8 +1,8 @@
 """A server for the session, and for each test a database that is its own.
 
 The server is the one ``GAQ_LISTEN_TEST_DSN`` or libpq's PG* variables lead to (as a superuser), and
-otherwise a private one. Databases are copies of two templates: one has only the reference tables,
-the other has gaq-listen installed as well.
+otherwise a private one. Databases are copies of two templates for each shape of source tables: one
+has only the tables, the other has gaq-listen installed as well.
 """
 
 import os
@@ -17,7 +17,8 @@ from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from pytest_postgresql import factories
 
-from gaq_listen.dba.scripts import INSTALL_SCRIPTS, script
+from gaq_listen.dba.scripts import script
+from gaq_listen.dba.sources import shipped
 from gaq_listen.demo.private_postgres import PrivatePostgres
 from tests.small_period import period as period
 
@@ -48,6 +49,14 @@ class Server:
         )
 
 
+def where(connection: Connection[Any]) -> str:
+    """The connection string of the database of a connection, as programs of every version take it."""
+    info = connection.info
+    return make_conninfo(
+        host=info.host, port=info.port, user=info.user, password=info.password or None, dbname=info.dbname
+    )
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The server all databases are created on."""
@@ -61,27 +70,39 @@ def server() -> Iterator[Server]:
         yield found
 
 
-def _apply(*names: str) -> Callable[..., None]:
+def _apply(*texts: str) -> Callable[..., None]:
     def load(**where: Any) -> None:
         with psycopg.connect(**where) as connection:
-            for name in names:
-                connection.execute(script(name).encode())
+            for text in texts:
+                connection.execute(text.encode())
                 connection.commit()
 
     return load
+
+
+def _install(sources: str) -> Callable[..., None]:
+    return _apply(*(step.text for step in shipped()[sources].steps()))
 
 
 # A server of somebody else may have databases of other runs.
 _NAME = f"gaq_listen_test_{os.getpid()}"
 
 bare_template = factories.postgresql_noproc(
-    dbname=f"{_NAME}_bare", depends_on="server", load=[_apply("reference_tables")]
+    dbname=f"{_NAME}_bare", depends_on="server", load=[_apply(script("reference_tables"))]
 )
 installed_template = factories.postgresql_noproc(
-    dbname=f"{_NAME}_installed", depends_on="bare_template", load=[_apply(*INSTALL_SCRIPTS)]
+    dbname=f"{_NAME}_installed", depends_on="bare_template", load=[_install("reference")]
+)
+bookkeeping_bare_template = factories.postgresql_noproc(
+    dbname=f"{_NAME}_bookkeeping_bare", depends_on="server", load=[_apply(script("bookkeeping_tables"))]
+)
+bookkeeping_template = factories.postgresql_noproc(
+    dbname=f"{_NAME}_bookkeeping", depends_on="bookkeeping_bare_template", load=[_install("bookkeeping")]
 )
 bare_database = factories.postgresql("bare_template")
 installed_database = factories.postgresql("installed_template")
+bookkeeping_bare_database = factories.postgresql("bookkeeping_bare_template")
+bookkeeping_database = factories.postgresql("bookkeeping_template")
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ class Scenario:
     id: str
     pair: Pair
     expected: Summary
+    original: Summary | None
+    """What the original system answered, where it differs on purpose."""
+    why: str
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,16 @@ class RunTimeChange:
 
 
 def scenarios() -> list[Scenario]:
-    return [Scenario(case["id"], _pair(case), Summary(**case["expected"])) for case in _lines("scenarios.jsonl")]
+    return [
+        Scenario(
+            id=case["id"],
+            pair=_pair(case),
+            expected=Summary(**case["expected"]),
+            original=Summary(**case["original"]) if "original" in case else None,
+            why=case.get("why", ""),
+        )
+        for case in _lines("scenarios.jsonl")
+    ]
 
 
 def run_time_changes() -> list[RunTimeChange]:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from psycopg import Connection
 
 from tests.model import FlagType, Instant, Pair, Summary
+from tests.shapes import LINK, links_flags
 
 Key: TypeAlias = tuple[int, int]
 """data_pass_id and run_number."""
@@ -40,23 +41,29 @@ def insert(connection: Connection[Any], pairs: Mapping[Key, Pair]) -> None:
         "gaq_detectors (data_pass_id, run_number, detector_id)",
         [(*key, detector) for key, pair in pairs.items() for detector in set(pair.gaq_detectors)],
     )
+    linked = links_flags(connection)
+    columns = 'id, run_number, detector_id, flag_type_id, "from", "to", deleted, created_at'
     _copy(
         connection,
-        'qc_flags (id, data_pass_id, run_number, detector_id, flag_type_id, "from", "to", deleted, created_at)',
+        f"qc_flags ({columns})" if linked else f"qc_flags ({columns}, data_pass_id)",
         [
             (
                 ids[key, flag],
-                *key,
+                key[1],
                 flag.detector_id,
                 types[key, flag.flag_type_id],
                 timestamp(flag.from_),
                 timestamp(flag.to),
-                flag.deleted,
+                int(flag.deleted),
                 timestamp(flag.created_at),
+                *(() if linked else key[:1]),
             )
             for key, flag in flags
         ],
     )
+    if linked:
+        links = [(key[0], ids[key, flag]) for key, flag in flags]
+        _copy(connection, f"{LINK} (data_pass_id, quality_control_flag_id)", links)
     _copy(
         connection,
         "qc_flag_verifications (flag_id)",

@@ -8,21 +8,29 @@ import click
 
 from gaq_listen.dba import doctor as doctor_
 from gaq_listen.dba import installer, plan, scripts
+from gaq_listen.dba import sources as sources_
 from gaq_listen.options import connected, dsn_option, duration, option, schema_option, tell
 
 lock_timeout_option = option(
     "--lock-timeout", type=duration, default="3s", help="How long a step may hold up writers while it waits for a lock."
+)
+sources_option = option(
+    "--sources",
+    default=None,
+    show_default="those it was installed with, else reference",
+    help="Whose tables they are: reference, bookkeeping, or the path of a sources file of your own.",
 )
 
 
 @click.command(short_help="Creates schema gaq, the view gaq_summaries and the triggers.")
 @dsn_option
 @schema_option
+@sources_option
 @lock_timeout_option
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Change nothing: tell what would be done, and what is in its way."
 )
-def install(dsn: str, source_schema: str, lock_timeout: float, only_plan: bool) -> None:
+def install(dsn: str, source_schema: str, sources: str | None, lock_timeout: float, only_plan: bool) -> None:
     """Creates schema gaq, the view gaq_summaries, and the triggers on the source tables; or brings them up to date.
 
     Each step is a transaction that locks one table at the most, and gives up and tries again when it would hold up
@@ -36,8 +44,8 @@ def install(dsn: str, source_schema: str, lock_timeout: float, only_plan: bool) 
     """
     with connected(dsn, installed=False) as connection:
         if only_plan:
-            sys.exit(0 if plan.show(connection, source_schema) else 1)
-        installer.install(connection, source_schema, lock_timeout, tell)
+            sys.exit(0 if plan.show(connection, source_schema, sources) else 1)
+        installer.install(connection, source_schema, lock_timeout, tell, sources)
         tell(f"installed in database {connection.info.dbname!r}; start a worker: gaq-listen run")
 
 
@@ -78,17 +86,23 @@ def doctor(dsn: str, as_json: bool) -> None:
 @click.command(short_help="Prints a SQL script, for psql.")
 @click.argument("name", required=False)
 @schema_option
-def sql(name: str | None, source_schema: str) -> None:
-    """Prints the SQL script NAME, or the names of all; NAME "install" is all of them, as gaq-listen install does it.
+@sources_option
+def sql(name: str | None, source_schema: str, sources: str | None) -> None:
+    """Prints the SQL script NAME, or the names of all.
+
+    NAME "install" is all that gaq-listen install applies; NAME "sources" is the one file that names source tables. Both
+    go by --sources.
 
     \b
     Example:
       gaq-listen sql install | psql -f -
-      gaq-listen sql 20_sources
+      gaq-listen sql sources --sources bookkeeping
     """
     if name is None:
         click.echo("\n".join(["install", *scripts.names()]))
     elif name == "install":
-        click.echo(scripts.installation(source_schema), nl=False)
+        click.echo(sources_.installation(sources_.named(sources or sources_.REFERENCE), source_schema), nl=False)
+    elif name in ("sources", "20_sources", "20_sources.sql"):
+        click.echo(sources_.named(sources or sources_.REFERENCE).text, nl=False)
     else:
         click.echo(scripts.script(name), nl=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.dba.scripts import script
+from gaq_listen.dba.sources import Sources
 
 _WANTED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)\): (.+)$", flags=re.MULTILINE)
 
@@ -64,20 +64,19 @@ def quoted(name: str) -> str:
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
-def wanted() -> list[Index]:
-    """What the lines that begin with ``-- [index]`` in ``20_sources.sql`` ask for."""
+def wanted(sources: Sources) -> list[Index]:
+    """What the lines that begin with ``-- [index]`` in a sources file ask for."""
     return [
-        Index(table, tuple(re.split(r", *", columns)), why)
-        for table, columns, why in _WANTED.findall(script("20_sources"))
+        Index(table, tuple(re.split(r", *", columns)), why) for table, columns, why in _WANTED.findall(sources.text)
     ]
 
 
-def missing(connection: Connection[TupleRow], schema: str) -> list[Index]:
+def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[Index]:
     """Those that no index does for in the tables of that schema.
 
     An index does when it begins with the columns, in any order. Tables and columns that are not there want none.
     """
-    names = sorted({index.table for index in wanted()})
+    names = sorted({index.table for index in wanted(sources)})
     tables = {name: rest for name, *rest in connection.execute(_TABLES, (schema, names)).fetchall()}
     found = defaultdict(list)
     for table, columns in connection.execute(_INDEXES, (schema, names)).fetchall():
@@ -90,6 +89,6 @@ def missing(connection: Connection[TupleRow], schema: str) -> list[Index]:
 
     return [
         replace(index, partitioned=tables[index.table][0])
-        for index in wanted()
+        for index in wanted(sources)
         if index.table in tables and lacks(index)
     ]

@@ -8,7 +8,8 @@ from psycopg.rows import TupleRow
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from gaq_listen.database import explained
-from gaq_listen.dba.scripts import INSTALL_SCRIPTS, Step, steps
+from gaq_listen.dba import sources as sources_
+from gaq_listen.dba.scripts import Step, steps
 from gaq_listen.errors import GaqListenError
 
 LOCK_TIMEOUT = 3.0
@@ -26,22 +27,28 @@ where pronamespace = to_regnamespace('gaq') and tgparentid = 0
 group by tgrelid order by 1
 """
 
+_TAKEN_OVER = """
+select exists (select from pg_class where relnamespace = to_regnamespace('gaq') and relname = 'original_summaries')
+"""
+
 
 def install(
     connection: Connection[TupleRow],
     source_schema: str = "public",
     lock_timeout: float = LOCK_TIMEOUT,
     tell: Tell = lambda _: None,
+    sources: str | None = None,
 ) -> None:
     """Installs gaq-listen beside the source tables, or brings it up to date from any earlier version.
 
+    Without ``sources``: those that it was installed with before, else those of the reference.
+
     Raises:
-        GaqListenError: a source table is missing, a right is, or a lock could not be had.
+        GaqListenError: a source table or a right is missing, a lock could not be had, or it was installed with others.
     """
-    for name in INSTALL_SCRIPTS:
-        for step in steps(name):
-            tell(f"applying {step.title}")
-            _apply(connection, step, lock_timeout, tell, {"gaq.source_schema": source_schema})
+    for step in sources_.chosen(connection, sources).steps():
+        tell(f"applying {step.title}")
+        _apply(connection, step, lock_timeout, tell, {"gaq.source_schema": source_schema})
 
 
 def uninstall(
@@ -54,6 +61,7 @@ def uninstall(
     Raises:
         GaqListenError: a right is missing, or a lock could not be had.
     """
+    ((taken_over,),) = connection.execute(_TAKEN_OVER).fetchall()
     for table, triggers in connection.execute(_MARKED_TABLES).fetchall():
         tell(f"dropping triggers on {table}")
         # The name comes quoted from the server.
@@ -62,6 +70,11 @@ def uninstall(
     for step in steps("uninstall"):
         tell(f"applying {step.title}")
         _apply(connection, step, lock_timeout, tell)
+    if taken_over:
+        tell(
+            "gaq_summaries is the table again that was taken over, as it was then; to have it computed anew: "
+            "UPDATE gaq_summaries SET invalidated_at = now();"
+        )
 
 
 def _apply(
@@ -98,7 +111,7 @@ def _apply(
     except psycopg.errors.UndefinedTable as error:
         raise GaqListenError(
             f"{error.diag.message_primary}: the source tables are looked for in one schema "
-            "(--source-schema), under the names in sql/20_sources.sql; "
+            "(--source-schema), under the names in sql/20_sources.sql, or in those that --sources names; "
             "'gaq-listen sql reference_tables' prints the shape they should have"
         ) from error
     except psycopg.OperationalError:

@@ -4,13 +4,14 @@ import click
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.dba import indexes
+from gaq_listen.dba import indexes, plan_original
 from gaq_listen.dba import plan_queries as queries
 from gaq_listen.dba import plan_tables as tables_
 from gaq_listen.dba.plan_queries import Look, Row
 from gaq_listen.dba.plan_text import MissingIndex, Plan, render
 from gaq_listen.dba.plan_wanted import ROLES, created, planned_steps
 from gaq_listen.dba.scripts import VERSION
+from gaq_listen.dba.sources import chosen
 
 __all__ = ["Plan", "make", "render", "show"]
 
@@ -18,18 +19,22 @@ OLDEST = 140000
 """The first PostgreSQL that will do."""
 
 
-def show(connection: Connection[TupleRow], source_schema: str) -> bool:
+def show(connection: Connection[TupleRow], source_schema: str, sources: str | None = None) -> bool:
     """Prints the plan; returns whether nothing stands in the way."""
-    plan = make(connection, source_schema)
+    plan = make(connection, source_schema, sources)
     click.echo(render(plan))
     return not plan.blockers
 
 
-def make(connection: Connection[TupleRow], source_schema: str) -> Plan:
+def make(connection: Connection[TupleRow], source_schema: str, given: str | None = None) -> Plan:
     """Looks at everything, in a read-only transaction that is rolled back; takes about a second.
 
-    The connection must be in autocommit.
+    The connection must be in autocommit. ``given``: the name of sources; None: as installed before, else the reference.
+
+    Raises:
+        GaqListenError: it was installed with other sources.
     """
+    sources = chosen(connection, given)
     look = Look(connection, source_schema)
     pooler = _pooler(look)
     with connection.transaction(force_rollback=True):
@@ -43,32 +48,35 @@ def make(connection: Connection[TupleRow], source_schema: str) -> Plan:
         if server["standby"]:
             look.block("This server is a standby: it only reads", "Install on its primary, and it arrives here too")
         found, replaces = _installed(look, server)
-        present = tables_.present(look, server)
+        original = plan_original.taken_over(look)
+        present = tables_.present(look, server, sources)
         role = _role(look, server, present)
         holders = tables_.holders(look, present)
-        missing = indexes.missing(connection, source_schema)
+        missing = indexes.missing(connection, source_schema, sources)
         described, measured, since = tables_.described(look, present)
         look.ask(queries.SOURCE_PATH)
-        tables_.check_columns(look)
-        backfill = tables_.backfill(look, replaces)
+        tables_.check_columns(look, sources)
+        tables_.check_generated(look, sources)
+        backfill = tables_.backfill(look, sources, replaces)
     return Plan(
         database=server["database"],
         schema=server["schema"],
         server=f"{version}{', a standby' if server['standby'] else ', not a standby'}",
         role=role,
         pooler=pooler,
-        found=found,
+        found=f"{found} {original}" if original else found,
         tables=described,
         measured=measured,
         counted_since=since,
-        steps=planned_steps({row["name"]: row["quoted"] for row in present}),
+        steps=planned_steps(sources, {row["name"]: row["quoted"] for row in present}),
         replaces=replaces,
         holders=holders,
         indexes=tuple(MissingIndex(index.statement(source_schema), index.why) for index in missing),
         backfill=backfill,
-        creates=created(server["schema"]),
+        creates=created(sources, server["schema"]),
         warnings=tuple(look.warnings),
         blockers=tuple(look.blockers),
+        sources=sources.name,
     )
 
 
@@ -90,7 +98,7 @@ def _pooler(look: Look) -> str:
 def _installed(look: Look, server: Row) -> tuple[str, bool]:
     """What is there, in a sentence, and whether it is ours."""
     for view in look.ask(queries.SUMMARIES):
-        if not view["ours"]:
+        if not view["ours"] and view["kind"] != "table":
             rename = f"ALTER {view['kind'].upper()} {view['name']} RENAME TO ..."
             look.block(f"There is a {view['kind']} {view['name']}, and it is not gaq-listen's", f"Rename it: {rename}")
     there = look.ask(queries.INSTALLED)

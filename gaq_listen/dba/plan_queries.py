@@ -153,6 +153,22 @@ select quote_ident(attname) as name from pg_attribute
 where attrelid = %(table)s and attgenerated = 'v' and attname = any(%(words)s)
 """
 
+# A column that is missing or plain, with the type that it has or that what it is made of has.
+GENERATED = """
+select format('%%I.%%I', s.nspname, c.relname) as name, a.attname is not null as exists,
+       coalesce(format_type(a.atttypid, a.atttypmod), made_of.type) as type
+from pg_class c
+join pg_namespace s on s.oid = c.relnamespace
+left join pg_attribute a on a.attrelid = c.oid and a.attname = %(column)s and not a.attisdropped
+cross join lateral (
+    select min(format_type(atttypid, atttypmod)) as type
+    from pg_attribute where attrelid = c.oid and attname = any(%(words)s) and not attisdropped
+) made_of
+where s.nspname = %(schema)s and c.relname = %(table)s and coalesce(a.attgenerated, '') = ''
+"""
+
+WRONG = "select count(*) from {name} where {column} is distinct from {expression}"
+
 SOURCE_PATH = "select set_config('search_path', quote_ident(%(schema)s), true)"
 
 # Sessions with locks on source tables that conflict with SHARE ROW EXCLUSIVE, or any on what is ours and replaced.

@@ -1,6 +1,8 @@
 """What ``plan`` learns of the source tables: how large and busy they are, who holds them, what they lack."""
 
+import re
 import time
+from dataclasses import asdict
 from datetime import datetime
 
 import psycopg
@@ -10,33 +12,37 @@ from gaq_listen.dba import plan_queries as queries
 from gaq_listen.dba.plan_queries import Look, Row
 from gaq_listen.dba.plan_text import Holder, SourceTable
 from gaq_listen.dba.plan_wanted import wanted
+from gaq_listen.dba.sources import Sources, shipped
+from gaq_listen.observe.text import count
 
 INTERVAL = 1.0
 """Seconds between the two readings that give the present rate of writing: sessions report about that often."""
 
 
-def present(look: Look, server: Row) -> list[Row]:
-    """The source tables that are there, in the order of 20_sources.sql."""
-    names = [*wanted().marked, *wanted().read]
+def present(look: Look, server: Row, sources: Sources) -> list[Row]:
+    """The source tables that are there, in the order of the sources file."""
+    file = f"{sources.file}.sql"
+    names = [*wanted(sources).marked, *wanted(sources).read]
     found = {row["name"]: row for row in look.ask(queries.TABLES, tables=names)}
     if not server["schema_exists"]:
         look.block(f"There is no schema {server['schema']}", "Name the schema of the source tables: --source-schema")
     elif missing := [name for name in names if name not in found]:
+        others = ", ".join(name for name in shipped() if name != sources.name)
         look.block(
             f"Schema {server['schema']} has no table {', '.join(missing)}",
-            "Name the schema that has them: --source-schema; where they have other names, adapt 20_sources.sql; "
-            "gaq-listen sql reference_tables prints their shape",
+            f"Name the schema that has them: --source-schema; where they have other names: --sources {others}, or "
+            f"adapt {file}; gaq-listen sql reference_tables prints their shape",
         )
     for row in found.values():
-        row["marked"] = row["name"] in wanted().marked
+        row["marked"] = row["name"] in wanted(sources).marked
         if row["marked"] and row["kind"] not in "rp":
-            look.block(f"{row['quoted']} is no table, so no trigger can mark its changes", "Adapt 20_sources.sql")
+            look.block(f"{row['quoted']} is no table, so no trigger can mark its changes", f"Adapt {file}")
         if row["secured"]:
             what = f"{row['quoted']} has row-level security: a refresh fails rather than miss rows"
             look.warn(what, "Once installed: ALTER ROLE gaq_owner BYPASSRLS")
-        for hidden in look.ask(queries.VIRTUAL_COLUMNS, table=row["oid"], words=wanted().words):
+        for hidden in look.ask(queries.VIRTUAL_COLUMNS, table=row["oid"], words=wanted(sources).words):
             what = f"{row['quoted']}.{hidden['name']} is a virtual column, which triggers see as null"
-            look.warn(what, "Make it STORED, or compare its sources in 20_sources.sql")
+            look.warn(what, f"Make it STORED, or compare its sources in {file}")
     return [found[name] for name in names if name in found]
 
 
@@ -74,9 +80,9 @@ def holders(look: Look, tables: list[Row]) -> tuple[Holder, ...]:
     return tuple(Holder(**row | {"locks": tuple(row["locks"])}) for row in look.ask(queries.HOLDERS, tables=marked))
 
 
-def check_columns(look: Look) -> None:
+def check_columns(look: Look, sources: Sources) -> None:
     """Lets the server parse what each view reads. Needs the search_path of the source tables."""
-    for view, body in wanted().views.items():
+    for view, body in wanted(sources).views.items():
         try:
             with look.connection.transaction():
                 # Parsed, and not executed: that takes no right to read, and no time.
@@ -88,12 +94,32 @@ def check_columns(look: Look) -> None:
             what = f"The columns of {view} were not checked: the table is locked"
             look.warn(what, "Look again when it is not")
         except psycopg.ProgrammingError as error:
-            look.block(f"{view} cannot be created: {sentence(error)}", "Adapt 20_sources.sql to what there is")
+            look.block(f"{view} cannot be created: {sentence(error)}", f"Adapt {sources.file}.sql to what there is")
 
 
-def backfill(look: Look, replaces: bool) -> int | None:
+def check_generated(look: Look, sources: Sources) -> None:
+    """Columns that ought to be generated, and are not: for others, who read them."""
+    for wanted_ in wanted(sources).generated:
+        values = {"table": wanted_.table, "column": wanted_.column, "words": re.findall(r"\w+", wanted_.expression)}
+        for column in look.ask(queries.GENERATED, **values):
+            generated = f"{wanted_.column} {column['type']} GENERATED ALWAYS AS ({wanted_.expression}) STORED"
+            if column["exists"]:
+                wrong = look.attempt(queries.WRONG.format(name=column["name"], **asdict(wanted_)))
+                what = f"{column['name']}.{wanted_.column} is a plain column, which nobody keeps up to date"
+                what += f"; it is wrong in {count(wrong, 'row')}" if wrong else ""
+                alter = f"ALTER TABLE {column['name']} DROP COLUMN {wanted_.column}, ADD COLUMN {generated}"
+            else:
+                what = f"{column['name']} has no column {wanted_.column}"
+                alter = f"ALTER TABLE {column['name']} ADD COLUMN {generated}"
+            look.warn(
+                f"{what}. gaq-listen reads what it is made of, and does without",
+                f"For others who read it: {alter} (writes the table anew, under ACCESS EXCLUSIVE)",
+            )
+
+
+def backfill(look: Look, sources: Sources, replaces: bool) -> int | None:
     """How many pairs would be marked. Needs the search_path of the source tables."""
-    pairs = wanted().views.get("gaq.source_pairs")
+    pairs = wanted(sources).views.get("gaq.source_pairs")
     if pairs is None:
         return None
     count = look.attempt((queries.BACKFILL_REST if replaces else queries.BACKFILL).replace("{pairs}", pairs))

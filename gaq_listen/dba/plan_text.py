@@ -90,12 +90,16 @@ class Plan:
     creates: tuple[str, ...] = ()
     warnings: tuple[Obstacle, ...] = ()
     blockers: tuple[Obstacle, ...] = ()
+    sources: str = "reference"
 
 
 def render(plan: Plan) -> str:
     """For a terminal or a file: plain text, at most 80 columns but for statements to copy."""
     lines = [
-        *_wrapped(f"Plan for database {plan.database}, source tables in schema {plan.schema}. Nothing is changed.")
+        *_wrapped(
+            f"Plan for database {plan.database}, source tables in schema {plan.schema}, sources {plan.sources}. "
+            "Nothing is changed."
+        )
     ]
     sections = [
         ("Server", _facts([("server", plan.server), ("role", plan.role), ("pooler", plan.pooler)])),

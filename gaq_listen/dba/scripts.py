@@ -15,10 +15,13 @@ INSTALL_SCRIPTS = (
     "05_roles",
     "06_upgrade_to_2",
     "10_marks",
+    "15_marking",
     "20_sources",
+    "25_expansion",
     "30_compute",
     "40_refresh",
     "50_read",
+    "52_gaq_summaries",
     "55_operating",
     "60_status",
     "62_explain",
@@ -26,7 +29,8 @@ INSTALL_SCRIPTS = (
     "70_grants",
     "80_installed",
 )
-"""Names of the scripts that make an installation, in the order in which they are applied."""
+"""Names of the scripts that make an installation, in the order in which they are applied. Other sources than those of
+the reference have another script in the place of ``20_sources``; see ``sources.py``."""
 
 
 def directory() -> Path:
@@ -66,21 +70,13 @@ class Step:
 
 
 def steps(name: str) -> Iterator[Step]:
+    """The transactions of a script of ours."""
+    return divided(name, script(name))
+
+
+def divided(name: str, text: str) -> Iterator[Step]:
     """The transactions of a script: it is divided at lines such as ``-- [transaction] triggers on runs``."""
-    first, *others = re.split(r"^-- \[transaction\] (.+)\n", script(name), flags=re.MULTILINE)
+    first, *others = re.split(r"^-- \[transaction\] (.+)\n", text, flags=re.MULTILINE)
     yield Step(f"{name}.sql", first)
-    for title, text in zip(others[::2], others[1::2], strict=True):
-        yield Step(f"{name}.sql: {title}", text)
-
-
-def installation(source_schema: str = "public") -> str:
-    """One script for psql that installs everything as ``gaq-listen install`` does, a transaction a step."""
-    schema = source_schema.replace("'", "''")
-    parts = [
-        "-- gaq-listen: the whole installation, for psql. It can be applied again.",
-        "\\set ON_ERROR_STOP on",
-        f"set gaq.source_schema = '{schema}';",
-    ]
-    for name in INSTALL_SCRIPTS:
-        parts += [f"\n-- {step.title}\nbegin;\n{step.text}commit;" for step in steps(name)]
-    return "\n".join(parts) + "\n"
+    for title, part in zip(others[::2], others[1::2], strict=True):
+        yield Step(f"{name}.sql: {title}", part)

@@ -7,12 +7,14 @@ import sys
 from contextlib import suppress
 
 import click
+from psycopg import Connection
+from psycopg.rows import TupleRow
 from rich.console import Console
 
 from gaq_listen.errors import BadSetting
 from gaq_listen.operating import failures as failures_
+from gaq_listen.operating import originals, verifying, waiting
 from gaq_listen.operating import runs as runs_
-from gaq_listen.operating import verifying, waiting
 from gaq_listen.options import connected, dsn_option, option, tell
 from gaq_listen.reports.names import data_pass as find_data_pass
 
@@ -128,16 +130,35 @@ def failures(dsn: str, retry: bool, as_json: bool) -> None:
     sys.exit(1 if found else 0)
 
 
+def _verify_original(connection: Connection[TupleRow]) -> bool:
+    total = originals.count(connection)
+    with waiting.progress() as bar:
+        task = bar.add_task("compared", total=total)
+        outcome = originals.compare(
+            connection,
+            lambda difference, why: click.echo(f"{verifying.side_by_side(difference)}\n    because: {why.value}"),
+            lambda pairs: bar.advance(task, pairs),
+        )
+    click.echo(outcome.summary())
+    return outcome.good
+
+
 @click.command(short_help="Recomputes, and compares with what is stored.")
 @dsn_option
 @option("--sample", type=click.IntRange(min=1), default=1000, help="How many pairs, chosen at random.")
 @option("--all", "every", is_flag=True, help="All pairs.")
 @option("--repair", is_flag=True, help="Mark those that differ, to be computed again.")
-def verify(dsn: str, sample: int, every: bool, repair: bool) -> None:
+@option(
+    "--original", is_flag=True, help="Compare with what the table held that was taken over, and say why they differ."
+)
+def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> None:
     """Recomputes pairs that are not stale, and compares with what is stored. It reads, and writes nothing.
 
     A difference is a change that no trigger saw (a trigger was disabled, a partition was attached, rows came by
     replication): "gaq-listen doctor" looks for the reason. Exits with 1 when there is one, also after --repair.
+
+    With --original, all that an application had stored itself before it was taken over is compared with what is
+    computed here. That differs for known reasons, which are told; it exits with 1 only when for some none is known.
 
     \b
     Example:
@@ -145,6 +166,8 @@ def verify(dsn: str, sample: int, every: bool, repair: bool) -> None:
     """
     with connected(dsn) as connection:
         connection.execute("set default_transaction_read_only = on")
+        if original:
+            sys.exit(0 if _verify_original(connection) else 1)
         total = verifying.count(connection)
         with waiting.progress() as bar:
             task = bar.add_task("compared", total=total if every else min(sample, total))

@@ -11,8 +11,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.shapes import BOOKKEEPING, LINK, REFERENCE, Shape, Variant
+
 # As far as it is not there already.
-START = """
+_START = """
 INSERT INTO detectors SELECT n, 'D' || n FROM generate_series(1, 4) n ON CONFLICT DO NOTHING;
 INSERT INTO data_passes SELECT n, 'pass ' || n FROM generate_series(1, 3) n ON CONFLICT DO NOTHING;
 INSERT INTO qc_flag_types VALUES (1, 'Good', false, false), (2, 'Bad', true, false), (3, 'Limited', true, true)
@@ -20,21 +22,39 @@ INSERT INTO qc_flag_types VALUES (1, 'Good', false, false), (2, 'Bad', true, fal
 INSERT INTO runs (run_number, time_o2_start, time_o2_end)
     SELECT n, '2024-01-01 00:00Z', '2024-01-01 08:00Z' FROM generate_series(1, 4) n ON CONFLICT DO NOTHING;
 INSERT INTO data_pass_runs SELECT p, r FROM generate_series(1, 2) p, generate_series(1, 2) r ON CONFLICT DO NOTHING;
-INSERT INTO gaq_detectors SELECT data_pass_id, run_number, n FROM data_pass_runs, generate_series(1, 2) n
-    ON CONFLICT DO NOTHING;
--- On each detector a flag from end to end, and a later one on top of it.
-INSERT INTO qc_flags (id, data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_at)
-    SELECT row_number() OVER (ORDER BY flag, detector_id, data_pass_id, run_number),
-           data_pass_id, run_number, detector_id, type, "from", "to", created
-    FROM gaq_detectors, (VALUES
-        (1, 1, 1, null::timestamptz, null::timestamptz, '2024-02-01 00:00Z'::timestamptz),
-        (2, 1, 3, null, null, '2024-02-01 00:00Z'),
-        (1, 2, 2, '2024-01-01 02:00Z', '2024-01-01 04:00Z', '2024-02-01 00:01Z'),
-        (2, 2, 1, '2024-01-01 02:00Z', '2024-01-01 06:00Z', '2024-02-01 00:01Z')
-    ) drawn (detector, flag, type, "from", "to", created)
-    WHERE detector = detector_id ON CONFLICT DO NOTHING;
+INSERT INTO gaq_detectors SELECT data_pass_id, run_number, n FROM data_pass_runs p, generate_series(1, 2) n
+    WHERE NOT EXISTS (SELECT FROM gaq_detectors d
+                      WHERE (d.data_pass_id, d.run_number, d.detector_id) = (p.data_pass_id, p.run_number, n));
+<flags>
 INSERT INTO qc_flag_verifications (id, flag_id) VALUES (1, 1), (2, 2), (3, 2), (4, 9) ON CONFLICT DO NOTHING;
 """
+
+# On each detector a flag from end to end, and a later one on top of it.
+_DRAWN = """
+SELECT row_number() OVER (ORDER BY flag, detector_id, data_pass_id, run_number) AS id,
+       data_pass_id, run_number, detector_id, type, "from", "to", created
+FROM (SELECT DISTINCT data_pass_id, run_number, detector_id FROM gaq_detectors) d
+JOIN (VALUES
+    (1, 1, 1, null::timestamptz, null::timestamptz, '2024-02-01 00:00Z'::timestamptz),
+    (2, 1, 3, null, null, '2024-02-01 00:00Z'),
+    (1, 2, 2, '2024-01-01 02:00Z', '2024-01-01 04:00Z', '2024-02-01 00:01Z'),
+    (2, 2, 1, '2024-01-01 02:00Z', '2024-01-01 06:00Z', '2024-02-01 00:01Z')
+) drawn (detector, flag, type, "from", "to", created) ON detector = detector_id
+"""
+_FLAGS = Variant(
+    'INSERT INTO qc_flags (id, data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_at)'
+    f" {_DRAWN} ON CONFLICT DO NOTHING;",
+    f"WITH drawn AS ({_DRAWN}), inserted AS ("
+    'INSERT INTO qc_flags (id, run_number, detector_id, flag_type_id, "from", "to", created_at)'
+    ' SELECT id, run_number, detector_id, type, "from", "to", created FROM drawn ON CONFLICT DO NOTHING)'
+    f" INSERT INTO {LINK} SELECT data_pass_id, id FROM drawn ON CONFLICT DO NOTHING;",
+)
+
+
+def start(shape: Shape) -> str:
+    """What there is at the start, as far as it is not there already."""
+    return _START.replace("<flags>", shape.of(_FLAGS))
+
 
 # Mostly of what is there at the start.
 NAMES: dict[str, st.SearchStrategy[Any]] = {
@@ -76,10 +96,8 @@ def delete(table: str, rows: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 A_FLAG = filled("id = <flag>", "id = <flag>", "id IN (<flag>, <flag>)", "detector_id = <detector>")
-OF_A_FLAG = assignments(
-    "data_pass_id = <pass>",
-    "data_pass_id = 3 - qc_flags.data_pass_id",
-    "data_pass_id = null",
+OF_A_PASS = ("data_pass_id = <pass>", "data_pass_id = 3 - qc_flags.data_pass_id", "data_pass_id = null")
+OF_A_RUN = (
     "run_number = <run>",
     "run_number = 3 - qc_flags.run_number",
     "detector_id = <detector>",
@@ -91,6 +109,7 @@ OF_A_FLAG = assignments(
     "created_at = <creation>",
     "comment = 'seen'",
 )
+OF_A_FLAG = assignments(*OF_A_PASS, *OF_A_RUN)
 FLAGS = st.one_of(
     st.builds(
         "INSERT INTO qc_flags (id, data_pass_id, run_number, detector_id, flag_type_id,"
@@ -110,6 +129,40 @@ FLAGS = st.one_of(
     update("qc_flags", OF_A_FLAG, A_FLAG),
     update("qc_flags", filled("id = <flag>"), filled("id = <flag>")),
     delete("qc_flags", A_FLAG),
+)
+
+# Where a flag is linked to its data pass: the flag, and the link, each for itself.
+OF_A_FLAG_ALONE = assignments(*OF_A_RUN)
+FLAGS_ALONE = st.one_of(
+    st.builds(
+        'INSERT INTO qc_flags (id, run_number, detector_id, flag_type_id, "from", "to", deleted, created_at)'
+        " VALUES {} ON CONFLICT (id) DO {}".format,
+        filled(
+            "(<flag>, <run>, <detector>, <type>, null, null, false, <creation>)",
+            "(<flag>, <run>, <detector>, <type>, <instant>, <instant>, <bool>, <creation>)",
+        ),
+        st.one_of(st.just("NOTHING"), OF_A_FLAG_ALONE.map("UPDATE SET {}".format)),
+    ),
+    update("qc_flags", OF_A_FLAG_ALONE, A_FLAG),
+    update("qc_flags", filled("id = <flag>"), filled("id = <flag>")),
+    delete("qc_flags", A_FLAG),
+)
+A_LINK = filled(
+    "quality_control_flag_id = <flag>",
+    "quality_control_flag_id IN (<flag>, <flag>)",
+    "(data_pass_id, quality_control_flag_id) = (<pass>, <flag>)",
+)
+LINKS = st.one_of(
+    filled(
+        f"INSERT INTO {LINK} VALUES (<pass>, <flag>) ON CONFLICT DO NOTHING",
+        f"INSERT INTO {LINK} VALUES (<pass>, <flag>), (<pass>, <flag>) ON CONFLICT DO NOTHING",
+    ),
+    update(
+        LINK,
+        assignments("data_pass_id = <pass>", "data_pass_id = 3 - data_pass_id", "quality_control_flag_id = <flag>"),
+        A_LINK,
+    ),
+    delete(LINK, A_LINK),
 )
 
 A_VERIFICATION = filled("id = <verification>", "flag_id = <flag>")
@@ -181,7 +234,11 @@ FLAG_TYPES = update(
     filled("id = <type>"),
 )
 
-STATEMENTS = st.one_of(FLAGS, FLAGS, VERIFICATIONS, DETECTORS, PAIRS, RUNS, RUNS, FLAG_TYPES, FLAG_TYPES)
+_OTHERS = (VERIFICATIONS, DETECTORS, PAIRS, RUNS, RUNS, FLAG_TYPES, FLAG_TYPES)
+STATEMENTS = {
+    REFERENCE: st.one_of(FLAGS, FLAGS, *_OTHERS),
+    BOOKKEEPING: st.one_of(FLAGS_ALONE, FLAGS_ALONE, LINKS, LINKS, *_OTHERS),
+}
 """Statements that a transaction may be open after."""
 
 DISASTERS = st.sampled_from(

@@ -1,30 +1,70 @@
-"""The small world of ``world.py``: shared by tests that are rolled back, or a test's own."""
+"""The small world of ``world.py``: shared by tests that are rolled back, or a test's own; and the shape that it has."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from psycopg import Connection
-from pytest_postgresql.executors import NoopExecutor
 
-from tests.conftest import Server
+from tests.conftest import Connect, Server
 from tests.database import world
-
-
-@pytest.fixture(scope="session")
-def shared_world(server: Server, installed_template: NoopExecutor) -> Iterator[Connection[Any]]:
-    """A connection to a database with the world in it. Use ``rolled_back``."""
-    name = f"{installed_template.dbname}_world"
-    with world.database(server, name, installed_template.template_dbname) as connection:
-        world.build(connection)
-        yield connection
+from tests.shapes import REFERENCE, Shape
 
 
 @pytest.fixture
-def rolled_back(shared_world: Connection[Any]) -> Iterator[Connection[Any]]:
+def shape(request: pytest.FixtureRequest) -> Shape:
+    """The shape of the source tables, for tests that are parametrised with it; else that of the reference."""
+    found: Shape = getattr(request, "param", REFERENCE)
+    return found
+
+
+@pytest.fixture
+def db(request: pytest.FixtureRequest, shape: Shape) -> Connection[Any]:
+    """A connection in autocommit to a new database with gaq-listen installed."""
+    connection: Connection[Any] = request.getfixturevalue(shape.database)
+    connection.autocommit = True
+    return shape.speak(connection)
+
+
+@pytest.fixture
+def bare_db(request: pytest.FixtureRequest, shape: Shape) -> Connection[Any]:
+    """A connection in autocommit to a new database with the source tables and nothing else."""
+    connection: Connection[Any] = request.getfixturevalue(shape.bare)
+    connection.autocommit = True
+    return shape.speak(connection)
+
+
+@pytest.fixture
+def connect(connect: Connect, shape: Shape) -> Connect:
+    """Opens further connections to the database of ``db``, not in autocommit unless told so."""
+    return lambda **options: shape.speak(connect(**options))
+
+
+@pytest.fixture(scope="session")
+def shared_worlds(server: Server, request: pytest.FixtureRequest) -> Iterator[Callable[[Shape], Connection[Any]]]:
+    """Connections to databases with the world in it, one for each shape. Use ``rolled_back``."""
+    with ExitStack() as stack:
+        found: dict[Shape, Connection[Any]] = {}
+
+        def of(shape: Shape) -> Connection[Any]:
+            if shape not in found:
+                template = request.getfixturevalue(shape.template)
+                name = f"{template.dbname}_world"
+                connection = stack.enter_context(world.database(server, name, template.template_dbname))
+                world.build(shape.speak(connection))
+                found[shape] = connection
+            return found[shape]
+
+        yield of
+
+
+@pytest.fixture
+def rolled_back(shared_worlds: Callable[[Shape], Connection[Any]], shape: Shape) -> Iterator[Connection[Any]]:
     """The world, in a transaction that is rolled back after the test."""
-    with shared_world.transaction(force_rollback=True):
-        yield shared_world
+    connection = shared_worlds(shape)
+    with connection.transaction(force_rollback=True):
+        yield connection
 
 
 @pytest.fixture

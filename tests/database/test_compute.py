@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from psycopg import Connection
 
 from tests.model import NOT_COMPUTABLE, Flag, Pair, Summary, summary
+from tests.shapes import in_every_shape
 from tests.strategies import (
     BAD,
     CREATION,
@@ -83,6 +84,7 @@ def test_compute_agrees_with_the_model(db: Connection[Any], batch: dict[Key, Pai
         assert_sound(answer)
 
 
+@in_every_shape
 @settings(repeatable, max_examples=30)
 @given(before=batches(), after=batches())
 def test_refresh_agrees_with_the_model(db: Connection[Any], before: dict[Key, Pair], after: dict[Key, Pair]) -> None:

@@ -13,9 +13,12 @@ from psycopg import Connection
 
 from tests.conftest import Connect
 from tests.database.world import A, B, C, D, assert_fresh, marks
+from tests.shapes import in_every_shape
 from tests.tables import Key, drain, stale, stored
 
 LAST = 2**63 - 1
+
+pytestmark = in_every_shape
 
 
 def stale_since(connection: Connection[Any], pair: Key) -> datetime | None:

@@ -87,7 +87,6 @@ CONDITIONS = [
     ("grant usage, create on schema gaq to pg_monitor", "pg_monitor has CREATE, USAGE on schema gaq"),
     ("grant delete on gaq.invalidations to gaq_worker", "gaq_worker has DELETE on table gaq.invalidations"),
     ("grant select (cause) on gaq.invalidations to pg_monitor", "pg_monitor has SELECT on table gaq.invalidations"),
-    ("grant update on sequence gaq.wide_invalidations_id_seq to pg_monitor", "pg_monitor has UPDATE on sequence"),
     # rights needed
     ("revoke execute on function gaq.refresh from gaq_worker", "gaq_worker lacks EXECUTE on routine gaq.refresh("),
     ("revoke execute on function gaq.next_due from gaq_worker", "gaq_worker lacks EXECUTE on routine gaq.next_due("),

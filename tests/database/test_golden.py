@@ -12,7 +12,10 @@ from psycopg import Connection
 
 from tests.golden_cases import run_time_changes, scenarios
 from tests.model import Summary
+from tests.shapes import in_every_shape
 from tests.tables import Key, drain, insert, stale, stored, timestamp
+
+pytestmark = in_every_shape
 
 
 def key(number: int) -> Key:

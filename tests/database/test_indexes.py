@@ -8,11 +8,14 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen.dba import indexes
-from gaq_listen.dba.scripts import script
+from gaq_listen.dba.sources import named, shipped
+
+REFERENCE = named("reference")
 
 
-def test_every_index_line_is_read() -> None:
-    assert len(indexes.wanted()) == script("20_sources").count("-- [index] ")
+@pytest.mark.parametrize("name", list(shipped()))
+def test_every_index_line_is_read(name: str) -> None:
+    assert len(indexes.wanted(named(name))) == named(name).text.count("-- [index] ")
 
 
 @pytest.mark.parametrize(
@@ -29,22 +32,22 @@ def test_every_index_line_is_read() -> None:
 )
 def test_which_indexes_do(bare_db: Connection[Any], statement: str, does: bool) -> None:
     bare_db.execute("drop index qc_flags_by_pair")
-    (missing,) = indexes.missing(bare_db, "public")
+    (missing,) = indexes.missing(bare_db, "public", REFERENCE)
     assert (missing.table, missing.columns) == ("qc_flags", ("data_pass_id", "run_number"))
     bare_db.execute(statement.encode())
-    assert (indexes.missing(bare_db, "public") == []) is does
+    assert (indexes.missing(bare_db, "public", REFERENCE) == []) is does
 
 
 def test_an_index_on_a_partitioned_table(bare_db: Connection[Any]) -> None:
     bare_db.execute("drop table gaq_detectors")
     bare_db.execute("create table gaq_detectors (data_pass_id int, run_number int) partition by list (run_number)")
-    (missing,) = indexes.missing(bare_db, "public")
+    (missing,) = indexes.missing(bare_db, "public", REFERENCE)
     assert missing.statement("public") == "CREATE INDEX ON public.gaq_detectors (data_pass_id, run_number);"
     bare_db.execute(missing.statement("public").encode())
-    assert indexes.missing(bare_db, "public") == []
+    assert indexes.missing(bare_db, "public", REFERENCE) == []
 
 
 def test_tables_and_columns_that_are_not_there_want_no_index(bare_db: Connection[Any]) -> None:
     bare_db.execute("drop table gaq_detectors; alter table qc_flag_verifications rename flag_id to flag")
-    assert indexes.missing(bare_db, "public") == []
-    assert indexes.missing(bare_db, "nowhere") == []
+    assert indexes.missing(bare_db, "public", REFERENCE) == []
+    assert indexes.missing(bare_db, "nowhere", REFERENCE) == []

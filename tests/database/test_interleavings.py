@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from tests.conftest import Connect
 from tests.database.world import assert_fresh, wrong
+from tests.shapes import LINK, Shape, Variant, in_every_shape
 from tests.tables import drain, stale
 
 Course: TypeAlias = tuple[Literal["one", "other"], Literal["drain", "no drain"]]
@@ -32,14 +33,14 @@ class Interleaving:
     """Two transactions. Neither sees the other."""
 
     name: str
-    one: str
-    other: str
+    one: str | Variant[str]
+    other: str | Variant[str]
 
-    def run(self, course: Course, worker: Connection[Any], connect: Connect) -> None:
+    def run(self, shape: Shape, course: Course, worker: Connection[Any], connect: Connect) -> None:
         """Both transactions and what comes between their commits."""
         writers = {"one": connect(), "other": connect()}
-        writers["one"].execute(self.one.encode())
-        writers["other"].execute(self.other.encode())
+        writers["one"].execute(shape.of(self.one).encode())
+        writers["other"].execute(shape.of(self.other).encode())
         first, drained = course
         writers.pop(first).commit()
         if drained == "drain":
@@ -89,7 +90,11 @@ INTERLEAVINGS = [
     Interleaving(
         "a flag loses its verification while it moves to another data pass",
         "DELETE FROM qc_flag_verifications WHERE flag_id = 21",
-        "UPDATE qc_flags SET data_pass_id = 2, run_number = 101 WHERE id = 21",
+        Variant(
+            "UPDATE qc_flags SET data_pass_id = 2, run_number = 101 WHERE id = 21",
+            f"UPDATE {LINK} SET data_pass_id = 2 WHERE quality_control_flag_id = 21;"
+            " UPDATE qc_flags SET run_number = 101 WHERE id = 21",
+        ),
     ),
     Interleaving(
         "a flag is verified while its verification goes over to another flag",
@@ -114,7 +119,17 @@ INTERLEAVINGS = [
     Interleaving(
         "a run's QC time changes while a flag moves to it",
         "UPDATE runs SET last_tf_timestamp = '2024-01-01 05:00Z' WHERE run_number = 101",
-        "UPDATE qc_flags SET run_number = 101, data_pass_id = 2 WHERE id = 61",
+        Variant(
+            "UPDATE qc_flags SET run_number = 101, data_pass_id = 2 WHERE id = 61",
+            "UPDATE qc_flags SET run_number = 101 WHERE id = 61;"
+            f" UPDATE {LINK} SET data_pass_id = 2 WHERE quality_control_flag_id = 61",
+        ),
+    ),
+    Interleaving(
+        "a run's end comes earlier while the application keeps the bounds of its flags",
+        "UPDATE runs SET last_tf_timestamp = '2024-01-01 05:30Z' WHERE run_number = 101",
+        """UPDATE qc_flags SET "to" = null WHERE run_number = 101 AND "to" >= '2024-01-01 05:30Z';"""
+        " UPDATE qc_flags SET deleted = true WHERE id = 12",
     ),
     Interleaving(
         "two flags of one pair change",
@@ -133,12 +148,13 @@ def named(interleaving: Interleaving) -> str:
     return interleaving.name
 
 
+@in_every_shape
 @pytest.mark.parametrize("course", COURSES)
 @pytest.mark.parametrize("interleaving", INTERLEAVINGS, ids=named)
 def test_nothing_is_lost(
-    committed: Connection[Any], connect: Connect, interleaving: Interleaving, course: Course
+    committed: Connection[Any], connect: Connect, shape: Shape, interleaving: Interleaving, course: Course
 ) -> None:
-    interleaving.run(course, committed, connect)
+    interleaving.run(shape, course, committed, connect)
     assert wrong(committed) <= stale(committed)
     drain(committed)
     assert_fresh(committed)

@@ -2,7 +2,7 @@
 
 A pair is marked when gaq_summaries says so. Each row starts from the world of ``world.py`` with
 nothing stale; afterwards the refresh must find what gaq.compute says. Rows that mark nothing are
-in ``test_marking_nothing.py``.
+in ``test_marking_nothing.py``. All of it in every shape of the source tables.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import pytest
 from psycopg import Connection
 
 from tests.database.world import A, B, C, D, assert_settled
+from tests.shapes import LINK, Variant, in_every_shape, rows_in_every_shape
 from tests.tables import Key, drain, stale
 
-Row: TypeAlias = tuple[str, set[Key]]
+Row: TypeAlias = tuple[str | Variant[str] | Variant[str | None], set[Key] | Variant[set[Key]]]
 
 FLAGS: list[Row] = [
     ("INSERT INTO qc_flags (data_pass_id, run_number, detector_id, flag_type_id) VALUES (1, 102, 1, 2)", {B}),
@@ -34,12 +35,30 @@ FLAGS: list[Row] = [
     (("UPDATE qc_flags SET id = -11 WHERE id = 11; UPDATE qc_flags SET id = 11 WHERE id = 12;"
      " UPDATE qc_flags SET id = 12 WHERE id = -11"), {A}),
     ("UPDATE qc_flags SET run_number = 102 WHERE id = 11", {A, B}),
-    ("UPDATE qc_flags SET data_pass_id = 2 WHERE id = 11", {A, C}),
-    ("UPDATE qc_flags SET data_pass_id = 3, run_number = 103 WHERE id = 11", {A, D}),
+    (Variant("UPDATE qc_flags SET data_pass_id = 2 WHERE id = 11",
+             f"UPDATE {LINK} SET data_pass_id = 2 WHERE quality_control_flag_id = 11"), {A, C}),
+    # with links, the marks of both statements are put together either way: of its run with its other data pass as well
+    (Variant("UPDATE qc_flags SET data_pass_id = 3, run_number = 103 WHERE id = 11",
+             f"UPDATE {LINK} SET data_pass_id = 3 WHERE quality_control_flag_id = 11;"
+             " UPDATE qc_flags SET run_number = 103 WHERE id = 11"),
+     Variant({A, D}, {A, D, (1, 103), (3, 101)})),
     # two flags change places: the same pairs before and after, other flags
     ("UPDATE qc_flags SET run_number = 203 - run_number WHERE id IN (12, 22)", {A, B}),
-    ("UPDATE qc_flags SET data_pass_id = null WHERE id = 11", {A}),
-    ("UPDATE qc_flags SET data_pass_id = 2 WHERE id = 51", {C}),
+    (Variant("UPDATE qc_flags SET data_pass_id = null WHERE id = 11",
+             f"DELETE FROM {LINK} WHERE quality_control_flag_id = 11"), {A}),
+    (Variant("UPDATE qc_flags SET data_pass_id = 2 WHERE id = 51", f"INSERT INTO {LINK} VALUES (2, 51)"), {C}),
+    # of several data passes at once
+    (Variant(None, f"INSERT INTO {LINK} VALUES (2, 12), (1, 31)"), {A, C}),
+    (Variant(None, f"INSERT INTO {LINK} VALUES (2, 12); UPDATE qc_flags SET flag_type_id = 2 WHERE id = 12"), {A, C}),
+    # a link goes over to another flag
+    (Variant(None, f"UPDATE {LINK} SET quality_control_flag_id = 51 WHERE quality_control_flag_id = 22"), {A, B}),
+    # both halves of a pair are gone when the marks are read
+    (Variant(None, f"DELETE FROM {LINK} WHERE quality_control_flag_id = 12; DELETE FROM qc_flags WHERE id = 12"), {A}),
+    (Variant(None, f"UPDATE qc_flags SET deleted = true WHERE id = 12;"
+                   f" DELETE FROM {LINK} WHERE quality_control_flag_id = 12"), {A}),
+    # there is no telling which came first, so this marks too much
+    (Variant(None, f"DELETE FROM {LINK} WHERE quality_control_flag_id = 71;"
+                   " UPDATE qc_flags SET deleted = false WHERE id = 71"), {A}),
     ("UPDATE qc_flags SET deleted = true WHERE id = 11", {A}),
     ("UPDATE qc_flags SET deleted = false WHERE id = 71", {A}),
     ("UPDATE qc_flags SET deleted = false, run_number = 102 WHERE id = 71", {B}),
@@ -60,6 +79,8 @@ DETECTORS: list[Row] = [
     ("UPDATE gaq_detectors SET data_pass_id = 3 WHERE (data_pass_id, run_number) = (1, 101)", {A, (3, 101)}),
     ("DELETE FROM gaq_detectors WHERE detector_id = 2 AND run_number = 101", {A, C}),
     ("DELETE FROM gaq_detectors", {A, B, C, D}),
+    # twice the same: whether it is there already cannot be told without a lock
+    (Variant(None, "INSERT INTO gaq_detectors VALUES (1, 102, 1)"), {B}),
 ]  # fmt: skip
 
 PAIRS: list[Row] = [
@@ -131,6 +152,7 @@ CASCADES: list[Row] = [
 WITHOUT_FOREIGN_KEYS: list[Row] = [
     *[(f"TRUNCATE {table}", {A, B, C, D})
       for table in ("qc_flags", "gaq_detectors", "data_pass_runs", "qc_flag_verifications", "runs", "qc_flag_types")],
+    (Variant(None, f"TRUNCATE {LINK}"), {A, B, C, D}),
     ("DELETE FROM runs WHERE run_number = 101", {A, C}),
     (("DELETE FROM runs WHERE run_number = 101; INSERT INTO runs (run_number, first_tf_timestamp, last_tf_timestamp)"
      " VALUES (101, '2024-01-01 05:00Z', '2024-01-01 06:00Z')"), {A, C}),
@@ -160,24 +182,25 @@ def assert_marks(connection: Connection[Any], statements: str, pairs: set[Key]) 
 
 
 @pytest.mark.parametrize("role", ["origin", "replica"])
-@pytest.mark.parametrize(("statements", "pairs"), ROWS)
+@rows_in_every_shape("statements, pairs", ROWS)
 def test_a_change_marks(rolled_back: Connection[Any], statements: str, pairs: set[Key], role: str) -> None:
     """The pairs concerned and no others, also where ordinary triggers are silenced."""
     rolled_back.execute(f"SET LOCAL session_replication_role = {role}")
     assert_marks(rolled_back, statements, pairs)
 
 
-@pytest.mark.parametrize(("statements", "pairs"), CASCADES)
+@rows_in_every_shape("statements, pairs", CASCADES)
 def test_a_cascade_marks(rolled_back: Connection[Any], statements: str, pairs: set[Key]) -> None:
     assert_marks(rolled_back, statements, pairs)
 
 
-@pytest.mark.parametrize(("statements", "pairs"), WITHOUT_FOREIGN_KEYS)
+@rows_in_every_shape("statements, pairs", WITHOUT_FOREIGN_KEYS)
 def test_a_table_marks_without_foreign_keys(rolled_back: Connection[Any], statements: str, pairs: set[Key]) -> None:
     rolled_back.execute(_DROP_FOREIGN_KEYS.encode())
     assert_marks(rolled_back, statements, pairs)
 
 
+@in_every_shape
 def test_a_row_marks_when_it_comes_after_those_that_refer_to_it(
     rolled_back: Connection[Any],
 ) -> None:
@@ -199,6 +222,7 @@ def test_a_row_marks_when_it_comes_after_those_that_refer_to_it(
     assert_marks(rolled_back, "INSERT INTO qc_flag_types VALUES (9, 'Late', true)", {(1, 900)})
 
 
+@in_every_shape
 def test_a_writer_needs_no_right_of_ours(rolled_back: Connection[Any]) -> None:
     """Only those on the source tables, and no search_path either."""
     rolled_back.execute(
@@ -216,3 +240,16 @@ def test_a_writer_needs_no_right_of_ours(rolled_back: Connection[Any]) -> None:
     )
     rolled_back.execute("RESET ROLE; RESET search_path")
     assert stale(rolled_back) == {A, B, C, D, (2, 102)}
+
+
+@in_every_shape
+def test_a_writers_lastval_is_its_own(rolled_back: Connection[Any]) -> None:
+    """Marks take no number from a sequence, whatever is marked."""
+    for statement in (
+        "INSERT INTO qc_flags (id, run_number, detector_id, flag_type_id) VALUES (DEFAULT, 101, 1, 2) RETURNING id",
+        "INSERT INTO qc_flag_verifications (flag_id) VALUES (12) RETURNING id",
+        "INSERT INTO qc_flag_types (name, bad) VALUES ('New', true) RETURNING id",
+    ):
+        rolled_back.execute("SELECT setval(pg_get_serial_sequence('qc_flag_types', 'id'), 100)")
+        number = rolled_back.execute(statement.encode()).fetchone()
+        assert rolled_back.execute("SELECT lastval()").fetchone() == number

@@ -8,11 +8,24 @@ import pytest
 from psycopg import Connection
 
 from tests.database.world import assert_fresh, marks
+from tests.shapes import LINK, Variant, in_every_shape, rows_in_every_shape
 from tests.tables import drain, stale, stored
 
 _CONFLICT = "ON CONFLICT DO NOTHING"
 
-NOTHING = [
+# Where a link tells the data pass of a flag, the flag's row cannot tell that it has none: then there is a mark, and it
+# stands for no pair.
+UNLINKED = [
+    "INSERT INTO qc_flags (run_number, detector_id, flag_type_id) VALUES (101, 1, 2)",
+    "UPDATE qc_flags SET flag_type_id = 1, run_number = 102, detector_id = 2 WHERE id = 51",
+    "UPDATE qc_flags SET deleted = true WHERE id = 51",
+    "DELETE FROM qc_flags WHERE id = 51",
+    "DELETE FROM qc_flags WHERE id = 71",
+    ("INSERT INTO qc_flags (data_pass_id, run_number, detector_id, flag_type_id, deleted)"
+    " VALUES (1, 101, 1, 2, true)"),
+]  # fmt: skip
+
+NOTHING: list[str | Variant[str | None]] = [
     # of a flag, what no summary is computed from
     "UPDATE qc_flags SET comment = 'see the log'",
     "UPDATE qc_flags SET updated_at = now()",
@@ -20,16 +33,10 @@ NOTHING = [
     ("UPDATE qc_flags SET deleted = deleted, flag_type_id = flag_type_id, run_number = run_number,"
     ' "from" = "from", updated_at = now()'),
     # flags that count for nothing
-    "INSERT INTO qc_flags (run_number, detector_id, flag_type_id) VALUES (101, 1, 2)",
-    "UPDATE qc_flags SET flag_type_id = 1, run_number = 102, detector_id = 2 WHERE id = 51",
-    "UPDATE qc_flags SET deleted = true WHERE id = 51",
-    "UPDATE qc_flags SET data_pass_id = null WHERE id = 71",
-    "DELETE FROM qc_flags WHERE id = 51",
-    ("INSERT INTO qc_flags (data_pass_id, run_number, detector_id, flag_type_id, deleted)"
-    " VALUES (1, 101, 1, 2, true)"),
+    *[Variant(statement, None) for statement in UNLINKED],
+    Variant("UPDATE qc_flags SET data_pass_id = null WHERE id = 71", None),
+    Variant("UPDATE qc_flags SET deleted = false, data_pass_id = null WHERE id = 71", None),
     "UPDATE qc_flags SET flag_type_id = 1, run_number = 102, created_at = now() WHERE id = 71",
-    "UPDATE qc_flags SET deleted = false, data_pass_id = null WHERE id = 71",
-    "DELETE FROM qc_flags WHERE id = 71",
     # the same, said again
     "UPDATE gaq_detectors SET detector_id = detector_id",
     "UPDATE data_pass_runs SET run_number = run_number",
@@ -45,7 +52,9 @@ NOTHING = [
     "DELETE FROM runs WHERE false",
     "DELETE FROM qc_flag_types WHERE false",
     f"INSERT INTO qc_flags SELECT * FROM qc_flags WHERE id = 11 {_CONFLICT}",
-    f"INSERT INTO gaq_detectors TABLE gaq_detectors {_CONFLICT}",
+    Variant(f"INSERT INTO gaq_detectors TABLE gaq_detectors {_CONFLICT}", None),
+    Variant(None, f"UPDATE {LINK} SET data_pass_id = data_pass_id"),
+    Variant(None, f"INSERT INTO {LINK} TABLE {LINK} {_CONFLICT}"),
     f"INSERT INTO data_pass_runs TABLE data_pass_runs {_CONFLICT}",
     f"INSERT INTO qc_flag_verifications (id, flag_id) VALUES (1, 12) {_CONFLICT}",
     f"INSERT INTO runs (run_number, time_o2_start) VALUES (101, now()) {_CONFLICT}",
@@ -60,8 +69,14 @@ NOTHING = [
     "UPDATE runs SET time_o2_start = null, time_o2_end = now() WHERE run_number = 103",
     "UPDATE runs SET first_tf_timestamp = time_trg_start, last_tf_timestamp = time_trg_end WHERE run_number = 103",
     "INSERT INTO runs (run_number) VALUES (105)",
+    # the Bookkeeping's QC times, which nobody keeps up to date: what they are made of is read
+    Variant(None, "UPDATE runs SET qc_time_start = now(), qc_time_end = null"),
     # of a flag type, its name
     "UPDATE qc_flag_types SET name = name || ' (old)'",
+    # of a simulation pass, and what the application keeps for itself
+    Variant(None, "INSERT INTO simulation_passes VALUES (1, 'LHC24a1');"
+                  " INSERT INTO simulation_pass_quality_control_flag VALUES (1, 51)"),
+    Variant(None, "INSERT INTO quality_control_flag_effective_periods (flag_id) VALUES (11)"),
     # tables that only give names
     "INSERT INTO detectors VALUES (5, 'MCH')",
     "UPDATE detectors SET name = lower(name)",
@@ -74,7 +89,9 @@ NOTHING = [
 ]  # fmt: skip
 
 # A mark that names a thing which belongs to no pair.
-NO_PAIR = [
+NO_PAIR: list[str | Variant[str | None]] = [
+    *[Variant(None, statement) for statement in UNLINKED],
+    Variant(None, f"DELETE FROM {LINK} WHERE quality_control_flag_id = 71"),
     "INSERT INTO runs (run_number, time_o2_start, time_o2_end) VALUES (105, now(), now() + interval '1 h')",
     "UPDATE runs SET time_o2_start = now() WHERE run_number = 104",
     "UPDATE runs SET run_number = 105 WHERE run_number = 104",
@@ -89,7 +106,7 @@ NO_PAIR = [
 
 
 @pytest.mark.parametrize("role", ["origin", "replica"])
-@pytest.mark.parametrize("statement", NOTHING)
+@rows_in_every_shape("statement", [(statement,) for statement in NOTHING])
 def test_a_change_marks_nothing(rolled_back: Connection[Any], statement: str, role: str) -> None:
     rolled_back.execute(f"SET LOCAL session_replication_role = {role}")
     rolled_back.execute(statement.encode())
@@ -98,7 +115,7 @@ def test_a_change_marks_nothing(rolled_back: Connection[Any], statement: str, ro
     assert_fresh(rolled_back)
 
 
-@pytest.mark.parametrize("statement", NO_PAIR)
+@rows_in_every_shape("statement", [(statement,) for statement in NO_PAIR])
 def test_a_mark_stands_for_no_pair(rolled_back: Connection[Any], statement: str) -> None:
     before = stored(rolled_back)
     rolled_back.execute(statement.encode())
@@ -111,6 +128,7 @@ def test_a_mark_stands_for_no_pair(rolled_back: Connection[Any], statement: str)
     assert stored(rolled_back) == before
 
 
+@in_every_shape
 def test_a_pair_that_is_none_folds_to_nothing(rolled_back: Connection[Any]) -> None:
     """Its flags and detectors mark it, and no summary comes of that."""
     rolled_back.execute(

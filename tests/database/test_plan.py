@@ -308,8 +308,8 @@ def example(**changes: Any) -> Plan:
 
 
 EXAMPLE = """\
-Plan for database bookkeeping, source tables in schema public. Nothing is
-changed.
+Plan for database bookkeeping, source tables in schema public, sources
+reference. Nothing is changed.
 
 Server
   server  PostgreSQL 16.4, not a standby

@@ -92,9 +92,10 @@ def test_a_pair_with_very_many_marks_does_not_hide_the_others(period: Connection
 
 def test_wide_marks_that_stand_for_nothing_do_not_hide_one_that_does(period: Connection[Any]) -> None:
     period.execute(
-        "insert into gaq.wide_invalidations (kind, key, cause) select 'flag', -n, 'x' from generate_series(1, 2500) n"
+        "insert into gaq.wide_invalidations (id, kind, key, cause)"
+        " select n, 'flag', -n, 'x' from generate_series(1, 2500) n"
     )
-    period.execute("insert into gaq.wide_invalidations (kind, key, cause) values ('run', 501, 'x')")
+    period.execute("insert into gaq.wide_invalidations (id, kind, key, cause) values (2501, 'run', 501, 'x')")
     assert runs(period, "gaq.refresh()") == [501, 501]
     assert period.execute("select count(*) from gaq.wide_invalidations").fetchone() == (0,)
 

@@ -18,6 +18,7 @@ from psycopg import Connection
 from tests.conftest import Connect
 from tests.database import changes
 from tests.database.world import assert_fresh, judge
+from tests.shapes import Shape, in_every_shape
 from tests.tables import drain
 
 _EMPTY = """
@@ -33,14 +34,15 @@ repeatable = settings(max_examples=120, stateful_step_count=25, derandomize=True
 class Series(RuleBasedStateMachine):
     """A writer's statements and transactions, and a worker that comes between them."""
 
-    def __init__(self, writer: Connection[Any], worker: Connection[Any]) -> None:
+    def __init__(self, shape: Shape, writer: Connection[Any], worker: Connection[Any]) -> None:
         """Both connections are in autocommit; the worker sees what is committed."""
         super().__init__()
+        self.shape = shape
         self.writer = writer
         self.worker = worker
         self.savepoints = 0
         writer.execute(_EMPTY.encode())
-        writer.execute(changes.START.encode())
+        writer.execute(changes.start(self.shape).encode())
 
     @property
     def in_transaction(self) -> bool:
@@ -52,22 +54,6 @@ class Series(RuleBasedStateMachine):
         with suppress(psycopg.errors.IntegrityError, psycopg.errors.CardinalityViolation), savepoint:
             self.writer.execute(statements.encode())
         self.check()
-
-    @rule(statements=st.lists(changes.STATEMENTS, min_size=1, max_size=4))
-    def change(self, statements: list[str]) -> None:
-        for statement in statements:
-            self.execute(statement)
-
-    @rule(statements=st.lists(changes.STATEMENTS, min_size=4, max_size=8))
-    def change_when_fresh(self, statements: list[str]) -> None:
-        self.execute(changes.START)
-        for statement in statements:
-            self.worker.execute("SELECT FROM gaq.refresh(100)")
-            self.execute(statement)
-
-    @rule(statements=st.lists(changes.STATEMENTS, min_size=2, max_size=4))
-    def change_together(self, statements: list[str]) -> None:
-        self.execute(";".join(statements))
 
     @rule(control=st.sampled_from(["BEGIN", "SAVEPOINT", "ROLLBACK TO", "ROLLBACK", "COMMIT", "COMMIT"]))
     def control(self, control: str) -> None:
@@ -88,10 +74,10 @@ class Series(RuleBasedStateMachine):
     @rule(disaster=changes.DISASTERS)
     def restore_around_a_disaster(self, disaster: str) -> None:
         if not self.in_transaction:
-            self.writer.execute(changes.START.encode())
+            self.writer.execute(changes.start(self.shape).encode())
             self.worker.execute("SELECT FROM gaq.refresh(100)")
             self.execute(disaster)
-            self.writer.execute(changes.START.encode())
+            self.writer.execute(changes.start(self.shape).encode())
 
     @rule(work=st.sampled_from(["SELECT gaq.expand(1)", "SELECT FROM gaq.refresh(1)", "CALL gaq.drain(2)"]))
     def work(self, work: str) -> None:
@@ -111,13 +97,31 @@ class Series(RuleBasedStateMachine):
         assert_fresh(self.worker)
 
 
-def test_any_series_of_changes(db: Connection[Any], connect: Connect) -> None:
+@in_every_shape
+def test_any_series_of_changes(db: Connection[Any], connect: Connect, shape: Shape) -> None:
     worker = connect(autocommit=True)
     for connection in (db, worker):
         connection.execute("SET lock_timeout = '20 s'")
+    statements = changes.STATEMENTS[shape]
 
     class SeriesHere(Series):
         def __init__(self) -> None:
-            super().__init__(db, worker)
+            super().__init__(shape, db, worker)
+
+        @rule(drawn=st.lists(statements, min_size=1, max_size=4))
+        def change(self, drawn: list[str]) -> None:
+            for statement in drawn:
+                self.execute(statement)
+
+        @rule(drawn=st.lists(statements, min_size=4, max_size=8))
+        def change_when_fresh(self, drawn: list[str]) -> None:
+            self.execute(changes.start(self.shape))
+            for statement in drawn:
+                self.worker.execute("SELECT FROM gaq.refresh(100)")
+                self.execute(statement)
+
+        @rule(drawn=st.lists(statements, min_size=2, max_size=4))
+        def change_together(self, drawn: list[str]) -> None:
+            self.execute(";".join(drawn))
 
     run_state_machine_as_test(SeriesHere, settings=repeatable)

@@ -14,6 +14,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 
 from tests.conftest import Server
 from tests.model import Flag, FlagType, Instant, Pair, Summary, summary
+from tests.shapes import LINK, links_flags
 from tests.tables import Key, computed, drain, stale, stored
 
 # The pairs. Runs 101, 102 and 103 take their QC times from the time frames, from O2 and from the
@@ -23,7 +24,7 @@ B: Key = (1, 102)
 C: Key = (2, 101)
 D: Key = (3, 103)
 
-_WORLD = """
+WORLD = """
 INSERT INTO detectors VALUES (1, 'ITS'), (2, 'TPC'), (3, 'FT0'), (4, 'ZDC');
 INSERT INTO data_passes VALUES (1, 'apass1'), (2, 'apass2'), (3, 'cpass0');
 INSERT INTO qc_flag_types VALUES
@@ -38,7 +39,7 @@ INSERT INTO runs (run_number, time_o2_start, time_o2_end, time_trg_start, time_t
     (103, '2024-01-03 00:00Z', '2024-01-03 10:00Z', '2024-01-03 01:00Z', '2024-01-03 09:00Z',
           null, null),
     (104, null, null, null, null, null, null);
-INSERT INTO run_detectors SELECT run_number, id FROM runs, detectors WHERE id <= 3;
+INSERT INTO run_detectors SELECT run_number, detectors.id FROM runs, detectors WHERE detectors.id <= 3;
 INSERT INTO data_pass_runs VALUES (1, 101), (1, 102), (2, 101), (3, 103);
 INSERT INTO gaq_detectors SELECT data_pass_id, run_number, id
     FROM data_pass_runs, detectors WHERE id = 1 OR id = 2 AND data_pass_id <= 2;
@@ -81,7 +82,7 @@ def database(server: Server, name: str, template: str | None = None) -> Iterator
 
 def build(connection: Connection[Any]) -> None:
     """Inserts the world, on a connection in autocommit, and refreshes all summaries."""
-    connection.execute(_WORLD.encode())
+    connection.execute(WORLD.encode())
     drain(connection)
     assert_fresh(connection)
 
@@ -106,14 +107,18 @@ SELECT data_pass_id, run_number, bad_run_coverage, mc_reproducible_coverage, exp
 FROM gaq_summaries
 """
 _RUNS = """
-SELECT data_pass_id, run_number, EXTRACT(epoch FROM qc_time_start), EXTRACT(epoch FROM qc_time_end)
+SELECT data_pass_id, run_number,
+       EXTRACT(epoch FROM coalesce(first_tf_timestamp, time_trg_start, time_o2_start)),
+       EXTRACT(epoch FROM coalesce(last_tf_timestamp, time_trg_end, time_o2_end))
 FROM data_pass_runs LEFT JOIN runs USING (run_number)
 """
 _FLAGS = """
 SELECT data_pass_id, run_number, id, detector_id, flag_type_id, EXTRACT(epoch FROM "from"), EXTRACT(epoch FROM "to"),
        deleted, EXTRACT(epoch FROM created_at)
-FROM qc_flags WHERE data_pass_id IS NOT NULL
+FROM {}
 """
+_OF_A_COLUMN = "qc_flags WHERE data_pass_id IS NOT NULL"
+_OF_A_LINK = f"qc_flags JOIN {LINK} ON quality_control_flag_id = id"
 
 
 def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key]]:
@@ -126,7 +131,7 @@ def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key]]:
         runs = connection.execute(_RUNS)
         detectors = connection.execute("SELECT data_pass_id, run_number, detector_id FROM gaq_detectors")
         flag_types = connection.execute("SELECT id, bad, mc_reproducible FROM qc_flag_types")
-        flags = connection.execute(_FLAGS)
+        flags = connection.execute(_FLAGS.format(_OF_A_LINK if links_flags(connection) else _OF_A_COLUMN).encode())
         verifications = connection.execute("SELECT flag_id FROM qc_flag_verifications")
 
         rows = shown.fetchall()

@@ -17,6 +17,13 @@ SOURCE_TABLES = {
     "qc_flags",
     "qc_flag_verifications",
     "gaq_detectors",
+    # the Bookkeeping's
+    "data_passes_runs",
+    "quality_control_flag_types",
+    "quality_control_flags",
+    "data_pass_quality_control_flag",
+    "quality_control_flag_verifications",
+    "global_aggregated_quality_detectors",
 }
 
 

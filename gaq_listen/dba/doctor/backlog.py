@@ -4,12 +4,16 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba import indexes
+from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.doctor import sources
 from gaq_listen.dba.doctor.finding import Finding
 from gaq_listen.observe.text import count, duration
 
 BACKLOG = 60.0
 """Seconds that the oldest mark may be old."""
+
+INDEXES = "gaq-listen install --plan --sources FILE.sql"
+"""Tells which indexes are missing."""
 
 _STALE = """
 select stale_pairs, date_part('epoch', clock_timestamp() - stale_since),
@@ -50,7 +54,11 @@ where pg_class.oid = any (%s) order by 1
 
 
 def unindexed(connection: Connection[TupleRow]) -> list[Finding]:
-    """The indexes that ``20_sources.sql`` asks for."""
+    """The indexes that the sources file asks for."""
+    name = sources_.used(connection) or sources_.REFERENCE
+    if name not in sources_.shipped():
+        what = f"indexes were not looked for: which are needed says the file of the sources {name!r}, which is yours"
+        return [Finding(what, "a missing one makes each batch read a whole table", INDEXES, "note")]
     return [
         Finding(
             f"no index on {index.table} ({', '.join(index.columns)})",
@@ -59,7 +67,7 @@ def unindexed(connection: Connection[TupleRow]) -> list[Finding]:
             "warning",
         )
         for (schema,) in connection.execute(_SCHEMAS, (sources.marked(connection),)).fetchall()
-        for index in indexes.missing(connection, schema)
+        for index in indexes.missing(connection, schema, sources_.shipped()[name])
     ]
 
 

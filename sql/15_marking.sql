@@ -1,0 +1,141 @@
+-- What every sources file uses: how it says its name, how it reads instants, and the trigger functions that suit any shape.
+-- No table is named here. The functions read transition tables alone: those of tables whose rows have columns called
+-- data_pass_id, run_number and detector_id, or flag_id. A table with other names has a function of its own, in the
+-- sources file, like those for flags, runs and flag types.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+set role gaq_owner;
+
+-- Which sources file is applied. Another one than before would leave the triggers of the first behind.
+create or replace function gaq.use_sources(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    used text;
+begin
+    if to_regprocedure('gaq.sources()') is not null then
+        execute 'select gaq.sources()' into used;
+    elsif to_regclass('gaq.source_pairs') is not null then
+        used := 'reference';        -- when there was no other
+    end if;
+    if used <> name then
+        raise exception 'this installation was made with the sources %, and not %', quote_literal(used), quote_literal(name)
+            using hint = 'leave --sources out to keep to them; gaq-listen uninstall comes before others';
+    end if;
+    execute format('create or replace function gaq.sources() returns text '
+                   'language sql immutable parallel safe return %L', name);
+end
+$$;
+
+
+-- An instant, whichever type its column has: timestamp without time zone is read as UTC. PostgreSQL chooses by the type, so
+-- nobody has to say it, and the two may be mixed.
+create or replace function gaq.utc(timestamptz) returns timestamptz
+language sql immutable parallel safe
+return $1;
+
+create or replace function gaq.utc(timestamp) returns timestamptz
+language sql immutable parallel safe
+return $1 at time zone 'UTC';
+
+
+-- What marks: one call a statement, whatever the number of rows. Each function compares the rows that count, before and
+-- after: what stands on one side only has changed. None of them reads a table, so a concurrent transaction cannot hide
+-- anything from it. They run as their owner: a writer needs no right on schema gaq. At the end they try the doorbell's
+-- lock, and ring only when a sleeper has it: see gaq.ring in 10_marks.sql.
+
+-- An entry of the list of detectors that matter carries its pair.
+create or replace function gaq.mark_gaq_detectors() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into gaq.invalidations (data_pass_id, run_number, cause)
+        select distinct data_pass_id, run_number, 'detectors' from new_rows;
+    elsif tg_op = 'DELETE' then
+        insert into gaq.invalidations (data_pass_id, run_number, cause)
+        select distinct data_pass_id, run_number, 'detectors' from old_rows;
+    else
+        insert into gaq.invalidations (data_pass_id, run_number, cause)
+        with before as (select data_pass_id, run_number, detector_id from old_rows),
+             after as (select data_pass_id, run_number, detector_id from new_rows)
+        select distinct data_pass_id, run_number, 'detectors'
+        from ((table before except table after) union all (table after except table before)) changed;
+    end if;
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
+    return null;
+end
+$$;
+
+
+-- So does a run that enters or leaves a data pass.
+create or replace function gaq.mark_data_pass_runs() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into gaq.invalidations (data_pass_id, run_number, cause)
+        select distinct data_pass_id, run_number, 'data pass' from new_rows;
+    elsif tg_op = 'DELETE' then
+        insert into gaq.invalidations (data_pass_id, run_number, cause)
+        select distinct data_pass_id, run_number, 'data pass' from old_rows;
+    else
+        insert into gaq.invalidations (data_pass_id, run_number, cause)
+        with before as (select data_pass_id, run_number from old_rows),
+             after as (select data_pass_id, run_number from new_rows)
+        select data_pass_id, run_number, 'data pass'
+        from ((table before except table after) union all (table after except table before)) changed;
+    end if;
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
+    return null;
+end
+$$;
+
+
+-- A verification names its flag. Whether it is the first of the flag cannot be told without a lock, so each one marks.
+create or replace function gaq.mark_qc_flag_verifications() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into gaq.wide_invalidations (kind, key, cause)
+        select distinct 'flag', flag_id, 'verification' from new_rows;
+    elsif tg_op = 'DELETE' then
+        insert into gaq.wide_invalidations (kind, key, cause)
+        select distinct 'flag', flag_id, 'verification' from old_rows;
+    else
+        insert into gaq.wide_invalidations (kind, key, cause)
+        with before as (select flag_id from old_rows),
+             after as (select flag_id from new_rows)
+        select distinct 'flag', flag_id, 'verification'
+        from ((table before except all table after) union all (table after except all table before)) changed;
+    end if;
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
+    return null;
+end
+$$;
+
+
+-- TRUNCATE tells no rows, so everything is marked.
+create or replace function gaq.mark_everything() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into gaq.wide_invalidations (kind, cause) values ('everything', 'truncate');
+    if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
+    return null;
+end
+$$;
+
+revoke all on all routines in schema gaq from public;
+grant execute on function gaq.utc(timestamptz), gaq.utc(timestamp) to gaq_reader;
+reset role;

@@ -1,0 +1,38 @@
+-- Which pairs a wide mark stands for, told by what the views of the sources file show. Read at any time after the mark was
+-- committed: a pair that comes to belong to the thing later has a mark of its own.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+set role gaq_owner;
+
+create or replace view gaq.expanded_invalidations as
+select w.id as wide_id, p.data_pass_id, p.run_number, w.invalidated_at, w.cause
+from gaq.wide_invalidations w
+join gaq.source_pairs p on p.run_number = w.key
+where w.kind = 'run'
+union all
+select w.id, f.data_pass_id, f.run_number, w.invalidated_at, w.cause
+from gaq.wide_invalidations w
+join gaq.source_flags f on f.flag_type_id = w.key
+join gaq.source_gaq_detectors d using (data_pass_id, run_number, detector_id)
+where w.kind = 'flag type'
+union all
+select w.id, f.data_pass_id, f.run_number, w.invalidated_at, w.cause
+from gaq.wide_invalidations w
+join gaq.source_flags f on f.id = w.key
+join gaq.source_gaq_detectors d using (data_pass_id, run_number, detector_id)
+where w.kind = 'flag'
+union all
+select wide_id, data_pass_id, run_number, invalidated_at, cause from gaq.source_invalidations
+union all
+select w.id, p.data_pass_id, p.run_number, w.invalidated_at, w.cause
+from gaq.wide_invalidations w
+cross join gaq.source_pairs p
+where w.kind = 'everything'
+union all
+select w.id, s.data_pass_id, s.run_number, w.invalidated_at, w.cause
+from gaq.wide_invalidations w
+cross join gaq.summaries s
+where w.kind = 'everything';
+
+reset role;
