@@ -22,6 +22,7 @@ NOT_SEEN = """where not exists (select from gaq.summaries s
                                   where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)"""
 STILL_MARKED = """and exists (select from gaq.invalidations i         -- (offset 0: by the index, one by one)
                               where i.data_pass_id = m.data_pass_id and i.run_number = m.run_number offset 0)"""
+LAST_EXPANDED = "select max(number) from gaq.wide_invalidations where id = any (ids)"
 END = f"{gate('end')}\n"
 
 
@@ -85,10 +86,11 @@ REFRESH = [
             "gaq.expand": [
                 (
                     "delete from gaq.wide_invalidations where id = any (ids)",
-                    "delete from gaq.wide_invalidations where id <= (select max(id) from unnest(ids) id)",
+                    f"delete from gaq.wide_invalidations where number <= ({LAST_EXPANDED})",
                 )
             ]
         },
+        given="ALTER TABLE gaq.wide_invalidations ADD number bigint GENERATED ALWAYS AS IDENTITY",
     ),
     Mutant(
         "pairs are computed before their marks are deleted",
