@@ -11,7 +11,8 @@ from gaq_listen import events
 from gaq_listen.observe import Format, observing
 from gaq_listen.observe.serving import Address, serving
 from gaq_listen.observe.standing import Aims
-from gaq_listen.observe.watching import watching
+from gaq_listen.observe.stream import HEARTBEAT
+from gaq_listen.observe.watching import LOOK_EVERY, watching
 from gaq_listen.service_manager import ServiceManager
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
@@ -83,7 +84,10 @@ async def shown(
 
         observers.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
         if not settings.once:
-            await stack.enter_async_context(watching(settings.dsn, observe))
+            # A log wants the number now and then; who watches a terminal or scrapes wants it now.
+            watched = showing.metrics is not None or sys.stdout.isatty()
+            every = LOOK_EVERY if watched else HEARTBEAT
+            await stack.enter_async_context(watching(settings.dsn, observe, every, stay=watched))
         yield observe
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from contextlib import suppress
 
 import click
