@@ -67,7 +67,7 @@ def one_sentence(program: Program, sentence: str) -> None:
     assert WRONG not in program.log
 
 
-@pytest.mark.parametrize("what", HOPELESS)
+@pytest.mark.parametrize("what", ["wrong password", "database dropped", "schema newer"])
 def test_at_the_start(server: Server, what: str) -> None:
     change, code, sentence = HOPELESS[what]
     change(server)

@@ -15,7 +15,9 @@ from tests.faults.writing import writing
 
 SOON = 5.0
 """Seconds within which it ends, whatever it is at; a second request makes that one."""
-BATCH = "select count(*) from pg_stat_activity where application_name = 'gaq-listen worker' and state = 'active'"
+BATCH = """
+select count(*) from pg_stat_activity where application_name = 'gaq-listen worker' and wait_event_type = 'Lock'
+"""
 
 
 @pytest.fixture
