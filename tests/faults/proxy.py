@@ -145,7 +145,8 @@ class Proxy:
             asyncio.ensure_future(self._to_client.carry(server[0], client[1])),
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            with suppress(asyncio.CancelledError):  # the end of the network; Python 3.11 complains about it
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._connections -= ends
             for way in ways:
