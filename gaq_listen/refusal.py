@@ -17,7 +17,7 @@ class Refusal(Enum):
 
 
 _WAIT = re.compile(
-    "the database system is (starting up|shutting down|not yet accepting connections|in recovery mode)"
+    "the database system is (starting up|shutting down|not (yet )?accepting connections|in recovery mode)"
     "|too many clients already|remaining connection slots are reserved|too many connections for"
 )
 _GIVE_UP = re.compile(
