@@ -79,12 +79,12 @@ def test_a_flood_of_strangers_notifications(server: Server) -> None:
         asleep(server)
         before, began, rung = queries(server, "gaq-listen"), time.monotonic(), 0
         while time.monotonic() < began + 2:
-            stranger.execute("select pg_notify('gaq_invalidated', n::text) from generate_series(1, 500) n")
-            rung += 500
+            stranger.execute("notify gaq_invalidated, 'stranger'")
+            rung += 1
         seconds = time.monotonic() - began
         asked = queries(server, "gaq-listen") - before
         # At most one look every 50 ms, and what it takes to let the bell go and to sleep again.
-        assert rung > 2000
+        assert rung > 300
         assert asked < 25 * seconds + 20, f"{asked} queries for {rung} notifications"
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 505")
         program.until("batch")

@@ -89,6 +89,8 @@ def test_it_says_so_and_polls(server: Server) -> None:
             all_is_well(server, writers, program)
         # Nothing of a session is left in the pool for others.
         assert server.ask("select count(*) from pg_locks where locktype = 'advisory'") == 0
+        with psycopg.connect(dsn) as another:
+            assert another.execute("select pg_listening_channels()").fetchall() == []
 
 
 def test_it_refuses_when_listening_is_required(server: Server) -> None:
