@@ -12,6 +12,7 @@ from random import Random
 
 import click
 
+from tests.faults.backlog import drained
 from tests.faults.mishaps import MISHAPS
 from tests.faults.seeding import copy_of, seed_server
 from tests.faults.server import Server
@@ -109,11 +110,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.storm", description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--backlog", type=int, default=1_000_000, help="marks to be drained before; 0: none")
     chosen = parser.parse_args()
     # An exception, so that workers and servers are not left behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with ExitStack() as stack:
-        server = copy_of(seed_server(stack), stack)
+        seed = seed_server(stack)
+        if chosen.backlog:
+            full = copy_of(seed, stack)
+            full.start()
+            click.echo(drained(full, runs=min(20_000, chosen.backlog), marks=chosen.backlog))
+            full.stop()
+        server = copy_of(seed, stack)
         server.start()
         click.echo(f"PostgreSQL {server.version}, {chosen.minutes:g} min, seed {chosen.seed}", err=True)
         account = storm(server, chosen.minutes * 60, chosen.seed, lambda kind: click.echo(f"  {kind}", err=True))
