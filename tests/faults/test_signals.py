@@ -99,7 +99,7 @@ def test_during_the_first_connection(proxy: Proxy) -> None:
 def test_during_reconnecting(server: Server) -> None:
     with running(server.dsn(user=WORKER)) as program:
         server.stop()
-        program.until("disconnected", where=lambda values: values["next_try_s"] != "0.0")
+        program.until("disconnected", where=lambda values: "failed" in values["reason"])
         program.send(signal.SIGTERM)
         assert program.wait(SOON) == 0
         assert [line.event for line in program.lines][-2:] == ["stopping", "stopped"]
