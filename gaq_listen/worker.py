@@ -121,10 +121,11 @@ class Worker:
                 try:
                     await self._connect_and_serve()
                 except _TROUBLE as error:
+                    lost_before = self._lost is not None
                     self._lost = self._lost or self._clock()
                     if self._stop.is_set():
                         return
-                    if self._connected is None or self._clock() - self._connected < HEALTHY:
+                    if lost_before or self._connected is None or self._clock() - self._connected < HEALTHY:
                         raise
                     self._observe(events.Disconnected(database.with_hint(error), 0))
 

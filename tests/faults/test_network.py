@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gaq_listen import events, worker
+from tests.engine.working import working
 from tests.faults.program import running
 from tests.faults.proxy import Proxy, network
 from tests.faults.server import DATABASE, WORKER, Server
@@ -48,6 +50,22 @@ def test_a_black_hole_is_noticed_in_time(server: Server, proxy: Proxy, hole: str
         proxy.heal()
         program.until("reconnected")
         all_is_well(server, writers, program)
+
+
+async def test_only_the_first_attempt_comes_at_once(
+    server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a connection that had lasted: the server may have been restarted. Then it is not to be stormed."""
+    monkeypatch.setattr(worker, "HEALTHY", 0.0)
+    async with working(dsn(proxy)) as work:
+        proxy.refuse()
+        proxy.reset()
+        await work.until(lambda: len(work.of(events.Disconnected)) >= 4)
+        first, *others = work.of(events.Disconnected)
+        assert first.next_try == 0
+        assert all(other.next_try > 0 for other in others)
+        proxy.accept()
+        await work.until(lambda: work.of(events.Reconnected))
 
 
 def test_connections_are_reset(server: Server, proxy: Proxy) -> None:
