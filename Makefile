@@ -16,7 +16,7 @@ WITH_MAKE = $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help demo test versions lint check bench picture clean
+.PHONY: help demo test versions lint check bench storm picture clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ bench: $(VENV)/.dev ## measure what the triggers cost writers (QUICK=1: shorter,
 
 picture: $(VENV)/.demo ## draw the README's picture anew: the console of a demo
 	@exec $(WITH_MAKE) $(BIN)/python docs/picture.py docs/console.svg
+
+storm: $(VENV)/.dev ## everything that can happen to a worker, at random, for MINUTES=10 (SEED=0), with a table at the end
+	@exec $(WITH_MAKE) $(BIN)/python -m tests.faults.storm --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0) $(ARGS)
 
 clean: ## remove the environment and everything generated
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,13 +1,12 @@
 """Stored against recomputed: finds what no trigger saw, such as changes made while triggers were disabled."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
 from gaq_listen.events import Audited, DriftedPair
+from gaq_listen.line import Line
 
 DIFFERENCES = """
 select data_pass_id, data_pass, run_number, differs, stored, recomputed from gaq.differences(%s, %s)
@@ -60,14 +59,14 @@ def columns(pairs: Sequence[Key]) -> tuple[list[int], list[int]]:
 class Audit:
     """Walks through all pairs, again and again, a portion at a time, and marks those that have drifted."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow], patience: float) -> None:
+    def __init__(self, connection: Line, patience: float) -> None:
         self._connection = connection
         self._patience = patience
         self._last = _FIRST
 
     async def portion(self, pairs: int) -> Audited:
         """Recomputes the next so many pairs; what differs is marked, to be refreshed like everything that is marked."""
-        async with asyncio.timeout(self._patience):
+        async with self._connection.answering(self._patience):
             portion = await self._next(pairs)
             if len(portion) < pairs:
                 self._last = _FIRST

@@ -1,16 +1,16 @@
 """The calls into schema ``gaq`` that refresh: what a worker does, a batch at a time."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from psycopg import AsyncConnection, Error, errors
-from psycopg.rows import TupleRow, class_row
+from psycopg import Error, errors
+from psycopg.rows import class_row
 
-from gaq_listen.database import ROUND_TRIP, sentence
+from gaq_listen.database import sentence
 from gaq_listen.events import FailedPair, RefreshedPair
+from gaq_listen.line import Line
 
 _REFRESH = """
 select data_pass_id, data_pass, run_number, seconds_stale, causes, good_before, good_after, removed,
@@ -87,7 +87,7 @@ class Backlog:
 
     def __init__(
         self,
-        connection: AsyncConnection[TupleRow],
+        connection: Line,
         debounce: float,
         max_wait: float,
         worker: str = "gaq-listen",
@@ -113,7 +113,7 @@ class Backlog:
 
     async def _batch(self, limit: int, only: Sequence[Key] | None = None) -> Refreshed:
         keys: list[Any] = [None, None] if only is None else [list(column) for column in zip(*only, strict=True)]
-        async with asyncio.timeout(self._patience):
+        async with self._connection.answering(self._patience):
             values = (limit, *self._pace, self._announce, self._worker, *keys)
             rows = await (await self._connection.execute(_REFRESH, values)).fetchall()
         return Refreshed(
@@ -138,18 +138,18 @@ class Backlog:
 
     async def _fail(self, pair: Key, error: Error) -> Refreshed:
         values = {"pass": pair[0], "run": pair[1], "error": sentence(error), "state": error.sqlstate}
-        async with asyncio.timeout(ROUND_TRIP), self._connection.cursor(row_factory=class_row(FailedPair)) as cursor:
+        async with self._connection.answering(), self._connection.cursor(row_factory=class_row(FailedPair)) as cursor:
             await cursor.execute(_FAIL, values)
             return Refreshed((), tuple(await cursor.fetchall()))
 
     async def _oldest(self, limit: int) -> list[Key]:
-        async with asyncio.timeout(self._patience):
+        async with self._connection.answering(self._patience):
             cursor = await self._connection.execute(_OLDEST, (limit,))
             return [(row[0], row[1]) for row in await cursor.fetchall()]
 
     async def look(self) -> Look:
         """When there is something to do, and whether it may be done."""
-        async with asyncio.timeout(ROUND_TRIP):
+        async with self._connection.answering():
             (row,) = await (await self._connection.execute(_LOOK, self._pace)).fetchall()
         due, by, reason, seconds = row
         return Look(
@@ -166,11 +166,11 @@ class Backlog:
 
     async def ring(self) -> None:
         """Wakes the other workers: there is more to do than one does at once."""
-        async with asyncio.timeout(ROUND_TRIP):
+        async with self._connection.answering():
             await self._connection.execute("select gaq.ring()")
 
     async def _count(self, query: str) -> int:
-        async with asyncio.timeout(self._patience):
+        async with self._connection.answering(self._patience):
             (row,) = await (await self._connection.execute(query.encode())).fetchall()
         return int(row[0])
 

@@ -72,6 +72,17 @@ def main() -> None:
     default="30s",
     help="How long a batch may take on the server; one that takes longer is done in parts.",
 )
+@option(
+    "--heartbeat",
+    type=duration,
+    default="10s",
+    help="After so much silence the server is asked whether it is there; it has as long to answer.",
+)
+@option(
+    "--require-listen",
+    is_flag=True,
+    help="End, rather than poll, where notifications do not arrive: a pooler, a standby.",
+)
 @option("--name", default="", show_default="host:process", help="What status calls this worker.")
 @option(
     "--objective", type=duration, default="1s", help="How long a pair may be stale at the most: what it is held to."

@@ -4,17 +4,12 @@ import os
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, Connection, conninfo
+from psycopg import Connection, conninfo
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba.scripts import VERSION
 from gaq_listen.errors import BadSetting, DatabaseUnreachable, GaqListenError, NotInstalled
-
-CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError)
-"""What a query raises when there is no use in going on with its connection."""
-
-ROUND_TRIP = 10.0
-"""Seconds that a small query may take before the connection counts as dead."""
+from gaq_listen.line import ROUND_TRIP, Line
 
 # Half-open connections are noticed by the kernel: probes while idle, a limit for what was sent and not acknowledged.
 _NETWORK = {
@@ -61,23 +56,35 @@ def unreachable(error: BaseException) -> DatabaseUnreachable:
     return DatabaseUnreachable(f"cannot connect to PostgreSQL: {sentence(error)}")
 
 
-_SESSION = "set default_transaction_isolation = 'read committed'; set timezone = 'UTC'"
+# Whatever is configured for the role, a worker that waits is not idle for too long.
+_SESSION = """
+set default_transaction_isolation = 'read committed'; set timezone = 'UTC';
+set idle_session_timeout = 0; set statement_timeout = 0
+"""
+# The other side of a half-open connection: a server that does not notice keeps what a worker that has gone had locked.
+_WATCH = """
+select set_config('tcp_keepalives_idle', greatest(1, %(idle)s)::text, false),
+       set_config('tcp_keepalives_interval', '2', false), set_config('tcp_keepalives_count', '3', false),
+       set_config('tcp_user_timeout', %(unheard)s::text, false)
+"""
 
 
-async def connect(dsn: str, application_name: str) -> AsyncConnection[TupleRow]:
+async def connect(dsn: str, application_name: str, round_trip: float = ROUND_TRIP) -> Line:
     """An autocommit connection: every statement is a READ COMMITTED transaction of its own.
 
     Statements are never prepared by the client: a plan made while there were few marks would outlive that.
+    ``round_trip``: seconds after which a server that does not answer counts as gone.
 
     Raises:
         BadSetting: the DSN is no connection string.
         psycopg.OperationalError: no connection could be made.
     """
-    connection = await AsyncConnection.connect(
-        **parameters(dsn, application_name), autocommit=True, prepare_threshold=None
-    )
+    connection = await Line.connect(**parameters(dsn, application_name), autocommit=True, prepare_threshold=None)
+    connection.round_trip = round_trip
     try:
-        await connection.execute(_SESSION)
+        async with connection.answering():
+            await connection.execute(_SESSION)
+            await connection.execute(_WATCH, {"idle": round(round_trip), "unheard": round(round_trip * 2000)})
     except BaseException:
         await connection.close()
         raise
@@ -86,20 +93,26 @@ async def connect(dsn: str, application_name: str) -> AsyncConnection[TupleRow]:
 
 _LIMITS = """
 select set_config('statement_timeout', %(batch)s, false), set_config('lock_timeout', %(lock)s, false),
-       set_config('idle_in_transaction_session_timeout', %(batch)s, false),
-       set_config('tcp_user_timeout', %(network)s, false)
+       set_config('idle_in_transaction_session_timeout', %(batch)s, false)
 """
 _LOCK_TIMEOUT = 5.0
 
 
-async def limit_session(connection: AsyncConnection[TupleRow], statement_timeout: float) -> None:
+async def is_standby(connection: Line) -> bool:
+    """Whether the server replays what another one does, and takes no changes."""
+    async with connection.answering():
+        (found,) = await (await connection.execute("select pg_is_in_recovery()")).fetchall()
+    return bool(found[0])
+
+
+async def limit_session(connection: Line, statement_timeout: float) -> None:
     """Has the server end what takes too long, in seconds, and let go of what a worker holds that has gone or hangs."""
     limits = {
         "batch": f"{round(statement_timeout * 1000)}",
         "lock": f"{round(min(_LOCK_TIMEOUT, statement_timeout / 2) * 1000)}",
-        "network": f"{round(statement_timeout * 1000)}",
     }
-    await connection.execute(_LIMITS, limits)
+    async with connection.answering():
+        await connection.execute(_LIMITS, limits)
 
 
 def connect_now(dsn: str, application_name: str) -> Connection[TupleRow]:
@@ -132,10 +145,11 @@ def require_installed(connection: Connection[TupleRow]) -> None:
     _judge(found[0], found[1], version)
 
 
-async def require_installed_async(connection: AsyncConnection[TupleRow]) -> None:
+async def require_installed_async(connection: Line) -> None:
     """The same for a worker."""
-    (found,) = await (await connection.execute(_INSTALLED)).fetchall()
-    version = await (await connection.execute(_VERSION)).fetchall() if found[2] else []
+    async with connection.answering():
+        (found,) = await (await connection.execute(_INSTALLED)).fetchall()
+        version = await (await connection.execute(_VERSION)).fetchall() if found[2] else []
     _judge(found[0], found[1], version)
 
 
@@ -157,7 +171,12 @@ def _judge(name: str, installed: bool, version: list[TupleRow]) -> None:
 
 def explained(error: psycopg.Error) -> GaqListenError:
     """Any other error of the database, as a sentence."""
-    hint = error.diag.message_hint
+    return GaqListenError(f"the database refused: {with_hint(error)}")
+
+
+def with_hint(error: BaseException) -> str:
+    """What it is, and what to do about it if that is known."""
+    hint = error.diag.message_hint if isinstance(error, psycopg.Error) else None
     if isinstance(error, psycopg.errors.InsufficientPrivilege) and not hint:
         hint = "a worker's role needs GRANT gaq_worker, a reader's GRANT gaq_reader; to install, be a superuser"
-    return GaqListenError(f"the database refused: {sentence(error)}" + (f" ({hint})" if hint else ""))
+    return sentence(error) + (f" ({hint})" if hint else "")

@@ -8,34 +8,43 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 
-from psycopg import AsyncConnection, Notify
-from psycopg.rows import TupleRow
+from psycopg import Notify, errors
 
-from gaq_listen.database import ROUND_TRIP
+from gaq_listen.line import Line
 from gaq_listen.pacing import Bell
 
 CHANNEL = "gaq_invalidated"
-HEARTBEAT = 10.0
-"""Seconds of silence after which the server is asked whether it is still there."""
 
-# A sleeper holds the lock exclusively; writers that skip the bell hold it shared.
-_HELD_BY_A_SLEEPER = """
-select exists (
-    select from pg_locks
-    where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
-      and database = (select oid from pg_database where datname = current_database())
-      and (classid::bigint << 32 | objid::bigint) = gaq.bell_key()
-)
+# Ours, or if not, a colleague's? A sleeper holds the lock exclusively; writers that skip the bell hold it shared.
+_HOLD = """
+select case
+    when pg_try_advisory_lock(gaq.bell_key()) then 'ours'
+    when exists (
+        select from pg_locks
+        where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
+          and database = (select oid from pg_database where datname = current_database())
+          and (classid::bigint << 32 | objid::bigint) = gaq.bell_key()
+    ) then 'a colleague''s'
+    else 'nobody''s'
+end
 """
 
 
-class Doorbell:
-    """A listening connection. Setting ``stop`` ends any wait at once."""
+_READS = 1000
+"""Buffers that are read at a time, each some kilobytes: a flood is behind us soon, and does not keep us for ever."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow], stop: asyncio.Event) -> None:
+
+class Doorbell:
+    """A listening connection. Setting ``stop`` ends any wait at once.
+
+    After as much silence as the answer to a question may take, the server is asked whether it is still there.
+    """
+
+    def __init__(self, connection: Line, stop: asyncio.Event) -> None:
         self._connection = connection
         self._stop = stop
         self._rings = 0
+        self._answered = 0.0
         self._probe: str | None = None
         self.held = False
         """Whether we are the sleeper that writers ring for."""
@@ -51,26 +60,31 @@ class Doorbell:
     async def listen(self, notify: Callable[[str, str], Awaitable[None]], patience: float = 2.0) -> bool:
         """Starts to listen, and has itself rung: ``notify(channel, payload)``, on another connection.
 
-        Returns False when nothing is heard within ``patience`` seconds: a pooler between us and the server.
+        Returns False when nothing is heard within ``patience`` seconds: a pooler between us and the server. Then
+        nothing of ours stays behind in its sessions.
         """
         await self._ask(f"listen {CHANNEL}")
         self._probe = f"probe {uuid.uuid4()}"
-        await notify(CHANNEL, self._probe)
+        try:
+            await notify(CHANNEL, self._probe)
+        except errors.ProgramLimitExceeded:
+            return True  # the server's queue is full, which is no fault of what is between it and us
         deadline = asyncio.get_running_loop().time() + patience
         while self._probe is not None and not self._stop.is_set():
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
+                await self._ask("unlisten *")
                 return False
             await self._readable(left)
         return True
 
     async def hold(self) -> Bell:
         """Tries to become the sleeper that writers ring for. Whoever sleeps after this scans once more first."""
-        if not self.held:
-            self.held = await self._ask("select pg_try_advisory_lock(gaq.bell_key())")
         if self.held:
             return Bell.OURS
-        return Bell.COLLEAGUES if await self._ask(_HELD_BY_A_SLEEPER) else Bell.NOBODYS
+        bell = Bell(await self._ask(_HOLD))
+        self.held = bell is Bell.OURS
+        return bell
 
     async def let_go(self) -> None:
         """Awake for a while: writers need not ring."""
@@ -87,11 +101,11 @@ class Doorbell:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         self._consume()
-        while not self._rings and not self._stop.is_set():
-            left = end - loop.time()
-            if left <= 0:
-                break
-            if not await self._readable(min(left, HEARTBEAT)) and left > HEARTBEAT:
+        while not self._rings and not self._stop.is_set() and loop.time() < end:
+            silent_until = self._answered + self._connection.round_trip
+            if loop.time() < silent_until:
+                await self._readable(min(end, silent_until) - loop.time())
+            else:
                 await self._ask("select 1")
         rings, self._rings = self._rings, 0
         return rings
@@ -113,12 +127,18 @@ class Doorbell:
 
     def _consume(self) -> None:
         # Straight from libpq: it parses what an earlier read left in its buffer, where no socket would tell of it.
-        self._connection.pgconn.consume_input()
-        while notification := self._connection.pgconn.notifies():
-            self._hear(Notify(notification.relname.decode(), notification.extra.decode(), notification.be_pid))
+        for _ in range(_READS):
+            self._connection.pgconn.consume_input()
+            heard = False
+            while notification := self._connection.pgconn.notifies():
+                heard = True
+                self._hear(Notify(notification.relname.decode(), notification.extra.decode(), notification.be_pid))
+            if not heard:
+                return
 
-    async def _ask(self, query: str) -> bool:
-        async with asyncio.timeout(ROUND_TRIP):
+    async def _ask(self, query: str) -> object:
+        async with self._connection.answering():
             cursor = await self._connection.execute(query.encode())
             answer = await cursor.fetchone() if cursor.description else None
-        return bool(answer and answer[0])
+        self._answered = asyncio.get_running_loop().time()
+        return answer[0] if answer else None

@@ -1,12 +1,8 @@
 """How a worker shows in ``gaq.workers``: under a name of its own, with its state and what it has done."""
 
-import asyncio
 from dataclasses import dataclass
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
-
-from gaq_listen.database import ROUND_TRIP
+from gaq_listen.line import Line
 
 
 @dataclass(slots=True)
@@ -21,7 +17,7 @@ class Totals:
 class Enrolment:
     """The row of one worker, written through its work connection: the row counts while that lives."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow], name: str) -> None:
+    def __init__(self, connection: Line, name: str) -> None:
         self._connection = connection
         self._name = name
         self.state = ""
@@ -53,5 +49,5 @@ class Enrolment:
         await self._call("gaq.leave(%s)", self._name)
 
     async def _call(self, call: str, *values: object) -> None:
-        async with asyncio.timeout(ROUND_TRIP):
+        async with self._connection.answering():
             await self._connection.execute(f"select {call}".encode(), values)

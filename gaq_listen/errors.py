@@ -21,6 +21,10 @@ class NotInstalled(GaqListenError):
     """The database has no schema ``gaq``, or not the one this program needs."""
 
 
+class DoorbellRequired(GaqListenError):
+    """A worker that must listen is where it cannot."""
+
+
 class UnknownName(GaqListenError):
     """A data pass, run or script that was named does not exist."""
 

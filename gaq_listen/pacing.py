@@ -124,6 +124,21 @@ class Portions:
         return self._since + AUDIT_EVERY if self._a_second else inf
 
 
+class Poll:
+    """How long to rest where marks may come without a ring: a moment, and longer and longer while none comes."""
+
+    def __init__(self, shortest: float, longest: float) -> None:
+        self._shortest = max(shortest, TICK)
+        self._longest = max(longest, self._shortest)
+        self._rest = self._shortest
+
+    def after(self, found: bool) -> float:
+        """Takes note of a look, and whether it found something; returns how long to rest."""
+        rest = self._shortest if found else self._rest
+        self._rest = min(self._longest, rest * 2)
+        return rest
+
+
 class Bell(Enum):
     """Who holds the doorbell's lock, seen by a worker that wants to sleep."""
 
@@ -133,14 +148,15 @@ class Bell(Enum):
     """Only writers (or strangers) hold it, shared: marks may come without a ring."""
 
 
-def rest(bell: Bell, next_due: float | None, looked_again: bool, debounce: float) -> float | None:
+def rest(bell: Bell, next_due: float | None, looked_again: bool, poll: float) -> float | None:
     """How long to sleep at most; None: until somebody rings, or the sweep.
 
     ``next_due`` is the answer of ``gaq.next_due``: None for no mark at all, 0 for something that is due already.
-    That has just come, unless we ``looked_again`` and could not get it: then somebody else has claimed it.
+    That has just come, unless we ``looked_again`` and could not get it: then somebody else has claimed it. ``poll``:
+    how long, where marks may come without a ring.
     """
     if next_due == 0:
         return CLAIMED if looked_again else 0.0
-    longest = {Bell.OURS: None, Bell.COLLEAGUES: COLLEAGUE, Bell.NOBODYS: max(debounce, TICK)}[bell]
+    longest = {Bell.OURS: None, Bell.COLLEAGUES: COLLEAGUE, Bell.NOBODYS: poll}[bell]
     limits = [limit for limit in (next_due, longest) if limit is not None]
     return min(limits, default=None)

@@ -1,17 +1,19 @@
-"""A worker as a process: signals, observers, exit code."""
+"""A worker as a process: signals, observers, service manager, exit code."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gaq_listen import events
 from gaq_listen.observe import Format, observing
 from gaq_listen.observe.serving import Address, serving
 from gaq_listen.observe.standing import Aims
-from gaq_listen.observe.watching import watching
+from gaq_listen.observe.stream import HEARTBEAT
+from gaq_listen.observe.watching import LOOK_EVERY, watching
+from gaq_listen.service_manager import ServiceManager
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 
@@ -32,7 +34,8 @@ class Showing:
 def run_worker(settings: WorkerSettings, showing: Showing) -> int:
     """Runs a worker until it is done or stopped; returns the exit code.
 
-    The first signal finishes the batch in flight, the second ends at once.
+    The first signal finishes the batch in flight, the second ends at once. When the terminal that it writes to has
+    gone (SIGHUP), that is such a signal too; a worker that writes elsewhere works on.
 
     Raises:
         GaqListenError: see :meth:`Worker.run`.
@@ -41,18 +44,18 @@ def run_worker(settings: WorkerSettings, showing: Showing) -> int:
 
 
 async def _run(settings: WorkerSettings, showing: Showing) -> int:
+    manager = ServiceManager()
+    if manager.watchdog is not None:
+        settings = replace(settings, heartbeat=min(settings.heartbeat, max(0.5, manager.watchdog / 4)))
+
     def nobody_reads() -> None:
         worker.stop("nobody reads the output")
 
-    async with shown(settings, showing, nobody_reads) as observe:
-        worker = Worker(settings, observe)
-        working = asyncio.ensure_future(worker.run())
-        with signals(worker.stop, working.cancel):
-            try:
-                await working
-            except asyncio.CancelledError:
-                return AT_ONCE
-    return 0
+    async with shown(settings, showing, nobody_reads, manager.observe) as observe:
+        worker = Worker(settings, observe, alive=manager.alive)
+        with signals(worker.stop, worker.abandon, with_terminal=sys.stdout.isatty()):
+            await worker.run()
+    return AT_ONCE if worker.abandoned else 0
 
 
 @asynccontextmanager
@@ -81,13 +84,21 @@ async def shown(
 
         observers.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
         if not settings.once:
-            await stack.enter_async_context(watching(settings.dsn, observe))
+            # A log wants the number now and then; who watches a terminal or scrapes wants it now.
+            watched = showing.metrics is not None or sys.stdout.isatty()
+            every = LOOK_EVERY if watched else HEARTBEAT
+            await stack.enter_async_context(watching(settings.dsn, observe, every, stay=watched))
         yield observe
 
 
 @contextmanager
-def signals(first: Callable[[str], object], second: Callable[[], object]) -> Iterator[None]:
-    """Within the context, SIGINT and SIGTERM call ``first`` with their name, and after that ``second``."""
+def signals(
+    first: Callable[[str], object], second: Callable[[], object], with_terminal: bool = False
+) -> Iterator[None]:
+    """Within the context, SIGINT and SIGTERM call ``first`` with their name, and after that ``second``.
+
+    So does the first SIGHUP ``with_terminal``; without, it is ignored.
+    """
     loop = asyncio.get_running_loop()
     received = 0
 
@@ -99,10 +110,18 @@ def signals(first: Callable[[str], object], second: Callable[[], object]) -> Ite
         else:
             second()
 
-    for number in SIGNALS:
+    handled = [*SIGNALS]
+    for number in handled:
         loop.add_signal_handler(number, receive, number)
+    # Whoever ignores it already, as nohup does, goes on doing so.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handled.append(signal.SIGHUP)
+        # The kernel may send two at once, which is no impatience.
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: receive(signal.SIGHUP) if with_terminal and not received else None
+        )
     try:
         yield
     finally:
-        for number in SIGNALS:
+        for number in handled:
             loop.remove_signal_handler(number)

@@ -2,15 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gaq_listen import events, pacing
+from gaq_listen.attending import Look, Result, attended
 from gaq_listen.audit import Audit
 from gaq_listen.backlog import Backlog, Pause
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.enrolment import Enrolment, Totals
 from gaq_listen.errors import GaqListenError
+from gaq_listen.line import Line
 from gaq_listen.settings import WorkerSettings
 
 REPORT_EVERY = 5.0
@@ -22,12 +24,17 @@ DRAINING = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker works with while it is connected. No ``bell``: it polls."""
+    """What a worker works with while it is connected, on one ``line``. No ``bell``: it polls.
 
+    ``look`` tells through another connection what the server says of that line.
+    """
+
+    line: Line
     backlog: Backlog
     enrolment: Enrolment
     audit: Audit
     bell: Doorbell | None = None
+    look: Look | None = None
 
 
 class Service:
@@ -51,6 +58,7 @@ class Service:
         self._size = pacing.BatchSize(settings.min_batch, settings.max_batch)
         self._rings = pacing.Rings()
         self._rounds = pacing.Rounds(settings.max_batch)
+        self._poll = pacing.Poll(settings.debounce, settings.max_wait)
         self._portions = pacing.Portions(settings.audit_rate, clock())
         self._next_sweep = clock() + settings.sweep
         self._next_report = 0.0
@@ -64,7 +72,8 @@ class Service:
         sweeping = looked_again = False
         while True:
             # Under load nobody should ring, least of all while we refresh: until a look finds nothing.
-            if bell is not None and self._rings.too_many(self._clock()):
+            flooded = bell is not None and self._rings.too_many(self._clock())
+            if bell is not None and flooded:
                 await bell.let_go()
             found = await self._drain(sweeping)
             if sweeping:
@@ -77,21 +86,23 @@ class Service:
                 looked_again = False
 
             resting: float | None
-            if found and bell is not None and not bell.held:
+            beside = False
+            if (found or flooded) and bell is not None and not bell.held:
                 resting = pacing.TICK
             else:
                 holder = await bell.hold() if bell is not None and not self._pause else pacing.Bell.NOBODYS
                 look = await backlog.look()
+                beside = holder is pacing.Bell.COLLEAGUES and look.next_due is None
                 await self._tell_pause(look.pause)
                 if look.pause is not None:
                     resting = pacing.PAUSED
                 elif bell is None:
                     resting = self._settings.max_wait
                 else:
-                    resting = pacing.rest(holder, look.next_due, looked_again, self._settings.debounce)
+                    resting = pacing.rest(holder, look.next_due, looked_again, self._poll.after(found > 0))
                 looked_again = look.next_due == 0 and not looked_again
             await self._report(self._state(), swept=found if sweeping else None)
-            sweeping = await self._sleep(resting)
+            sweeping = await self._sleep(resting, beside, flooded)
 
     def _state(self) -> str:
         if self._pause is not None:
@@ -109,25 +120,37 @@ class Service:
             self._observe(events.Resumed(self._pause.seconds + self._clock() - self._pause_seen))
         self._pause = self._pause if pause and self._pause else pause
 
-    async def _sleep(self, resting: float | None) -> bool:
-        """Returns whether it was the sweep that ended a sleep: nothing had announced work."""
+    async def _sleep(self, resting: float | None, beside: bool, deaf: bool) -> bool:
+        """Returns whether it was the sweep that ended a sleep: nothing had announced work.
+
+        ``beside``: a colleague sleeps as well, and what wakes it wakes us; it is enough to see that it is still there.
+        ``deaf``: rings are only counted.
+        """
         bell = self._work.bell
         now = self._clock()
         until_sweep = max(0.0, self._next_sweep - now)
-        limits = (until_sweep, self._portions.next() - now, until_sweep if resting is None else resting)
-        timeout = max(0.0, min(limits))
+        longest = max(0.0, min(until_sweep, self._portions.next() - now))
+        timeout = longest if resting is None else min(resting, longest)
         rings = 0
-        if bell is None:
+        if bell is None or deaf:
             await nap(self._stop, timeout)
+            rings = 0 if bell is None else await bell.wait(0)
         elif timeout > 0:
-            # Jitter, so that colleagues who wait for the same thing do not come at the same time.
-            rings = await bell.wait(timeout * random.uniform(1.0, 1.1))  # noqa: S311
+            rings = await self._wait(bell, timeout)
+            while beside and not rings and not self._stop.is_set() and self._clock() < now + longest:
+                beside = await bell.hold() is pacing.Bell.COLLEAGUES
+                if beside:
+                    rings = await self._wait(bell, min(pacing.COLLEAGUE, longest))
         now = self._clock()
         self._rings.heard(rings, now)
         if now < self._next_sweep:
             return False
         self._next_sweep = now + self._settings.sweep
         return not rings and (resting is None or resting > until_sweep)
+
+    async def _wait(self, bell: Doorbell, seconds: float) -> int:
+        # Jitter, so that colleagues who wait for the same thing do not come at the same time.
+        return await bell.wait(seconds * random.uniform(1.0, 1.1))  # noqa: S311
 
     async def _drain(self, sweeping: bool = False) -> int:
         """Refreshes what is due, batch after batch; returns how many pairs it found."""
@@ -136,7 +159,7 @@ class Service:
         while True:
             limit = self._size.pairs
             began = self._clock()
-            batch = await self._work.backlog.refresh(limit)
+            batch = await self._attended(self._work.backlog.refresh(limit))
             seconds = self._clock() - began
             if batch.pairs:
                 self._totals.batches += 1
@@ -154,6 +177,10 @@ class Service:
             if self._clock() - began_to_drain > DRAINING:
                 await self._report("draining")
 
+    async def _attended(self, doing: Awaitable[Result]) -> Result:
+        work = self._work
+        return await (doing if work.look is None else attended(doing, work.line, work.look))
+
     async def _watch(self, full: bool) -> None:
         warned, passed = self._rounds.warned, self._rounds.passed
         if self._rounds.after(full):
@@ -170,7 +197,7 @@ class Service:
 
     async def _check_some(self) -> None:
         if self._pause is None and (pairs := self._portions.due(self._clock())):
-            self._observe(await self._work.audit.portion(pairs))
+            self._observe(await self._attended(self._work.audit.portion(pairs)))
 
     async def _report(self, state: str, swept: int | None = None) -> None:
         if swept is not None or state != self._work.enrolment.state or self._clock() >= self._next_report:

@@ -45,6 +45,10 @@ class WorkerSettings:
     """How many pairs a minute to recompute and compare, in the background."""
     batch_timeout: float = 30.0
     """How long a batch may take on the server; one that takes longer is done in parts."""
+    heartbeat: float = 10.0
+    """After so much silence the server is asked whether it is there; it has as long to answer."""
+    require_listen: bool = False
+    """End, rather than poll, where notifications do not arrive."""
     name: str = ""
     """What the worker is called, beside others on the same database; empty: host and process."""
 
@@ -68,5 +72,7 @@ class WorkerSettings:
             raise BadSetting("--audit-rate is for a worker that goes on; with --once use: gaq-listen verify")
         if self.batch_timeout < 0.1:
             raise BadSetting("--batch-timeout must be at least 100ms: a batch that takes longer is divided")
+        if self.heartbeat < 0.5:
+            raise BadSetting("--heartbeat must be at least 500ms: a server that is only busy would count as gone")
         if self.sweep < 1:
             raise BadSetting("--sweep must be at least 1s: the doorbell is what makes it fast")

@@ -4,12 +4,10 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -18,24 +16,35 @@ from tenacity import (
 )
 
 from gaq_listen import database, events
+from gaq_listen.attending import state_of
 from gaq_listen.audit import Audit
 from gaq_listen.backlog import Backlog
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.enrolment import Enrolment, Totals
+from gaq_listen.errors import DoorbellRequired
+from gaq_listen.line import Line
+from gaq_listen.refusal import Refusal, refusal
 from gaq_listen.service import Service, Work, nap
 from gaq_listen.settings import WorkerSettings
 
 HEALTHY = 10.0
 """Seconds that a connection must have lasted for the next reconnecting to start without delay."""
 
+PROMOTION = 1.0
+"""Seconds between two looks whether a standby has been promoted."""
+
 _TROUBLE = (psycopg.Error, TimeoutError)
 """What may heal by itself, once the worker had been at work: a lost connection, a lock, a right that was revoked."""
+
+
+class _Stopped(Exception):
+    """Asked to stop, while there was nothing that had to be finished."""
 
 
 class Worker:
     """Keeps summaries fresh until it is asked to stop.
 
-    ``observe`` is called with each event; ``clock`` gives monotonic seconds.
+    ``observe`` is called with each event, ``alive`` with each answer of the server; ``clock`` gives monotonic seconds.
     """
 
     def __init__(
@@ -43,13 +52,17 @@ class Worker:
         settings: WorkerSettings,
         observe: events.Observer,
         clock: Callable[[], float] = time.monotonic,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._observe = observe
         self._clock = clock
+        self._alive = alive
+        self.abandoned = False
         self._host = socket.gethostname()
         self._name = settings.name or f"{self._host}:{os.getpid()}"
         self._stop = asyncio.Event()
+        self._lines: set[Line] = set()
         self._started = clock()
         self._totals = Totals()
         self._connected: float | None = None
@@ -61,17 +74,28 @@ class Worker:
             self._observe(events.Stopping(reason))
             self._stop.set()
 
+    def abandon(self) -> None:
+        """Asks it to end at once; the server does what was in flight as a whole or not at all."""
+        self.abandoned = True
+        self.stop("at once")
+        for line in self._lines:
+            line.cut()
+
     async def run(self) -> None:
         """Works until stopped or, with ``once``, until nothing is stale.
 
         Raises:
-            DatabaseUnreachable: the first connection could not be made. Later it is tried again for ever.
-            NotInstalled: the database has no schema ``gaq``.
+            DatabaseUnreachable: the first connection could not be made, or none will be until somebody changes a role,
+                a password or the database. Everything else is tried again for ever.
+            NotInstalled: the database has no schema ``gaq``, or another version of it.
+            DoorbellRequired: notifications do not arrive, and the settings want them.
             GaqListenError: something that trying again does not heal.
         """
         try:
             while not self._stop.is_set():
                 await self._retry()
+        except _Stopped:
+            pass
         except (psycopg.OperationalError, TimeoutError) as error:
             raise database.unreachable(error) from error
         except psycopg.Error as error:
@@ -85,7 +109,7 @@ class Worker:
         """Connects and serves, again and again, with growing delays while that fails early."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(_TROUBLE),
-            stop=lambda _: self._stop.is_set() or self._connected is None,
+            stop=self._is_final,
             wait=wait_random_exponential(multiplier=0.2, max=10),
             before_sleep=self._tell_disconnected,
             sleep=lambda seconds: nap(self._stop, seconds),
@@ -97,24 +121,36 @@ class Worker:
                 try:
                     await self._connect_and_serve()
                 except _TROUBLE as error:
+                    lost_before = self._lost is not None
                     self._lost = self._lost or self._clock()
                     if self._stop.is_set():
                         return
-                    if self._connected is None or self._clock() - self._connected < HEALTHY:
+                    if lost_before or self._connected is None or self._clock() - self._connected < HEALTHY:
                         raise
-                    self._observe(events.Disconnected(database.sentence(error), 0))
+                    self._observe(events.Disconnected(database.with_hint(error), 0))
+
+    def _is_final(self, state: RetryCallState) -> bool:
+        """Whether there is no use in trying again."""
+        error = state.outcome.exception() if state.outcome else None
+        verdict = refusal(str(error))
+        if self._connected is None and (verdict is not Refusal.WAIT or self._settings.once):
+            return True
+        return self._stop.is_set() or verdict is Refusal.GIVE_UP
 
     def _tell_disconnected(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         delay = state.next_action.sleep if state.next_action else 0
-        self._observe(events.Disconnected(database.sentence(error or TimeoutError()), delay))
+        self._observe(events.Disconnected(database.with_hint(error or TimeoutError()), delay))
 
     async def _connect_and_serve(self) -> None:
         settings = self._settings
         async with self._connection("gaq-listen worker") as work:
             await database.require_installed_async(work)
             await database.limit_session(work, settings.batch_timeout)
-            patience = settings.batch_timeout + database.ROUND_TRIP
+            patience = settings.batch_timeout + settings.heartbeat
+            if await database.is_standby(work):
+                self._tell_connected(work)
+                await self._wait_for_promotion(work)
             enrolment = Enrolment(work, self._name)
             await enrolment.enroll(self._host, os.getpid())
             self._tell_connected(work)
@@ -122,12 +158,13 @@ class Worker:
             backlog = Backlog(work, *pace, self._name, settings.announce, patience)
             audit = Audit(work, patience)
             if settings.once:
-                await self._service(Work(backlog, enrolment, audit)).drain_all()
+                await self._service(Work(work, backlog, enrolment, audit)).drain_all()
                 self.stop("nothing is stale")
             else:
                 async with self._connection("gaq-listen doorbell") as listening:
                     bell = await self._doorbell(listening, work)
-                    await self._service(Work(backlog, enrolment, audit, bell)).serve()
+                    look = None if bell is None else state_of(work, asked=listening)
+                    await self._service(Work(work, backlog, enrolment, audit, bell, look)).serve()
             # Whoever looks sees it gone; should that fail, its row tells by itself that it has gone.
             with suppress(*_TROUBLE):
                 await enrolment.leave()
@@ -135,7 +172,7 @@ class Worker:
     def _service(self, work: Work) -> Service:
         return Service(self._settings, self._observe, self._clock, self._stop, self._totals, work)
 
-    def _tell_connected(self, work: AsyncConnection[TupleRow]) -> None:
+    def _tell_connected(self, work: Line) -> None:
         first = self._connected is None
         self._connected = self._clock()
         if first:
@@ -146,25 +183,50 @@ class Worker:
         self._lost = None
 
     @asynccontextmanager
-    async def _connection(self, name: str) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        connection = await database.connect(self._settings.dsn, name)
+    async def _connection(self, name: str) -> AsyncIterator[Line]:
+        line = await self._unless_stopped(database.connect(self._settings.dsn, name, self._settings.heartbeat))
+        line.alive = self._alive
+        self._lines.add(line)
         try:
-            yield connection
+            yield line
         finally:
-            await connection.close()
+            self._lines.discard(line)
+            await line.close()
 
-    async def _doorbell(self, listening: AsyncConnection[TupleRow], work: AsyncConnection[TupleRow]) -> Doorbell | None:
+    async def _unless_stopped(self, connecting: Coroutine[None, None, Line]) -> Line:
+        """A connection; when asked to stop before there is one, there is nothing to finish."""
+        connected = asyncio.ensure_future(connecting)
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((connected, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not connected.done():
+                raise _Stopped
+            return await connected
+        finally:
+            connected.cancel()
+            stopping.cancel()
+
+    async def _wait_for_promotion(self, work: Line) -> None:
+        reason = "the server is a standby, where nothing can be refreshed before it is promoted"
+        if self._settings.require_listen or self._settings.once:
+            raise DoorbellRequired(reason)
+        self._observe(events.Polling(reason, PROMOTION))
+        while await database.is_standby(work):
+            await nap(self._stop, PROMOTION)
+            if self._stop.is_set():
+                raise _Stopped
+
+    async def _doorbell(self, listening: Line, work: Line) -> Doorbell | None:
         async def notify(channel: str, payload: str) -> None:
-            await work.execute("select pg_notify(%s, %s)", (channel, payload))
+            async with work.answering():
+                await work.execute("select pg_notify(%s, %s)", (channel, payload))
 
         bell = Doorbell(listening, self._stop)
         if await bell.listen(notify):
             self._observe(events.Listening())
             return bell
-        self._observe(
-            events.Polling(
-                "notifications do not arrive, as through a transaction pooler",
-                self._settings.max_wait,
-            )
-        )
+        reason = "notifications do not arrive, as through a transaction pooler"
+        if self._settings.require_listen:
+            raise DoorbellRequired(reason)
+        self._observe(events.Polling(reason, self._settings.max_wait))
         return None

@@ -356,7 +356,8 @@ begin
     left join gaq.source_data_passes named on named.id = c.data_pass_id
     order by c.first_mark;
 
-    if announce then
+    -- (With the notification queue full, the commit would fail; who listens is far behind in any case.)
+    if announce and pg_notification_queue_usage() < 0.5 then
         perform gaq.announce(array_agg(u.data_pass_id), array_agg(u.run_number))
         from unnest(passes, runs) u (data_pass_id, run_number)
         where not exists (select from gaq.failures e

@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from tests.tables import drain
 
-_PERIOD = """
+PERIOD = """
 insert into detectors (id, name) values (1, 'TPC'), (2, 'ITS');
 insert into qc_flag_types (id, name, bad) values (1, 'Good', false), (2, 'Bad', true);
 insert into data_passes (id, name) values (1, 'LHC22o_apass7'), (2, 'LHC23a_apass1');
@@ -25,6 +25,6 @@ select data_pass_id, run_number, detector_id, 1 from gaq_detectors;
 @pytest.fixture
 def period(db: Connection[Any]) -> Connection[Any]:
     """The connection ``db``, with the small period in its database."""
-    db.execute(_PERIOD.encode())
+    db.execute(PERIOD.encode())
     drain(db)
     return db

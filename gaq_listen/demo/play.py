@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from contextlib import suppress
 
 import click
@@ -64,7 +65,8 @@ class _Play:
             working = loop.create_task(worker.run())
             changing = loop.create_task(self._change(enough))
             both = {working, changing}
-            with signals(lambda _: enough.set(), lambda: [task.cancel() for task in both]):
+            stop_at_once = lambda: [task.cancel() for task in both]  # noqa: E731
+            with signals(lambda _: enough.set(), stop_at_once, with_terminal=sys.stdout.isatty()):
                 try:
                     # Whichever fails first ends the play; the worker ends by itself only by failing.
                     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)

@@ -69,6 +69,11 @@ class Output(Generic[Item]):
             self._ending = True
             self._news.notify()
         self._thread.join()
+        try:
+            self._stdout.flush()
+        except OSError:
+            # What a full disk did not take would fail again at our end, and that would be our exit code.
+            divert(self._stdout)
 
     def _run(self) -> None:
         while True:

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
 from gaq_listen import database
 from gaq_listen.errors import GaqListenError
 from gaq_listen.events import Counted, Observer
+from gaq_listen.line import Line
 
 LOOK_EVERY = 2.0
 """Seconds between two looks."""
@@ -32,9 +32,12 @@ from gaq.pending
 
 
 @asynccontextmanager
-async def watching(dsn: str, observe: Observer, every: float = LOOK_EVERY) -> AsyncIterator[None]:
-    """Tells ``observe`` what is stale, again and again, until the end of the context; without an answer, that."""
-    task = asyncio.get_running_loop().create_task(_watch(dsn, observe, every))
+async def watching(dsn: str, observe: Observer, every: float = LOOK_EVERY, stay: bool = True) -> AsyncIterator[None]:
+    """Tells ``observe`` what is stale, again and again, until the end of the context; without an answer, that.
+
+    Unless it is to ``stay``, it connects for each look: a worker that nobody watches holds no connection for it.
+    """
+    task = asyncio.get_running_loop().create_task(_watch(dsn, observe, every, stay))
     try:
         yield
     finally:
@@ -43,21 +46,24 @@ async def watching(dsn: str, observe: Observer, every: float = LOOK_EVERY) -> As
             await task
 
 
-async def _watch(dsn: str, observe: Observer, every: float) -> None:
+async def _watch(dsn: str, observe: Observer, every: float, stay: bool) -> None:
     while True:
-        with suppress(psycopg.Error, GaqListenError, TimeoutError):
-            async with await database.connect(dsn, "gaq-listen watching") as connection:
+        try:
+            async with await database.connect(dsn, "gaq-listen watching") as line:
                 while True:
                     began = time.monotonic()
-                    observe(await _count(connection))
+                    observe(await _count(line))
+                    if not stay:
+                        break
                     await asyncio.sleep(min(LONGEST, max(every, (time.monotonic() - began) / _SHARE)))
-        # Whatever went wrong, the worker says it if it matters.
-        observe(Counted(None))
+        except (psycopg.Error, GaqListenError, TimeoutError):
+            # Whatever went wrong, the worker says it if it matters.
+            observe(Counted(None))
         await asyncio.sleep(every)
 
 
-async def _count(connection: AsyncConnection[TupleRow]) -> Counted:
-    async with asyncio.timeout(database.ROUND_TRIP), connection.cursor(row_factory=class_row(Counted)) as cursor:
+async def _count(line: Line) -> Counted:
+    async with line.answering(), line.cursor(row_factory=class_row(Counted)) as cursor:
         await cursor.execute(_COUNT)
         counted = await cursor.fetchone()
     return counted or Counted(None)

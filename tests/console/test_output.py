@@ -159,8 +159,7 @@ def test_a_full_disk_costs_lines_and_nothing_else() -> None:
     full = open("/dev/full", "w")  # noqa: PTH123, SIM115
     with observing("plain", full, lambda: calls.append(None)) as observe:
         observe(Listening())
-    with pytest.raises(OSError, match="No space left"):
-        full.close()
+    full.close()  # does not fail once more with what the disk did not take
     assert calls == []
 
 

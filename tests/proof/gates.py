@@ -22,7 +22,7 @@ _STATEMENTS = {
     ),
     "delete": ("gaq.refresh", "    with folded as ("),
     "compute": ("gaq.refresh", "    return query\n    with claimed as ("),
-    "end": ("gaq.refresh", "    if announce then"),
+    "end": ("gaq.refresh", "    if announce and "),
 }
 
 PLACES = tuple(_STATEMENTS)

@@ -7,14 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import AsyncConnection, Notify
-from psycopg.rows import TupleRow
+from psycopg import Notify
 
 from gaq_listen import database, pacing
 from gaq_listen.audit import Audit
 from gaq_listen.backlog import Backlog, Look, Refreshed
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.enrolment import Enrolment, Totals
+from gaq_listen.line import Line
 from gaq_listen.service import Service, Work
 from gaq_listen.settings import WorkerSettings
 
@@ -58,7 +58,7 @@ class Stops:
 class SteppedBacklog(Backlog):
     """Stops before each refresh and each look."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow], stops: Stops) -> None:
+    def __init__(self, connection: Line, stops: Stops) -> None:
         super().__init__(connection, SETTINGS.debounce, SETTINGS.max_wait, patience=PATIENCE)
         self.stops = stops
 
@@ -78,7 +78,7 @@ class SteppedBacklog(Backlog):
 class SteppedDoorbell(Doorbell):
     """Stops before it takes the bell, lets it go, or sleeps. A nap lasts until the next step."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow], stop: asyncio.Event, stops: Stops) -> None:
+    def __init__(self, connection: Line, stop: asyncio.Event, stops: Stops) -> None:
         super().__init__(connection, stop)
         self.stops = stops
 
@@ -147,7 +147,7 @@ class SteppedWorker:
 
         assert await bell.listen(notify, patience=20)
         self.stops.heard = 0
-        work = Work(backlog, enrolment, Audit(self.work, PATIENCE), bell)
+        work = Work(self.work, backlog, enrolment, Audit(self.work, PATIENCE), bell)
         service = Service(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), Totals(), work)
         self.task = asyncio.ensure_future(service.serve())
 

@@ -14,6 +14,7 @@ from gaq_listen.pacing import (
     TICK,
     BatchSize,
     Bell,
+    Poll,
     Portions,
     Rings,
     Rounds,
@@ -89,11 +90,18 @@ def test_a_slow_stream_of_rings_is_never_too_many() -> None:
     ],
 )
 def test_rest(bell: Bell, next_due: float | None, looked_again: bool, expected: float | None) -> None:
-    assert rest(bell, next_due, looked_again, debounce=0.1) == expected
+    assert rest(bell, next_due, looked_again, poll=0.1) == expected
 
 
 def test_without_the_bell_even_no_debounce_is_no_busy_loop() -> None:
-    assert rest(Bell.NOBODYS, None, looked_again=False, debounce=0) == TICK
+    poll = Poll(0, 1)
+    assert rest(Bell.NOBODYS, None, looked_again=False, poll=poll.after(False)) == TICK
+
+
+def test_polling_slows_down_while_nothing_is_found() -> None:
+    poll = Poll(0.1, 1)
+    assert [poll.after(False) for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1, 1]
+    assert [poll.after(True), poll.after(False)] == [0.1, 0.2]
 
 
 def test_a_backlog_that_stays_is_worth_a_warning_after_five_rounds_and_then_every_thirty() -> None:

@@ -1,0 +1,63 @@
+"""Far more marks than usual, of far more pairs."""
+
+from tests.faults.program import running
+from tests.faults.server import WORKER, Server
+from tests.faults.verdict import differences, ended_well, stale
+from tests.faults.waiting import until
+
+_RUNS = """
+insert into runs (run_number, time_o2_start, time_o2_end)
+select run, '2026-02-01 00:00Z'::timestamptz + run * interval '2 h',
+       '2026-02-01 01:00Z'::timestamptz + run * interval '2 h'
+from generate_series(10001, 10000 + %(runs)s) run;
+insert into data_pass_runs select 1, run from generate_series(10001, 10000 + %(runs)s) run;
+insert into gaq_detectors select 1, run, 1 from generate_series(10001, 10000 + %(runs)s) run;
+insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id)
+select 1, run, 1, 1 + run %% 2 from generate_series(10001, 10000 + %(runs)s) run;
+insert into gaq.invalidations
+select 1, 10001 + n %% %(runs)s, clock_timestamp(), 'flag' from generate_series(1, %(marks)s) n;
+"""
+MEMORY = 60e6
+"""Bytes that a worker may take."""
+
+
+def pile_up(server: Server, runs: int, marks: int) -> None:
+    """So many more pairs, and so many more marks of them."""
+    with server.connect() as connection:
+        for statement in _RUNS.split(";")[:-1]:
+            used = {name: value for name, value in (("runs", runs), ("marks", marks)) if f"%({name})" in statement}
+            connection.execute(statement.encode(), used)
+        connection.execute("analyze")
+
+
+def size(server: Server) -> int:
+    """Of the table of marks, in bytes."""
+    return int(server.ask("select pg_relation_size('gaq.invalidations')"))
+
+
+def drained(server: Server, runs: int, marks: int) -> str:
+    """Piles up, has a worker drain it, and tells how that went; the server must run.
+
+    Raises:
+        AssertionError: something was wrong or stale, the worker took too much memory, or the marks did not shrink.
+    """
+    pile_up(server, runs, marks)
+    before = size(server)
+    with running(server.dsn(user=WORKER)) as program:
+        first = program.until("batch")
+        # Somebody changes something now: seen, like everything, in the order in which it was marked.
+        server.ask("update gaq_summaries set invalidated_at = now() where (data_pass_id, run_number) = (2, 505)")
+        until(lambda: stale(server) == 0, "everything is fresh", patience=300, every=0.1)
+        memory = program.memory()
+        assert memory < MEMORY
+        assert int(program.until("behind").values["pairs_left"]) > 400
+        last = program.until("recovered")
+        ended_well(program)
+    assert differences(server) == []
+    # Nothing holds the table of marks back from shrinking.
+    server.ask("vacuum gaq.invalidations")
+    assert size(server) < before / 10
+    return (
+        f"{marks:,} marks of {runs:,} pairs drained in {last.at - first.at:.1f} s, with {memory / 1e6:.0f} MB; "
+        f"the marks took {before / 1e6:.0f} MB before and {size(server) / 1e6:.1f} MB after"
+    )

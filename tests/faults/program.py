@@ -1,0 +1,158 @@
+"""The real program, ``gaq-listen run``, as a process, and the lines it writes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gaq_listen.demo.cluster import environment
+from tests.faults.waiting import PATIENCE
+
+PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
+
+_LINE = re.compile(r"(\S+Z) (INFO|WARNING|ERROR) (\w+)(.*)")
+_VALUE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of its log; ``at`` is when it was read, in monotonic seconds."""
+
+    at: float
+    level: str
+    event: str
+    values: dict[str, str]
+
+
+class Program:
+    """A running ``gaq-listen run``, which writes plain lines."""
+
+    def __init__(self, dsn: str, *words: str, command: tuple[str, ...] = (PROGRAM, "run"), **options: Any) -> None:
+        self.lines: list[Line] = []
+        self.raw: list[str] = []
+        self._news = threading.Condition()
+        given = {name.upper(): value for name, value in options.items()}
+        self.process = subprocess.Popen(
+            [*command, *words],
+            env=environment() | {"GAQ_LISTEN_DSN": dsn, "GAQ_LISTEN_LOG_FORMAT": "plain"} | given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, name="reads the program's lines", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for text in output:
+                found = _LINE.match(text)
+                with self._news:
+                    self.raw.append(text.rstrip("\n"))
+                    if found:
+                        values = {key: _unquoted(value) for key, value in _VALUE.findall(found[4])}
+                        self.lines.append(Line(time.monotonic(), found[2], found[3], values))
+                    self._news.notify_all()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def now(self) -> int:
+        """A place in its log: lines from here on are those that are not there yet."""
+        return len(self.lines)
+
+    def until(
+        self,
+        event: str,
+        since: int = 0,
+        where: Callable[[dict[str, str]], Any] = lambda values: True,
+        patience: float = PATIENCE,
+    ) -> Line:
+        """Waits for a line from place ``since`` on, with this event and such values."""
+
+        def found() -> Line | None:
+            return next((line for line in self.lines[since:] if line.event == event and where(line.values)), None)
+
+        with self._news:
+            self._news.wait_for(lambda: found() or self.ended, patience)
+            line = found()
+        if line is None:
+            how = "it ended" if self.ended else f"not within {patience:g} s"
+            raise AssertionError(f"no line {event!r}: {how}\n{self.log}")
+        return line
+
+    def of(self, event: str) -> list[Line]:
+        """The lines of one event so far."""
+        return [line for line in self.lines if line.event == event]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be read."""
+        return not self._reader.is_alive()
+
+    @property
+    def log(self) -> str:
+        """Everything it has written, for a person."""
+        return "\n".join(self.raw)
+
+    def send(self, number: signal.Signals) -> None:
+        """To the process."""
+        self.process.send_signal(number)
+
+    def wait(self, patience: float = PATIENCE) -> int:
+        """Waits for its end; returns the exit code, negative for a signal."""
+        try:
+            code = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it has not ended within {patience:g} s\n{self.log}") from None
+        self._reader.join(PATIENCE)
+        return code
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, patience: float = PATIENCE) -> int:
+        """Asks it to end, and waits for that; returns the exit code."""
+        if self.process.poll() is None:
+            self.send(number)
+        return self.wait(patience)
+
+    def kill(self) -> None:
+        """Ends it at once, without its knowing."""
+        self.process.kill()
+        self.wait()
+
+    def memory(self) -> int:
+        """Its resident memory, in bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+
+
+@contextmanager
+def running(dsn: str, *words: str, ready: str = "listening", **options: Any) -> Iterator[Program]:
+    """A program that has written the line ``ready``; killed at the end, unless it has ended by then."""
+    program = Program(dsn, *words, **options)
+    try:
+        if ready:
+            program.until(ready)
+        yield program
+    finally:
+        program.process.kill()
+        program.wait()

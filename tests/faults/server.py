@@ -1,0 +1,179 @@
+"""A PostgreSQL server of a test's own: to be stopped, killed, frozen, filled up and started again."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+
+from gaq_listen.demo import cluster, supervisor
+from gaq_listen.demo.account import Account
+from tests.faults.waiting import until
+
+SMART, FAST, IMMEDIATE = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
+"""What PostgreSQL calls its three ways to stop."""
+
+DATABASE = "bookkeeping"
+WORKER = "gaq_listen"
+"""The role the worker logs in as, with the rights of gaq_worker and no others."""
+
+# A commit that was acknowledged survives a crash of the server's processes; that of the machine is not tried.
+_SETTINGS = {"synchronous_commit": "on", "full_page_writes": "on", "max_wal_senders": "4", "wal_level": "replica"}
+
+Launcher = Callable[[list[str]], list[str]]
+
+
+class Server:
+    """One cluster in a directory of its own, reachable through a socket."""
+
+    def __init__(self, home: Path, binaries: Path, version: int, account: Account) -> None:
+        self.home = home
+        self.version = version
+        self.binaries = binaries
+        self.account = account
+        self.data = home / "data"
+        self.sockets = home / cluster.SOCKETS
+        self.log = home / "log"
+        self.settings: dict[str, str] = dict(_SETTINGS)
+        self.launcher: Launcher = lambda command: command
+        """Turns the command that runs the server into another one that does so, too."""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the postmaster."""
+        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+
+    def start(self, wait: bool = True) -> None:
+        """Starts it; unless told otherwise, waits until it accepts connections."""
+        assert self._process is None
+        command = cluster.postgres_command(self.binaries, self.data, self.sockets, self.settings)
+        self._process = supervisor.start(self.launcher(command), self.account, self.log, signal.SIGQUIT)
+        if wait:
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Until it accepts connections."""
+
+        def ready() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, cluster.last_lines(self.log)
+            return cluster.is_ready(self.data)
+
+        until(ready, "the server is ready")
+
+    def send(self, number: signal.Signals) -> None:
+        """To the postmaster."""
+        os.kill(self.pid, number)
+
+    def stop(self, how: signal.Signals = FAST) -> None:
+        """Stops it and waits until it has gone."""
+        if self._process is None:
+            return
+        with suppress(FileNotFoundError, ProcessLookupError):
+            self.send(how)
+        self.wait_until_gone()
+
+    def kill(self) -> None:
+        """Kills every process of it at once, as a crash of the machine would; the data stays."""
+        assert self._process is not None
+        processes = [self.pid, *self.children()]
+        for pid in processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.wait_until_gone()
+        until(lambda: not any(_lives(pid) for pid in processes), "the server's processes are gone")
+
+    def wait_until_gone(self) -> None:
+        """Until its process has ended."""
+        assert self._process is not None
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            supervisor.stop(self._process, signal.SIGQUIT)
+        self._process = None
+
+    def restart(self, how: signal.Signals = FAST) -> None:
+        """Stops it and starts it again."""
+        self.stop(how)
+        self.start()
+
+    def children(self) -> list[int]:
+        """The process ids of everything the postmaster has started."""
+        tasks = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in tasks.split()]
+
+    def dsn(self, **options: Any) -> str:
+        """Through the socket, as the superuser unless told otherwise."""
+        where: dict[str, Any] = {
+            "host": str(self.sockets),
+            "port": cluster.PORT,
+            "user": "postgres",
+            "dbname": DATABASE,
+        }
+        return make_conninfo(**(where | options))
+
+    def connect(self, **options: Any) -> Connection[Any]:
+        """A connection in autocommit, as the superuser unless told otherwise."""
+        return psycopg.connect(self.dsn(**options), autocommit=True)
+
+    def ask(self, query: str, *values: object, **options: Any) -> Any:
+        """The first value of the first row, on a connection just for this; None when there is no row."""
+        with self.connect(**options) as connection:
+            cursor = connection.execute(query.encode(), values or None)
+            row = cursor.fetchone() if cursor.description else None
+        return row[0] if row else None
+
+    def backends(self, name: str = "gaq-listen %") -> list[int]:
+        """The process ids of the backends whose application is called so, a pattern of LIKE."""
+        query = "select pid from pg_stat_activity where application_name like %s and pid <> pg_backend_pid()"
+        with self.connect() as connection:
+            return [pid for (pid,) in connection.execute(query, (name,)).fetchall()]
+
+    def authenticate(self, *rules: str) -> None:
+        """Makes these the rules of pg_hba.conf, and those that were there the ones that follow."""
+        path = self.data / "pg_hba.conf"
+        path.write_text("\n".join((*rules, "local all all trust", "local replication all trust", "")))
+        self.send(signal.SIGHUP)
+
+    def copy(self, home: Path) -> "Server":
+        """Another cluster with the data of this one, which must be stopped."""
+        assert self._process is None
+        other = Server(home, self.binaries, self.version, self.account)
+        cluster.make_private(other.sockets, self.account)
+        shutil.copytree(self.data, other.data, symlinks=True)
+        other.data.chmod(0o700)
+        self.account.take(other.data)
+        return other
+
+
+def freeze(*pids: int) -> None:
+    """Stops processes without a word (SIGSTOP), and waits until they stand still."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    until(lambda: all(_state(pid) == "T" for pid in pids), "they stand still")
+
+
+def thaw(*pids: int) -> None:
+    """Lets frozen processes go on, as far as they are still there."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
+def _lives(pid: int) -> bool:
+    return _state(pid) not in ("gone", "Z")

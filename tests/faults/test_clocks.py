@@ -1,0 +1,93 @@
+"""Somebody sets the clock, of the server or of the worker's host, by an hour, either way."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults import debian
+from tests.faults.conftest import NewServer
+from tests.faults.program import running
+from tests.faults.server import WORKER, Server
+from tests.faults.verdict import all_is_well
+from tests.faults.waiting import until
+from tests.faults.writing import writing
+
+HOUR = 3600.0
+STEPS = pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
+
+Set = Callable[[float], object]
+
+
+def clock(directory: Path) -> tuple[dict[str, str], Set]:
+    """What makes a program see another time of day, and what sets that, in seconds from the true one."""
+    library = directory / "libfaketime.so.1"
+    library.write_bytes(debian.library(library.name).read_bytes())
+    library.chmod(0o755)
+    now = directory / "clock"
+
+    def set_clock(seconds: float) -> None:
+        # Replaced as a whole: who reads it never sees half of it.
+        new = now.with_suffix(".new")
+        new.write_text(f"{seconds:+.0f}s\n")
+        new.chmod(0o644)
+        new.replace(now)
+
+    set_clock(0)
+    variables = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(now),
+        "FAKETIME_NO_CACHE": "1",
+        # As in the real world: only the time of day is set.
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+    }
+    return variables, set_clock
+
+
+@STEPS
+def test_of_the_worker(server: Server, step: float) -> None:
+    variables, set_clock = clock(server.home)
+    with writing(server) as writers, running(server.dsn(user=WORKER), **variables) as program:
+        program.until("batch")
+        year_and_hour = program.raw[-1][:13]
+        set_clock(step)
+        until(lambda: program.raw[-1][:13] != year_and_hour, "it sees another time")
+        writers.stop()
+        # Seconds stale are the server's, and pacing is by a clock that nobody sets.
+        since = program.now()
+        server.ask("update gaq_summaries set invalidated_at = now() where run_number = 503")
+        assert 0 <= float(program.until("batch", since).values["oldest_ms"]) < 10_000
+        assert not program.of("disconnected"), program.log
+        all_is_well(server, writers, program)
+
+
+@STEPS
+def test_of_the_server(new_server: NewServer, step: float) -> None:
+    server = new_server()
+    variables, set_clock = clock(server.home)
+    server.launcher = lambda command: ["env", *(f"{name}={value}" for name, value in variables.items()), *command]
+    server.start()
+    now = "select date_part('epoch', clock_timestamp())"
+    with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
+        program.until("batch")
+        before = server.ask(now)
+        set_clock(step)
+        assert abs(server.ask(now) - before) > HOUR / 2
+        reached = writers.changes
+        until(lambda: writers.changes > reached + 20, "they write")
+        all_is_well(server, writers, program, patience=20)
+        assert not program.of("disconnected"), program.log
+
+
+@STEPS
+def test_marks_of_another_time_are_refreshed_at_once(server: Server, step: float) -> None:
+    """As after a step that came between the mark and its refresh, or a failover to a server whose clock differs."""
+    with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
+        program.until("batch")
+        writers.stop()
+        mark = "insert into gaq.invalidations values (1, 501, clock_timestamp() + %s * interval '1 s', 'other clock')"
+        server.ask(mark, step)
+        server.ask("notify gaq_invalidated")
+        program.until("batch", where=lambda values: "other clock" in values["refreshed"], patience=10)
+        all_is_well(server, writers, program)

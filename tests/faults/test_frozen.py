@@ -1,0 +1,55 @@
+"""A process stands still and says nothing: the worker's, or one of the server's that serve it."""
+
+import pytest
+
+from tests.faults.program import running
+from tests.faults.server import WORKER, Server, freeze, thaw
+from tests.faults.verdict import all_is_well, stale
+from tests.faults.waiting import until
+from tests.faults.writing import writing
+
+
+def test_another_worker_goes_on(server: Server) -> None:
+    dsn = server.dsn(user=WORKER)
+    with writing(server) as writers, running(dsn) as first, running(dsn) as second:
+        first.until("batch")
+        freeze(first.pid)
+        since = second.now()
+        for _ in range(3):
+            second.until("batch", since)
+            since = second.now()
+        thaw(first.pid)
+        all_is_well(server, writers, first, second)
+
+
+@pytest.mark.parametrize("name", ["gaq-listen doorbell", "gaq-listen worker"])
+def test_a_backend_that_stands_still_is_noticed(server: Server, name: str) -> None:
+    options = {"GAQ_LISTEN_HEARTBEAT": "1s", "GAQ_LISTEN_BATCH_TIMEOUT": "3s"}
+    with writing(server) as writers, running(server.dsn(user=WORKER), **options) as program:
+        program.until("batch")
+        frozen = server.backends(name)
+        freeze(*frozen)
+        try:
+            since = program.now()
+            program.until("disconnected")
+            program.until("reconnected")
+            program.until("batch", since)
+        finally:
+            # What it had claimed stays claimed until then.
+            thaw(*frozen)
+        all_is_well(server, writers, program)
+
+
+def test_a_frozen_listener_holds_nobody_up(server: Server) -> None:
+    """The frozen backend keeps the doorbell's lock: the next worker shares it."""
+    with running(server.dsn(user=WORKER), GAQ_LISTEN_HEARTBEAT="1s") as program:
+        frozen = server.backends("gaq-listen doorbell")
+        freeze(*frozen)
+        try:
+            program.until("reconnected")
+            with writing(server) as writers:
+                until(lambda: writers.changes > 20, "they write")
+            until(lambda: stale(server) == 0, "nothing is stale")
+        finally:
+            thaw(*frozen)
+        all_is_well(server, writers, program)

@@ -1,0 +1,102 @@
+"""What networks do: swallow everything, cut, refuse, dawdle."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gaq_listen import events, worker
+from tests.engine.working import working
+from tests.faults.program import running
+from tests.faults.proxy import Proxy, network
+from tests.faults.server import DATABASE, WORKER, Server
+from tests.faults.verdict import all_is_well
+from tests.faults.writing import writing
+
+HEARTBEAT = 0.5
+NOTICED = 2 * HEARTBEAT
+"""Seconds within which silence is noticed: one until it is asked, one for the answer."""
+SLACK = 2.0
+"""For a machine that is busy."""
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with network(server.sockets / ".s.PGSQL.5432") as proxy:
+        yield proxy
+
+
+def dsn(proxy: Proxy) -> str:
+    return proxy.dsn(user=WORKER, dbname=DATABASE, connect_timeout=2)
+
+
+HOLES: dict[str, Callable[[Proxy], None]] = {
+    "both ways": lambda proxy: proxy.black_hole(),
+    "to the server": lambda proxy: proxy.black_hole(to_client=False),
+    "to the worker": lambda proxy: proxy.black_hole(to_server=False),
+}
+
+
+@pytest.mark.parametrize(("hole", "busy"), [*((hole, True) for hole in HOLES), ("both ways", False)])
+def test_a_black_hole_is_noticed_in_time(server: Server, proxy: Proxy, hole: str, busy: bool) -> None:
+    with running(dsn(proxy), GAQ_LISTEN_HEARTBEAT=f"{HEARTBEAT}s") as program, writing(server) as writers:
+        program.until("batch")
+        if not busy:
+            writers.stop()
+        began = time.monotonic()
+        HOLES[hole](proxy)
+        program.until("disconnected")
+        assert time.monotonic() - began < NOTICED + SLACK, program.log
+        proxy.heal()
+        program.until("reconnected")
+        all_is_well(server, writers, program)
+
+
+async def test_only_the_first_attempt_comes_at_once(
+    server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a connection that had lasted: the server may have been restarted. Then it is not to be stormed."""
+    monkeypatch.setattr(worker, "HEALTHY", 0.0)
+    async with working(dsn(proxy)) as work:
+        proxy.refuse()
+        proxy.reset()
+        await work.until(lambda: len(work.of(events.Disconnected)) >= 4)
+        first, *others = work.of(events.Disconnected)
+        assert first.next_try == 0
+        assert all(other.next_try > 0 for other in others)
+        proxy.accept()
+        await work.until(lambda: work.of(events.Reconnected))
+
+
+def test_connections_are_reset(server: Server, proxy: Proxy) -> None:
+    with writing(server) as writers, running(dsn(proxy)) as program:
+        for _ in range(4):
+            since = program.now()
+            proxy.reset()
+            program.until("disconnected", since)
+            program.until("reconnected", since)
+            program.until("batch", since)
+        all_is_well(server, writers, program)
+
+
+def test_connections_are_refused_for_a_while(server: Server, proxy: Proxy) -> None:
+    with writing(server) as writers, running(dsn(proxy)) as program:
+        program.until("batch")
+        proxy.refuse()
+        proxy.reset()
+        program.until("disconnected", where=lambda values: "refused" in values["reason"])
+        proxy.accept()
+        program.until("reconnected")
+        all_is_well(server, writers, program)
+
+
+def test_a_slow_network_is_no_dead_one(server: Server, proxy: Proxy) -> None:
+    with writing(server) as writers, running(dsn(proxy), GAQ_LISTEN_HEARTBEAT=f"{HEARTBEAT}s") as program:
+        program.until("batch")
+        proxy.slow(0.1)
+        for _ in range(3):
+            since = program.now()
+            program.until("batch", since)
+        assert not program.of("disconnected"), program.log
+        proxy.heal()
+        all_is_well(server, writers, program)

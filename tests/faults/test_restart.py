@@ -1,0 +1,110 @@
+"""The server goes and comes again, in every way it can."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.faults.program import running
+from tests.faults.server import FAST, IMMEDIATE, SMART, WORKER, Server
+from tests.faults.verdict import all_is_well
+from tests.faults.waiting import until
+from tests.faults.writing import writing
+
+
+@pytest.mark.parametrize("how", [FAST, IMMEDIATE], ids=["fast", "immediate"])
+def test_it_is_restarted(server: Server, how: signal.Signals) -> None:
+    with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
+        program.until("batch")
+        since = program.now()
+        server.stop(how)
+        program.until("disconnected", since)
+        before = writers.changes
+        server.start()
+        program.until("reconnected", since)
+        until(lambda: writers.changes > before + 20, "they write again")
+        all_is_well(server, writers, program)
+
+
+def test_a_smart_stop_waits_for_the_worker_which_works_on(server: Server) -> None:
+    with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
+        program.until("batch")
+        server.send(SMART)
+        until(lambda: _refuses(server), "it takes no new connections")
+        since = program.now()
+        program.until("batch", since)
+        assert not program.of("disconnected")
+        server.restart(FAST)
+        program.until("reconnected")
+        all_is_well(server, writers, program)
+
+
+def _refuses(server: Server) -> bool:
+    try:
+        server.connect().close()
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
+def test_all_its_processes_are_killed(server: Server) -> None:
+    with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
+        program.until("batch")
+        server.kill()
+        program.until("disconnected")
+        server.start()
+        program.until("reconnected")
+        all_is_well(server, writers, program)
+
+
+@pytest.mark.parametrize("whose", ["writer", "gaq-listen worker"])
+def test_a_backend_is_killed_and_the_server_recovers(server: Server, whose: str) -> None:
+    with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
+        program.until("batch")
+        os.kill(server.backends(whose)[0], signal.SIGKILL)
+        program.until("disconnected")
+        program.until("reconnected")
+        all_is_well(server, writers, program)
+
+
+def test_it_says_that_it_waits_for_a_server_that_starts_up(server: Server) -> None:
+    with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
+        program.until("batch")
+        server.stop()
+        go = _start_held_up(server)
+        said = program.until("disconnected", where=lambda values: "starting up" in values["reason"])
+        assert said.level == "WARNING"
+        go()
+        program.until("reconnected")
+        all_is_well(server, writers, program)
+
+
+def test_the_first_connection_waits_for_a_server_that_starts_up(server: Server) -> None:
+    server.stop()
+    go = _start_held_up(server)
+    with running(server.dsn(user=WORKER), ready="disconnected") as program:
+        assert "starting up" in program.lines[0].values["reason"]
+        go()
+        program.until("listening")
+        with writing(server) as writers:
+            program.until("batch")
+            all_is_well(server, writers, program)
+
+
+def _start_held_up(server: Server) -> Callable[[], None]:
+    """Starts it, in recovery from an archive that does not answer until the function returned is called."""
+    gate = Path(server.sockets, "go")
+    (server.data / "recovery.signal").touch()
+    server.account.take(server.data)
+    server.settings["hot_standby"] = "off"  # else it would let in who only reads, before it is through
+    server.settings["restore_command"] = f"while [ ! -e {gate} ]; do sleep 0.02; done; false"
+    server.start(wait=False)
+
+    def go() -> None:
+        gate.touch()
+        server.wait_until_ready()
+
+    return go

@@ -1,0 +1,103 @@
+"""As a service of systemd: told when it is ready, that it is alive, and when it stops."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.program import running
+from tests.faults.proxy import network
+from tests.faults.server import DATABASE, WORKER, Server, freeze, thaw
+from tests.faults.waiting import until
+
+UNIT = Path(__file__).parents[2] / "docs" / "gaq-listen.service"
+
+
+class Manager:
+    """Stands in for systemd: the socket that services write to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.heard: list[str] = []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def _listen(self) -> None:
+        while message := self.socket.recv(4096):
+            self.heard += message.decode().split("\n")
+
+    def variables(self, watchdog: float) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(int(watchdog * 1e6))}
+
+    def pings(self) -> int:
+        return self.heard.count("WATCHDOG=1")
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", str(self.path))
+        self.thread.join()
+        self.socket.close()
+
+
+@pytest.fixture
+def manager() -> Iterator[Manager]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        manager = Manager(Path(directory, "notify"))
+        yield manager
+        manager.close()
+
+
+def test_it_is_ready_when_it_listens_and_says_when_it_stops(server: Server, manager: Manager) -> None:
+    with running(server.dsn(user=WORKER), **manager.variables(watchdog=60)) as program:
+        until(lambda: "READY=1" in manager.heard, "it is ready")
+        assert "STATUS=listening" in manager.heard
+        assert program.stop() == 0
+        assert manager.heard[-2:] == ["STOPPING=1", "STATUS=stopping: SIGTERM"]
+        assert manager.heard.count("READY=1") == 1
+
+
+def test_it_is_not_ready_before_it_is_connected(server: Server, manager: Manager) -> None:
+    server.ask(f"alter role {WORKER} connection limit 0")
+    with running(server.dsn(user=WORKER), ready="disconnected", **manager.variables(watchdog=60)) as program:
+        assert "READY=1" not in manager.heard
+        server.ask(f"alter role {WORKER} connection limit -1")
+        program.until("listening")
+        until(lambda: "READY=1" in manager.heard, "it is ready")
+
+
+def test_the_watchdog_is_fed_by_round_trips(server: Server, manager: Manager) -> None:
+    with network(server.sockets / ".s.PGSQL.5432") as proxy:
+        dsn = proxy.dsn(user=WORKER, dbname=DATABASE, connect_timeout=2)
+        with running(dsn, **manager.variables(watchdog=2)) as program:
+            until(lambda: manager.pings() > 3, "it is alive, at rest")
+            # Nothing answers: that is told, and trying again is a sign of life as well.
+            proxy.black_hole()
+            program.until("disconnected")
+            pings = manager.pings()
+            until(lambda: manager.pings() > pings, "it tries")
+            freeze(program.pid)
+            pings = manager.pings()
+            proxy.heal()
+            assert manager.pings() == pings
+            thaw(program.pid)
+            program.until("reconnected")
+            until(lambda: manager.pings() > pings, "it is alive again")
+
+
+def test_the_unit_is_one(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("NOT TESTED: there is no systemd-analyze here to verify the unit")
+    # Its program is not where it will be.
+    text = UNIT.read_text().replace("/opt/gaq-listen/bin/gaq-listen", "/bin/true")
+    unit = tmp_path / UNIT.name
+    unit.write_text(text)
+    answer = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")

@@ -1,0 +1,38 @@
+"""What a refusal of the server says about waiting for it."""
+
+import pytest
+
+from gaq_listen.refusal import Refusal, refusal
+
+SERVER = 'connection failed: connection to server on socket "/s/.s.PGSQL.5432" failed: '
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ("FATAL:  the database system is starting up", Refusal.WAIT),
+        ("FATAL:  the database system is shutting down", Refusal.WAIT),
+        ("FATAL:  the database system is not yet accepting connections", Refusal.WAIT),
+        ("FATAL:  the database system is not accepting connections", Refusal.WAIT),
+        ("FATAL:  the database system is in recovery mode", Refusal.WAIT),
+        ("FATAL:  sorry, too many clients already", Refusal.WAIT),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", Refusal.WAIT),
+        ('FATAL:  too many connections for role "gaq_listen"', Refusal.WAIT),
+        ('FATAL:  too many connections for database "bookkeeping"', Refusal.WAIT),
+        ('FATAL:  password authentication failed for user "gaq_listen"', Refusal.GIVE_UP),
+        ("fe_sendauth: no password supplied", Refusal.GIVE_UP),
+        ('FATAL:  role "gaq_listen" does not exist', Refusal.GIVE_UP),
+        ('FATAL:  role "gaq_listen" is not permitted to log in', Refusal.GIVE_UP),
+        ('FATAL:  database "bookkeeping" does not exist', Refusal.GIVE_UP),
+        ("Connection refused", Refusal.OTHER),
+        ("server closed the connection unexpectedly", Refusal.OTHER),
+        ("FATAL:  Datenbanksystem startet", Refusal.OTHER),
+    ],
+)
+def test_verdict(said: str, verdict: Refusal) -> None:
+    assert refusal(SERVER + said) is verdict
+
+
+def test_one_of_several_hosts_is_enough() -> None:
+    others = f'{SERVER}FATAL:  database "x" does not exist\n{SERVER}FATAL:  the database system is starting up'
+    assert refusal(others) is Refusal.WAIT
