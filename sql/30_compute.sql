@@ -10,6 +10,9 @@ create or replace function gaq.microseconds(interval) returns double precision
 language sql immutable parallel safe
 return round(date_part('epoch', $1) * 1e6);
 
+-- The union of what came so far. (range_agg would sort all of that again for each row of a window.)
+create or replace aggregate gaq.union_of(tstzmultirange) (sfunc = multirange_union, stype = tstzmultirange, initcond = '{}');
+
 create or replace function gaq.refuse(reason text) returns int
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -65,7 +68,7 @@ with pair as materialized (
 -- means the window's.
 flag as (
     select p.pair, f.detector_id, f.id, f.flag_type_id, f.created_at,
-           tstzrange(greatest(f.starts, p.w_start), least(f.ends, p.w_end)) as span
+           tstzmultirange(tstzrange(greatest(f.starts, p.w_start), least(f.ends, p.w_end))) as span
     from pair p
     join gaq.source_flags f on f.data_pass_id = p.data_pass_id and f.run_number = p.run_number
     where p.w_start is not null
@@ -79,9 +82,8 @@ effective as materialized (
     select pair, id,
            case when flag_type_id = any (array(select id from gaq.source_flag_types where mc_reproducible)) then 'mc'
                 when flag_type_id = any (array(select id from gaq.source_flag_types where bad)) then 'bad' end as quality,
-           tstzmultirange(span) - coalesce(range_agg(span) over later, '{}') as periods,
-           case when lead(id) over later is null
-                then tstzmultirange(span) + coalesce(range_agg(span) over later, '{}') end as covered
+           span - gaq.union_of(span) over later as periods,
+           case when lead(id) over later is null then span + gaq.union_of(span) over later end as covered
     from flag
     window later as (partition by pair, detector_id order by created_at desc, id desc
                      rows between unbounded preceding and 1 preceding)
