@@ -29,3 +29,6 @@ order by p.data_pass_id, n, d.id, p.run_number;
 
 insert into qc_flag_verifications (flag_id, created_by)
 select id, 'shift leader' from qc_flags where id % 3 = 0 order by id;
+
+-- What is inserted while measuring has greater ids.
+select setval('qc_flags_id_seq', 10000000);
