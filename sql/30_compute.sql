@@ -38,6 +38,7 @@ language plpgsql stable security definer rows 10
 set search_path = pg_catalog, pg_temp
 set row_security = off                      -- an error, rather than a summary of the rows that a policy lets through
 set plan_cache_mode = force_generic_plan    -- planning would take longer than computing
+set enable_seqscan = off                    -- a plan made while there was little must do when there is much
 set jit = off
 as $$
 #variable_conflict use_column
@@ -70,7 +71,10 @@ flag as (
     select p.pair, f.detector_id, f.id, f.flag_type_id, f.created_at,
            tstzmultirange(tstzrange(greatest(f.starts, p.w_start), least(f.ends, p.w_end))) as span
     from pair p
-    join gaq.source_flags f on f.data_pass_id = p.data_pass_id and f.run_number = p.run_number
+    cross join lateral (
+        select * from gaq.source_flags f
+        where f.data_pass_id = p.data_pass_id and f.run_number = p.run_number offset 0      -- by index, pair by pair
+    ) f
     where p.w_start is not null
       and f.detector_id = any (p.detectors)
       and greatest(f.starts, p.w_start) < least(f.ends, p.w_end)
