@@ -13,7 +13,7 @@ from benchmarks.pairs import SEED
 
 def measure(lab: Lab) -> list[Figure]:
     """Single flags on random pairs, the contestants in turns, each with its worker asleep before."""
-    repeats, samples = (2, 60) if lab.quick else (5, 200)
+    repeats, samples = (2, 40) if lab.quick else (5, 200)
     slower = [Target(name, "≥", 1.0) for name in QUEUES.values()]
     middle = Figure(
         "commit to fresh, idle, p50",

@@ -16,7 +16,7 @@ _SESSIONS = "select pid from pg_stat_activity where datname = %s and backend_typ
 
 def measure(lab: Lab) -> list[Figure]:
     """Of the worker's process and its sessions on the server."""
-    seconds = 10 if lab.quick else 60
+    seconds = 5 if lab.quick else 60
     lab.say(f"a worker at rest for {seconds} s")
     with lab.database(OURS) as dbname, worker(lab, OURS, dbname) as process, lab.connect("postgres") as connection:
         time.sleep(2)

@@ -43,7 +43,7 @@ def measure(lab: Lab) -> list[Figure]:
                 dbname = stack.enter_context(lab.database(kind))
                 for _ in range(workers):
                     stack.enter_context(worker(lab, OURS, dbname))
-                rate, p99, errors = _storm(lab, dbname, 3 if lab.quick else 10)
+                rate, p99, errors = _storm(lab, dbname, 2 if lab.quick else 10)
                 speed.add(name, rate)
                 worst.add(name, p99)
                 failed.add(name, errors)
