@@ -25,7 +25,7 @@ def measure(lab: Lab) -> list[Figure]:
         GAQ_LISTEN,
         targets=[Target(GAQ_LISTEN, "≤", 1.1, absolute=True)],
     )
-    for repeat in range(1 if lab.quick else 5):
+    for repeat in range(1 if lab.quick else 3):
         for kind, name in NAMES.items():
             lab.say(f"burst: {name}")
             with lab.database(kind) as dbname, lab.connect(dbname) as connection:
