@@ -20,9 +20,11 @@ from tests.database import world
 PAIRS = 10_000
 MARKS = 100_000
 
-SUMMARIES = """
+STALE = """
 alter table gaq.invalidations set (autovacuum_enabled = off);
 alter table gaq.summaries set (autovacuum_enabled = off);
+"""
+SUMMARIES = """
 insert into gaq.summaries (data_pass_id, run_number, updated_at)
 select 1 + n / 400, n % 400, now() from generate_series(0, 9999) n;
 """
@@ -56,6 +58,7 @@ def many(server: Server, installed_template: NoopExecutor) -> Iterator[Connectio
     with world.database(server, name, installed_template.template_dbname) as connection:
         connection.execute(FLAGS.encode())
         connection.execute("truncate gaq.invalidations, gaq.wide_invalidations")
+        connection.execute(STALE.encode())
         connection.execute(SUMMARIES.encode())
         connection.execute("vacuum analyze")
         yield connection
@@ -152,16 +155,18 @@ def rows_read(connection: Connection[Any], *tables: str) -> Iterator[dict[str, t
             read[name] = by_scan - scanned, by_index - fetched
 
 
-@pytest.mark.parametrize("planned", ["before the marks", "after the marks"])
+@pytest.mark.parametrize("planned", ["before the summaries", "before the marks", "after the marks"])
 def test_a_batch_reads_as_many_marks_as_it_looks_for(db: Connection[Any], connect: Connect, planned: str) -> None:
-    """A claim, the seeding before it and the deletion after it, among very many marks."""
-    db.execute(SUMMARIES.encode())
-    db.execute("vacuum analyze")
+    """A claim, the seeding before it and the deletion after it, among very many marks and summaries."""
+    db.execute(STALE.encode())
+    db.execute("vacuum analyze gaq.summaries, gaq.invalidations")
     worker = connect(autocommit=True)
-    if planned == "before the marks":
-        db.execute("insert into gaq.invalidations (data_pass_id, run_number, cause) values (99, 1, 'test')")
-        assert len(worker.execute("select from gaq.refresh()").fetchall()) == 1
-    db.execute(MARK)
+    for now, statements in (("before the summaries", SUMMARIES), ("before the marks", MARK), ("after the marks", "")):
+        if planned == now:
+            # A pair that is no other's, and is in no data pass.
+            db.execute("insert into gaq.invalidations (data_pass_id, run_number, cause) values (99, 1, 'test')")
+            worker.execute("select from gaq.refresh(1)")
+        db.execute(statements.encode())
     with rows_read(worker, "invalidations", "summaries") as read:
         assert len(worker.execute("select from gaq.refresh(100)").fetchall()) == 100
     assert read["invalidations"][0] == read["summaries"][0] == 0
