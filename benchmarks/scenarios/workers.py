@@ -27,7 +27,7 @@ def measure(lab: Lab) -> list[Figure]:
     with lab.sized(runs, 3) as dbname, lab.connect(dbname) as connection:
         connection.execute("call gaq.drain()")
         connection.execute("select pg_stat_force_next_flush()")
-        for _ in range(1 if lab.quick else 3):
+        for _ in range(1 if lab.quick else 2):
             for number, name in names.items():
                 connection.execute("vacuum analyze gaq.invalidations, gaq.summaries")
                 lab.say(f"draining with {name}")
