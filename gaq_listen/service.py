@@ -50,6 +50,7 @@ class Service:
         self._work = work
         self._size = pacing.BatchSize(settings.min_batch, settings.max_batch)
         self._rings = pacing.Rings()
+        self._loud_until = 0.0
         self._rounds = pacing.Rounds(settings.max_batch)
         self._portions = pacing.Portions(settings.audit_rate, clock())
         self._next_sweep = clock() + settings.sweep
@@ -66,6 +67,7 @@ class Service:
             # Under load nobody should ring, least of all while we refresh: until a look finds nothing.
             if bell is not None and self._rings.too_many(self._clock()):
                 await bell.let_go()
+                self._loud_until = self._clock() + pacing.LOUD
             found = await self._drain(sweeping)
             if sweeping:
                 self._totals.found_by_sweeps += found
@@ -77,7 +79,8 @@ class Service:
                 looked_again = False
 
             resting: float | None
-            if found and bell is not None and not bell.held:
+            loud = self._clock() < self._loud_until
+            if (found or loud) and bell is not None and not bell.held:
                 resting = pacing.TICK
             else:
                 holder = await bell.hold() if bell is not None and not self._pause else pacing.Bell.NOBODYS
