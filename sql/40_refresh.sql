@@ -216,10 +216,11 @@ begin
             group by data_pass_id, run_number
         ) marked;
 
-        -- The row of a summary is what a claim locks, so each pair needs one first.
+        -- The row of a summary is what a claim locks, so each pair needs one first. (Here and below, offset 0 or a locking
+        -- clause keeps a subquery apart: an index scan for each pair, also by a plan that was made for an empty table.)
         if exists (select from unnest(passes, runs) m (data_pass_id, run_number)
                    where not exists (select from gaq.summaries s
-                                     where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)) then
+                                     where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number offset 0)) then
             perform from gaq.seeding for update skip locked;
             if found then
                 -- (Not those that are seen: another worker may be removing one, which must neither be waited for nor
@@ -228,7 +229,7 @@ begin
                 select data_pass_id, run_number
                 from unnest(passes, runs) m (data_pass_id, run_number)
                 where not exists (select from gaq.summaries s
-                                  where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)
+                                  where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number offset 0)
                   and exists (select from gaq.invalidations i         -- (offset 0: by the index, one by one)
                               where i.data_pass_id = m.data_pass_id and i.run_number = m.run_number offset 0)
                 on conflict do nothing;
@@ -240,22 +241,27 @@ begin
         into passes, runs
         from (
             select s.data_pass_id, s.run_number
-            from unnest(passes, runs, since) m (data_pass_id, run_number, first_mark)
-            join gaq.summaries s using (data_pass_id, run_number)
-            left join gaq.failures e using (data_pass_id, run_number)
-            where only_data_pass_ids is not null
-               or ((m.first_mark <= at - max_wait
-                    or m.first_mark > at            -- the server's clock was set back
-                    or gaq.due_at(m.first_mark,
-                                  (select max(l.invalidated_at) from gaq.invalidations l
-                                   where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number),
-                                  s.updated_at, quiet, max_wait) <= at)
-                   and (e.next_try_at is null or e.next_try_at <= at or e.last_failed_at > at
-                        or (select count(*) > 1 from gaq.invalidations l
-                            where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number)))
-            order by m.first_mark
+            from (
+                select * from unnest(passes, runs, since) u (data_pass_id, run_number, first_mark) order by first_mark
+            ) m
+            cross join lateral (
+                select s.data_pass_id, s.run_number
+                from gaq.summaries s
+                left join gaq.failures e using (data_pass_id, run_number)
+                where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number
+                  and (only_data_pass_ids is not null
+                       or ((m.first_mark <= at - max_wait
+                            or m.first_mark > at            -- the server's clock was set back
+                            or gaq.due_at(m.first_mark,
+                                          (select max(l.invalidated_at) from gaq.invalidations l
+                                           where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number),
+                                          s.updated_at, quiet, max_wait) <= at)
+                           and (e.next_try_at is null or e.next_try_at <= at or e.last_failed_at > at
+                                or (select count(*) > 1 from gaq.invalidations l
+                                    where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number))))
+                for no key update of s skip locked
+            ) s
             limit max_pairs
-            for no key update of s skip locked
         ) claimed;
         exit when cardinality(passes) >= max_pairs;
         if found_marks >= scanned then
@@ -271,7 +277,6 @@ begin
     end if;
 
     -- The marks of these pairs that we see, no others: what is committed from here on keeps its mark.
-    -- (offset 0: an index scan for each pair, never a scan of all marks for each.)
     with folded as (
         delete from gaq.invalidations i
         where i.ctid = any (array(
@@ -298,33 +303,47 @@ begin
     with claimed as (
         select u.*, s.explicitly_not_bad_run_coverage as good
         from unnest(passes, runs, since, why) u (data_pass_id, run_number, first_mark, causes)
-        join gaq.summaries s using (data_pass_id, run_number)
+        cross join lateral (
+            select s.explicitly_not_bad_run_coverage from gaq.summaries s
+            where s.data_pass_id = u.data_pass_id and s.run_number = u.run_number offset 0
+        ) s
     ), present as materialized (
         select c.data_pass_id, c.run_number
         from claimed c
         where exists (select from gaq.source_pairs p
                       where p.data_pass_id = c.data_pass_id and p.run_number = c.run_number)
     ), gone as (
-        delete from gaq.summaries s using claimed c
-        where s.data_pass_id = c.data_pass_id and s.run_number = c.run_number
-          and not exists (select from present p where p.data_pass_id = s.data_pass_id and p.run_number = s.run_number)
+        delete from gaq.summaries s
+        where s.ctid = any (array(
+            select left_over.row
+            from claimed c,
+            lateral (select s.ctid as row from gaq.summaries s
+                     where s.data_pass_id = c.data_pass_id and s.run_number = c.run_number offset 0) left_over
+            where not exists (select from present p where p.data_pass_id = c.data_pass_id and p.run_number = c.run_number)))
     ), computed as materialized (
         select f.* from gaq.compute_apart((select array_agg(data_pass_id) from present), (select array_agg(run_number) from present)) f
     ), stored as (
-        update gaq.summaries s
-        set bad_run_coverage = f.bad_run_coverage,
-            explicitly_not_bad_run_coverage = f.explicitly_not_bad_run_coverage,
-            mc_reproducible_coverage = f.mc_reproducible_coverage,
-            missing_verifications_count = f.missing_verifications_count,
-            undefined_quality_periods_count = f.undefined_quality_periods_count,
-            not_computable = f.not_computable,
-            updated_at = clock_timestamp(),
-            seconds_stale = date_part('epoch', clock_timestamp() - c.first_mark),
-            refreshed_for = c.causes,
-            refreshed_by = worker
+        -- The row is there: we have claimed it. (An update would join; this asks the index for each pair.)
+        insert into gaq.summaries (data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage,
+                                   mc_reproducible_coverage, missing_verifications_count, undefined_quality_periods_count,
+                                   not_computable, updated_at, seconds_stale, refreshed_for, refreshed_by)
+        select f.data_pass_id, f.run_number, f.bad_run_coverage, f.explicitly_not_bad_run_coverage,
+               f.mc_reproducible_coverage, f.missing_verifications_count, f.undefined_quality_periods_count,
+               f.not_computable, clock_timestamp(), date_part('epoch', clock_timestamp() - c.first_mark), c.causes, worker
         from computed f
         join claimed c using (data_pass_id, run_number)
-        where s.data_pass_id = f.data_pass_id and s.run_number = f.run_number and f.error is null
+        where f.error is null
+        on conflict (data_pass_id, run_number) do update
+        set bad_run_coverage = excluded.bad_run_coverage,
+            explicitly_not_bad_run_coverage = excluded.explicitly_not_bad_run_coverage,
+            mc_reproducible_coverage = excluded.mc_reproducible_coverage,
+            missing_verifications_count = excluded.missing_verifications_count,
+            undefined_quality_periods_count = excluded.undefined_quality_periods_count,
+            not_computable = excluded.not_computable,
+            updated_at = excluded.updated_at,
+            seconds_stale = excluded.seconds_stale,
+            refreshed_for = excluded.refreshed_for,
+            refreshed_by = excluded.refreshed_by
     ), failing as materialized (
         select n.*
         from (

@@ -30,7 +30,11 @@ set datestyle = 'ISO'
 set intervalstyle = 'postgres'
 begin atomic
     select 'function', format('gaq.%I(%s)', proname, pg_get_function_identity_arguments(oid)),
-           pg_get_userbyid(proowner), md5(pg_get_functiondef(oid))
+           pg_get_userbyid(proowner),
+           md5(case when prokind = 'a'
+                    then (select concat_ws(' ', aggtransfn, aggtranstype::regtype, agginitval) from pg_aggregate
+                          where aggfnoid = pg_proc.oid)
+                    else pg_get_functiondef(oid) end)
     from pg_proc
     where pronamespace = 'gaq'::regnamespace
     union all

@@ -1,1 +1,1 @@
-delete from qc_flags where id > 33600;
+delete from qc_flags where id > 20000000;

@@ -1,1 +1,1 @@
-update qc_flags set flag_type_id = 1 + flag_type_id % 14 where id > 33600;
+update qc_flags set flag_type_id = 1 + flag_type_id % 14 where id > 20000000;

@@ -82,7 +82,7 @@ def created(sources: Sources, schema: str) -> tuple[str, ...]:
     kinds = {
         "table": r"table if not exists",
         "view": r"or replace view",
-        "routine": r"or replace (?:function|procedure)",
+        "routine": r"or replace (?:function|procedure|aggregate)",
     }
     named = {kind: re.findall(rf"create {how} gaq\.(\w+)", code) for kind, how in kinds.items()}
     listed = [f"{len(names)} {kind}s of schema gaq: {', '.join(names)}" for kind, names in named.items()]

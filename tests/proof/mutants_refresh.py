@@ -19,7 +19,7 @@ DELETED = "delete from gaq.invalidations i\n        where i.ctid"
 RETURNED = "\n        returning i.data_pass_id, i.run_number, i.invalidated_at, i.cause"
 SEEN = "select i.data_pass_id, i.run_number, i.invalidated_at, i.cause from gaq.invalidations i\n        where i.ctid"
 NOT_SEEN = """where not exists (select from gaq.summaries s
-                                  where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number)"""
+                                  where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number offset 0)"""
 STILL_MARKED = """and exists (select from gaq.invalidations i         -- (offset 0: by the index, one by one)
                               where i.data_pass_id = m.data_pass_id and i.run_number = m.run_number offset 0)"""
 LAST_EXPANDED = "select max(number) from gaq.wide_invalidations where id = any (ids)"

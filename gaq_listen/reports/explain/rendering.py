@@ -82,7 +82,7 @@ def _bound(pair: Explanation, at: datetime | None, which: str) -> str:
 def _whose(flag: Flag) -> str:
     by = clean(flag.created_by) if flag.created_by else "somebody"
     when = f", {second(flag.created_at)}" if flag.created_at else ""
-    verified = f"verified {flag.verifications}×" if flag.verifications else "not verified"  # noqa: RUF001
+    verified = f"verified {flag.verifications}×" if flag.verifications else "not verified"
     comment = f", “{clean(flag.comment)}”" if flag.comment else ""
     return f"by {by}{when}, {verified}{comment}"
 

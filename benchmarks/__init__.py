@@ -1,0 +1,1 @@
+"""What gaq-listen costs and gains, measured beside floors and peers."""

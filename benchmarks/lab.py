@@ -1,0 +1,139 @@
+"""A server with databases to measure in, each made of a template when it is first wanted."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+import psycopg
+
+from benchmarks import peers
+from gaq_listen.dba import installer, scripts
+from gaq_listen.demo.private_postgres import PrivatePostgres
+
+SQL = Path(__file__).parent / "sql"
+
+SETTINGS = {
+    # Durability as writers of a real server have it, and nothing going on in the background.
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "autovacuum": "off",
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "8GB",
+    "shared_buffers": "1GB",
+}
+
+APPLICATION = "benchmark"
+"""How our own sessions are called."""
+BARE, OURS, ROW, PGQUEUER, PROCRASTINATE = "bare", "ours", "row", "pgqueuer", "procrastinate"
+
+
+def text(name: str) -> bytes:
+    """What a file of ours in ``sql/`` says."""
+    return (SQL / f"{name}.sql").read_bytes()
+
+
+class Lab:
+    """The server, for as long as a ``with`` block."""
+
+    def __init__(self, *, quick: bool) -> None:
+        """Note how thorough it should be; the server starts when the block is entered."""
+        self.quick = quick
+        self.runs = 100 if quick else 400
+        """Runs in each of the 21 data passes, if not told otherwise."""
+        self.server = PrivatePostgres(settings=SETTINGS)
+        self._templates: set[str] = set()
+        self._databases = 0
+
+    def __enter__(self) -> Self:
+        self.server.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.server.stop()
+
+    def say(self, words: str) -> None:
+        """Progress, beside the results."""
+        print(f"  {words}", file=sys.stderr, flush=True)
+
+    def connect(self, dbname: str) -> psycopg.Connection:
+        """A connection in autocommit."""
+        return psycopg.connect(self.server.dsn(dbname), autocommit=True, application_name=APPLICATION)
+
+    @contextmanager
+    def database(self, kind: str, settings: dict[str, str] | None = None) -> Iterator[str]:
+        """The name of a new database of this kind."""
+        template = self._template(kind, self._fill_kind(kind), of=None if kind == BARE else BARE)
+        with self._copy(template, settings or {}) as name:
+            yield name
+
+    @contextmanager
+    def sized(self, runs: int, flags: int) -> Iterator[str]:
+        """The name of a database with our installation, of another size: flags a detector, runs a data pass."""
+
+        def fill(connection: psycopg.Connection) -> None:
+            _sources(connection, runs, flags)
+            _install(connection)
+
+        yield self._template(f"sized_{runs}_{flags}", fill, of=None)
+
+    def _fill_kind(self, kind: str) -> Callable[[psycopg.Connection], None]:
+        def fill(connection: psycopg.Connection) -> None:
+            if kind == BARE:
+                _sources(connection, self.runs, 3)
+            elif kind == ROW:
+                connection.execute(text("row_trigger"))
+            else:
+                _install(connection)
+                connection.execute("call gaq.drain()")
+            if kind in (PGQUEUER, PROCRASTINATE):
+                connection.execute(peers.schema(kind).encode())
+                connection.execute(text("refresh_pair"))
+                connection.execute(text(f"{kind}_trigger"))
+
+        return fill
+
+    def _template(self, kind: str, fill: Callable[[psycopg.Connection], None], of: str | None) -> str:
+        name = f"template_{kind}"
+        if name not in self._templates:
+            source = self._template(of, self._fill_kind(of), of=None) if of else "template1"
+            self.say(f"filling {name}")
+            with self.connect("postgres") as connection:
+                connection.execute(f"create database {name} template {source}")
+            with self.connect(name) as connection:
+                fill(connection)
+                connection.execute("vacuum analyze")
+            self._templates.add(name)
+        return name
+
+    @contextmanager
+    def _copy(self, template: str, settings: dict[str, str]) -> Iterator[str]:
+        self._databases += 1
+        name = f"measured_{self._databases}"
+        with ExitStack() as stack:
+            with self.connect("postgres") as connection:
+                connection.execute(f"create database {name} template {template}")
+                stack.callback(self._drop, name)
+                for setting, value in settings.items():
+                    connection.execute(f"alter database {name} set {setting} = {value}")
+                connection.execute("checkpoint")
+            yield name
+
+    def _drop(self, name: str) -> None:
+        if self.server.poll() is None:
+            with self.connect("postgres") as connection:
+                connection.execute(f"drop database {name} with (force)")
+
+
+def _sources(connection: psycopg.Connection, runs: int, flags: int) -> None:
+    connection.execute(scripts.script("reference_tables").encode())
+    connection.execute(f"set bench.runs = {runs}")
+    connection.execute(f"set bench.flags = {flags}")
+    connection.execute(text("alice"))
+    connection.execute("analyze")
+
+
+def _install(connection: psycopg.Connection) -> None:
+    installer.install(connection)

@@ -1,0 +1,34 @@
+"""One module a scenario: ``measure(lab)`` returns its figures."""
+
+from collections.abc import Callable
+
+from benchmarks.figures import Figure
+from benchmarks.lab import Lab
+from benchmarks.scenarios import (
+    bulk,
+    burst,
+    compute,
+    growth,
+    idle,
+    reading,
+    refresh,
+    rest,
+    storm,
+    workers,
+    writers,
+)
+
+SCENARIOS: dict[str, Callable[[Lab], list[Figure]]] = {
+    "compute": compute.measure,
+    "refresh": refresh.measure,
+    "growth": growth.measure,
+    "idle": idle.measure,
+    "burst": burst.measure,
+    "writers": writers.measure,
+    "bulk": bulk.measure,
+    "storm": storm.measure,
+    "workers": workers.measure,
+    "reading": reading.measure,
+    "rest": rest.measure,
+}
+"""By the names that ``--only`` takes, in the order in which they are measured."""

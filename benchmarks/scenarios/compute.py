@@ -1,0 +1,29 @@
+"""Computing a batch, beside only reading what it is computed of."""
+
+from statistics import median
+
+from benchmarks.figures import Figure, Target
+from benchmarks.lab import OURS, Lab, text
+from benchmarks.pairs import COMPUTE, Chooser, generic, milliseconds
+
+FLOOR, OUR = "reading the flags", "computing"
+PAIRS = 100
+
+
+def measure(lab: Lab) -> list[Figure]:
+    """Each repeat is the median of batches of other pairs, the two in turns."""
+    figure = Figure(f"compute {PAIRS} pairs of 36 flags", "ms", FLOOR, targets=[Target(OUR, "≤", 2.0)])
+    repeats, batches = (3, 10) if lab.quick else (11, 30)
+    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+        generic(connection)
+        chooser = Chooser(connection)
+        statements = {FLOOR: text("floor"), OUR: COMPUTE}
+        for repeat in range(repeats + 1):
+            times: dict[str, list[float]] = {name: [] for name in statements}
+            for _ in range(batches):
+                for name, statement in statements.items():
+                    times[name].append(milliseconds(connection, statement, chooser.some(PAIRS)))
+            if repeat > 0:  # the first warms up
+                for name, measured in times.items():
+                    figure.add(name, median(measured))
+    return [figure]
