@@ -155,6 +155,27 @@ async def test_under_load_nobody_has_to_ring_while_it_refreshes(
         await work.until(lambda: asleep(period))
 
 
+async def test_a_bell_that_was_let_go_is_left_alone_for_a_while(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when there is nothing to refresh for the moment."""
+    refresh = Backlog.refresh
+    ringing: list[bool] = []
+
+    async def look_then_refresh(self: Backlog, limit: int) -> Refreshed:
+        ringing.append(asleep(period))
+        return await refresh(self, limit)
+
+    monkeypatch.setattr(pacing, "RINGS_A_SECOND", 0)
+    monkeypatch.setattr(pacing, "LOUD", NEVER)
+    async with working(dsn, sweep=NEVER) as work:
+        await work.until(lambda: asleep(period))
+        monkeypatch.setattr(Backlog, "refresh", look_then_refresh)
+        period.execute(BAD_FLAG, (1, 501))
+        await work.until(lambda: len(ringing) >= 5)
+        assert not any(ringing)
+
+
 async def test_the_sweep_finds_what_was_not_announced_and_says_so(
     period: Connection[Any], dsn: str, connect: Connect
 ) -> None:
