@@ -129,14 +129,16 @@ class Proxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(5):  # what was closed closes its socket in the loop's next turns
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         client: Streams = (reader, writer)
         try:
             server = await asyncio.open_unix_connection(str(self._path))
-        except OSError:
-            writer.close()
+        except (OSError, asyncio.CancelledError):
+            writer.transport.abort()
             return
         ends = {client, server}
         self._connections |= ends
