@@ -160,8 +160,8 @@ def test_a_second_signal_ends_it_at_once(period: Connection[Any], dsn: str, conn
         [PROGRAM, "run"], env=environment(dsn), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         waiting = (
-            "select count(*) from pg_locks where not granted"
-            " and database = (select oid from pg_database where datname = current_database())"
+            "select count(*) from pg_locks join pg_stat_activity using (pid)"
+            " where not granted and application_name = 'gaq-listen worker' and datname = current_database()"
         )
         until(lambda: period.execute(waiting).fetchone() != (0,))
         process.send_signal(signal.SIGINT)

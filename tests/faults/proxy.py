@@ -46,6 +46,8 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._connections: set[Streams] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Server | None = None
         self.port = 0
         self.accepted = 0
@@ -107,7 +109,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._listening is None:
-            self._listening = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
             self.port = self._listening.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -129,14 +131,22 @@ class Proxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for client in self._clients:
+            client.transport.abort()
+        for _ in range(5):  # what was closed closes its socket in the loop's next turns
+            await asyncio.sleep(0)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
+        self._serving.add(asyncio.ensure_future(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         client: Streams = (reader, writer)
         try:
             server = await asyncio.open_unix_connection(str(self._path))
-        except OSError:
-            writer.close()
+        except (OSError, asyncio.CancelledError):
+            writer.transport.abort()
             return
         ends = {client, server}
         self._connections |= ends
