@@ -131,6 +131,10 @@ class Server:
             row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
 
+    def until_asleep(self) -> None:
+        """Waits until a worker has drained everything and sleeps at the doorbell."""
+        until(lambda: self.ask("select somebody_listens from gaq.status"), "somebody sleeps")
+
     def backends(self, name: str = "gaq-listen %") -> list[int]:
         """The process ids of the backends whose application is called so, a pattern of LIKE."""
         query = "select pid from pg_stat_activity where application_name like %s and pid <> pg_backend_pid()"

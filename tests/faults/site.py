@@ -12,7 +12,6 @@ import psycopg
 from tests.faults.program import Program
 from tests.faults.proxy import Proxy, network
 from tests.faults.server import DATABASE, WORKER, Server
-from tests.faults.waiting import until
 
 WORKERS = 2
 OPTIONS: dict[str, Any] = {"GAQ_LISTEN_HEARTBEAT": "1s", "GAQ_LISTEN_BATCH_TIMEOUT": "3s", "GAQ_LISTEN_SWEEP": "5s"}
@@ -107,5 +106,5 @@ def site(server: Server, chance: Random) -> Iterator[Site]:
         stack.callback(place.stop)
         for worker in place.workers:
             worker.until("listening")
-        until(lambda: server.ask("select somebody_listens from gaq.status"), "somebody sleeps")
+        server.until_asleep()
         yield place

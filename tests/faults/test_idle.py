@@ -22,15 +22,11 @@ def queries(server: Server, name: str) -> int:
     return sum(line.startswith(name) and ("statement:" in line or "execute " in line) for line in lines)
 
 
-def asleep(server: Server) -> None:
-    until(lambda: server.ask("select somebody_listens from gaq.status"), "somebody sleeps")
-
-
 def test_at_rest(server: Server) -> None:
     counting(server)
     dsn = server.dsn(user=WORKER)
     with running(dsn) as first:
-        asleep(server)
+        server.until_asleep()
         with running(dsn, PGAPPNAME="second") as second:
             second.until("listening")
             assert len(server.backends()) == 2
@@ -76,7 +72,7 @@ def test_beside_a_transaction_that_stays_open(server: Server) -> None:
 def test_a_flood_of_strangers_notifications(server: Server) -> None:
     counting(server)
     with running(server.dsn(user=WORKER)) as program, server.connect() as stranger:
-        asleep(server)
+        server.until_asleep()
         before, began, rung = queries(server, "gaq-listen"), time.monotonic(), 0
         while time.monotonic() < began + 2:
             stranger.execute("notify gaq_invalidated, 'stranger'")
@@ -88,4 +84,4 @@ def test_a_flood_of_strangers_notifications(server: Server) -> None:
         assert asked < 25 * seconds + 60, f"{asked} queries for {rung} notifications"
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 505")
         program.until("batch")
-        asleep(server)
+        server.until_asleep()

@@ -26,7 +26,7 @@ def test_the_queue_is_full(new_server: NewServer, least: float) -> None:
         deaf.execute("begin")
         deaf.execute("select 1")
         with running(server.dsn(user=WORKER), GAQ_LISTEN_SWEEP="1s") as program:
-            until(lambda: server.ask("select somebody_listens from gaq.status"), "it sleeps")
+            server.until_asleep()
             step = 20
             while server.ask(USAGE) < least and step:
                 try:

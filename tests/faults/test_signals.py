@@ -41,6 +41,7 @@ def test_once_while_it_sleeps(server: Server, number: signal.Signals) -> None:
 
 def test_once_finishes_the_batch_in_flight(server: Server) -> None:
     with running(server.dsn(user=WORKER)) as program, server.connect() as other:
+        server.until_asleep()
         with other.transaction():
             other.execute("lock table gaq.summaries in exclusive mode")
             server.ask("update gaq_summaries set invalidated_at = now() where run_number = 501")
