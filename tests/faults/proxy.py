@@ -46,9 +46,10 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._connections: set[Streams] = set()
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: set[socket.socket] = set()
         self._serving: set[asyncio.Task[None]] = set()
-        self._listening: asyncio.Server | None = None
+        # Not asyncio's server: that forgets what it has just accepted when it is closed.
+        self._listening: socket.socket | None = None
         self.port = 0
         self.accepted = 0
 
@@ -109,11 +110,14 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._listening is None:
-            self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-            self.port = self._listening.sockets[0].getsockname()[1]
+            self._listening = socket.create_server(("127.0.0.1", self.port))
+            self._listening.setblocking(False)
+            self.port = self._listening.getsockname()[1]
+            self._loop.add_reader(self._listening, self._accept, self._listening)
 
     async def _close(self) -> None:
         if self._listening is not None:
+            self._loop.remove_reader(self._listening)
             self._listening.close()
             self._listening = None
 
@@ -127,27 +131,33 @@ class Proxy:
     async def _stop(self) -> None:
         await self._close()
         await self._reset()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
+        for task in self._serving:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for client in self._clients:
-            client.transport.abort()
-        for _ in range(5):  # what was closed closes its socket in the loop's next turns
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        for _ in range(10):  # what was closed closes its socket in the loop's next turns
             await asyncio.sleep(0)
+        for client in self._clients:
+            client.close()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients.add(writer)
-        self._serving.add(asyncio.ensure_future(self._serve(reader, writer)))
+    def _accept(self, listening: socket.socket) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):  # who wanted to connect has thought better of it
+            client, _ = listening.accept()
+            client.setblocking(False)
+            self._clients.add(client)
+            self._serving.add(asyncio.ensure_future(self._serve(client)))
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, accepted: socket.socket) -> None:
         self.accepted += 1
-        client: Streams = (reader, writer)
-        try:
-            server = await asyncio.open_unix_connection(str(self._path))
-        except (OSError, asyncio.CancelledError):
-            writer.transport.abort()
-            return
+        with suppress(OSError, asyncio.CancelledError):
+            client: Streams = await asyncio.open_connection(sock=accepted)
+            try:
+                server = await asyncio.open_unix_connection(str(self._path))
+            except (OSError, asyncio.CancelledError):
+                client[1].transport.abort()
+                raise
+            await self._carry(client, server)
+
+    async def _carry(self, client: Streams, server: Streams) -> None:
         ends = {client, server}
         self._connections |= ends
         ways = [
