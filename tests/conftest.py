@@ -6,6 +6,8 @@ has only the tables, the other has gaq-listen installed as well.
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +25,14 @@ from gaq_listen.demo.private_postgres import PrivatePostgres
 from tests.small_period import period as period
 
 Connect: TypeAlias = Callable[..., Connection[Any]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files go into a directory of this run's own, which is gone afterwards."""
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="gaq-listen-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
 @dataclass(frozen=True, slots=True)
