@@ -1,12 +1,13 @@
 """Stored against recomputed: finds what no trigger saw, such as changes made while triggers were disabled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg.rows import class_row
 
 from gaq_listen.events import Audited, DriftedPair
 from gaq_listen.line import Line
+from gaq_listen.pairs import Key, columns
 
 DIFFERENCES = """
 select data_pass_id, data_pass, run_number, differs, stored, recomputed from gaq.differences(%s, %s)
@@ -19,7 +20,6 @@ order by data_pass_id, run_number limit %s
 """
 _FIRST = (-(2**63), -(2**63))
 
-Key = tuple[int, int]
 Values = Mapping[str, float | int | bool | None]
 
 
@@ -49,11 +49,6 @@ class Difference:
             self.stored.get(good) if self.stored else None,
             self.recomputed.get(good) if self.recomputed else None,
         )
-
-
-def columns(pairs: Sequence[Key]) -> tuple[list[int], list[int]]:
-    """Pairs as the two parallel arrays that functions of schema ``gaq`` take."""
-    return [data_pass_id for data_pass_id, _ in pairs], [run_number for _, run_number in pairs]
 
 
 class Audit:

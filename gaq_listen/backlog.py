@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from psycopg import Error, errors
 from psycopg.rows import class_row
@@ -11,6 +10,7 @@ from psycopg.rows import class_row
 from gaq_listen.database import sentence
 from gaq_listen.events import FailedPair, RefreshedPair
 from gaq_listen.line import Line
+from gaq_listen.pairs import Key, columns
 
 _REFRESH = """
 select data_pass_id, data_pass, run_number, seconds_stale, causes, good_before, good_after, removed,
@@ -42,8 +42,6 @@ PARTS = 8
 
 _TOO_MUCH = (errors.QueryCanceled, errors.OutOfMemory)
 """What the server says of a batch that is too much for it; it need not be the fault of all its pairs."""
-
-Key = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ class Backlog:
             return await self._in_parts(await self._oldest(limit))
 
     async def _batch(self, limit: int, only: Sequence[Key] | None = None) -> Refreshed:
-        keys: list[Any] = [None, None] if only is None else [list(column) for column in zip(*only, strict=True)]
+        keys = (None, None) if only is None else columns(only)
         async with self._connection.answering(self._patience):
             values = (limit, *self._pace, self._announce, self._worker, *keys)
             rows = await (await self._connection.execute(_REFRESH, values)).fetchall()

@@ -72,7 +72,7 @@ class Service:
         backlog, bell = self._work.backlog, self._work.bell
         sweeping = looked_again = False
         while True:
-            # Under load nobody should ring, least of all while we refresh: until a look finds nothing.
+            # Under load nobody should ring, least of all while we refresh; nor for a while after.
             if bell is not None and self._rings.too_many(self._clock()):
                 await bell.let_go()
                 self._loud_until = self._clock() + pacing.LOUD

@@ -21,6 +21,9 @@ insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id)
 select data_pass_id, run_number, detector_id, 1 from gaq_detectors;
 """
 
+BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 2)"
+"""Makes a pair's good fraction 0; its values are data pass and run."""
+
 
 @pytest.fixture
 def period(db: Connection[Any]) -> Connection[Any]:

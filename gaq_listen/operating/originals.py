@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, fields
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.audit import Difference, columns
+from gaq_listen.audit import Difference
 from gaq_listen.errors import GaqListenError
 from gaq_listen.observe.text import number
 from gaq_listen.operating.reasons import Facts, Reason, Values, reason
 from gaq_listen.operating.verifying import BATCH
+from gaq_listen.pairs import columns
 
 _THERE = "select to_regclass('gaq.original_summaries') is not null"
 _COUNT = "select count(*) from gaq.original_summaries"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.audit import DIFFERENCES, REPAIR, Difference, Key, columns
+from gaq_listen.audit import DIFFERENCES, REPAIR, Difference
 from gaq_listen.observe.text import clean, number
+from gaq_listen.pairs import Key, columns
 
 BATCH = 400
 """Pairs that are compared in one statement."""

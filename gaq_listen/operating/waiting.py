@@ -8,8 +8,8 @@ from psycopg.rows import TupleRow
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gaq_listen.audit import Key, columns
 from gaq_listen.errors import GaqListenError
+from gaq_listen.pairs import Key, columns
 
 EVERY = 0.1
 """Seconds between two looks."""

@@ -7,10 +7,10 @@ from psycopg import Connection, errors
 
 from tests.conftest import Connect
 from tests.poison import heal, poison
+from tests.small_period import BAD_FLAG
 from tests.tables import drain
 
 REFRESH = "select data_pass_id, run_number, error is null from gaq.refresh(100, announce => false)"
-BAD = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 2)"
 
 TROUBLE = """
 create function public.trouble() returns int language plpgsql as
@@ -41,7 +41,7 @@ def stale_runs(db: Connection[Any]) -> list[int]:
 @pytest.mark.parametrize("culprits", [(501,), (503,), (505,), (501, 502), (501, 502, 503, 504, 505)])
 def test_culprits_fail_and_the_rest_of_the_batch_is_stored(period: Connection[Any], culprits: tuple[int, ...]) -> None:
     for run in range(501, 506):
-        period.execute(BAD, (1, run))
+        period.execute(BAD_FLAG, (1, run))
     poison(period, 1, *culprits)
     assert refreshed(period) == {(1, run): run not in culprits for run in range(501, 506)}
     assert failures(period) == dict.fromkeys(culprits, 1)
@@ -121,7 +121,7 @@ def test_one_that_leaves_is_forgotten(period: Connection[Any]) -> None:
 def test_many_that_fail_do_not_hide_one_that_can_be_computed(period: Connection[Any]) -> None:
     poison(period, 1, 501, 502, 503, 504, 505)
     refreshed(period)
-    period.execute(BAD, (2, 505))
+    period.execute(BAD_FLAG, (2, 505))
     assert refreshed(period, "select data_pass_id, run_number, true from gaq.refresh(1)") == {(2, 505): True}
 
 
@@ -146,8 +146,8 @@ def test_what_is_no_pairs_fault_fails_none(period: Connection[Any], state: str) 
 
 
 def test_one_that_the_server_ended_is_noted_by_its_worker(period: Connection[Any], connect: Connect) -> None:
-    period.execute(BAD, (1, 501))
-    period.execute(BAD, (1, 501))
+    period.execute(BAD_FLAG, (1, 501))
+    period.execute(BAD_FLAG, (1, 501))
     noted = period.execute("select attempts, next_try from gaq.fail(1, 501, 'took too long', '57014')").fetchone()
     assert noted is not None
     assert noted[0] == 1
@@ -156,7 +156,7 @@ def test_one_that_the_server_ended_is_noted_by_its_worker(period: Connection[Any
 
     # Neither one that is fresh, nor one that another worker has just claimed.
     assert period.execute("select from gaq.fail(1, 502, 'x', '57014')").fetchall() == []
-    period.execute(BAD, (1, 503))
+    period.execute(BAD_FLAG, (1, 503))
     other = connect()
     other.execute("select from gaq.refresh()")
     assert period.execute("select from gaq.fail(1, 503, 'x', '57014')").fetchall() == []
@@ -165,7 +165,7 @@ def test_one_that_the_server_ended_is_noted_by_its_worker(period: Connection[Any
 
 def test_some_pairs_and_no_others_are_refreshed_whatever_their_pace(period: Connection[Any]) -> None:
     for run in (501, 502, 503):
-        period.execute(BAD, (1, run))
+        period.execute(BAD_FLAG, (1, run))
     these = "array[1, 1, 9], array[502, 504, 501]"
     call = f"select data_pass_id, run_number, true from gaq.refresh(10, '1 h', '2 h', false, 'me', {these})"
     assert refreshed(period, call) == {(1, 502): True}
@@ -178,7 +178,7 @@ def test_some_pairs_and_no_others_are_refreshed_whatever_their_pace(period: Conn
 def test_failing_pairs_are_not_announced(period: Connection[Any], connect: Connect) -> None:
     listener = connect(autocommit=True)
     listener.execute("listen gaq_refreshed")
-    period.execute(BAD, (1, 502))
+    period.execute(BAD_FLAG, (1, 502))
     poison(period, 1, 501)
     period.execute("select from gaq.refresh()")
     assert [notice.payload for notice in listener.notifies(timeout=20, stop_after=1)] == ["[[1, 502]]"]

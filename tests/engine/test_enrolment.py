@@ -11,8 +11,8 @@ from gaq_listen.errors import GaqListenError
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 from tests.engine.working import asleep, stale, until, working
+from tests.small_period import BAD_FLAG
 
-BAD = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 2)"
 NEVER = 3600.0
 
 
@@ -36,12 +36,12 @@ async def test_it_shows_with_its_state_and_is_gone_when_it_stops(period: Connect
 async def test_a_sweep_reports_what_it_found_and_what_was_done(period: Connection[Any], dsn: str) -> None:
     async with working(dsn, sweep=1.0, name="a") as work:
         await work.until(lambda: asleep(period))
-        period.execute(BAD, (1, 501))
+        period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: workers(period, "pairs, batches, swept_found, found_by_sweeps") == [(1, 1, 0, 0)])
         with psycopg.connect(dsn, autocommit=True) as silent:
             silent.execute("set gaq.bell = off")
             while not any(swept.found for swept in work.of(events.Swept)):
-                silent.execute(BAD, (1, 501))
+                silent.execute(BAD_FLAG, (1, 501))
                 await work.until(lambda: stale(period) == 0)
         await work.until(lambda: workers(period, "found_by_sweeps > 0") == [(True,)])
 

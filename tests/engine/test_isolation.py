@@ -10,8 +10,8 @@ from gaq_listen.backlog import Backlog
 from gaq_listen.database import connect, limit_session
 from tests.engine.working import asleep, stale, working
 from tests.poison import ERROR, heal, poison
+from tests.small_period import BAD_FLAG
 
-BAD = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 2)"
 NEVER = 3600.0
 
 # Computing one of these takes for ever.
@@ -27,7 +27,7 @@ async def test_a_pair_that_fails_is_told_and_the_rest_is_stored(period: Connecti
     async with working(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         poison(period, 1, 502)
-        period.execute(BAD, (1, 501))
+        period.execute(BAD_FLAG, (1, 501))
         (failed, *_) = await work.until(lambda: work.of(events.Failed))
         (pair,) = failed.pairs
         assert (pair.data_pass_id, pair.data_pass, pair.run_number, pair.attempts) == (1, "LHC22o_apass7", 502, 1)
@@ -60,7 +60,7 @@ async def test_a_locked_table_is_nobodys_fault(period: Connection[Any], dsn: str
     with psycopg.connect(dsn) as other:
         other.execute("lock table qc_flag_verifications in access exclusive mode")
         async with working(dsn, sweep=NEVER, batch_timeout=0.4) as work:
-            period.execute(BAD, (1, 501))
+            period.execute(BAD_FLAG, (1, 501))
             lost = await work.until(lambda: work.of(events.Disconnected))
             assert lost[0].reason == "canceling statement due to lock timeout"
             other.rollback()
@@ -72,7 +72,7 @@ async def test_a_right_that_is_revoked_and_given_back(period: Connection[Any], d
     async with working(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         period.execute("revoke select on qc_flags from gaq_owner")
-        period.execute(BAD, (1, 501))
+        period.execute(BAD_FLAG, (1, 501))
         (failed, *_) = await work.until(lambda: work.of(events.Failed))
         assert failed.pairs[0].error == "permission denied for table qc_flags"
         period.execute("grant select on qc_flags to gaq_owner")
@@ -88,7 +88,7 @@ async def test_a_sweep_counts_also_beside_a_pair_that_fails(period: Connection[A
         async with working(dsn, sweep=1.0) as work:
             while not any(swept.found for swept in work.of(events.Swept)):
                 await work.until(lambda: asleep(period))
-                silent.execute(BAD, (1, 502))
+                silent.execute(BAD_FLAG, (1, 502))
                 await work.until(lambda: stale(period) == 1)
                 swept = len(work.of(events.Swept))
                 await work.until(lambda: len(work.of(events.Swept)) > swept)  # noqa: B023

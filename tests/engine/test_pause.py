@@ -11,8 +11,8 @@ from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 from tests.conftest import Connect
 from tests.engine.working import asleep, stale, working
+from tests.small_period import BAD_FLAG
 
-BAD = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 2)"
 NEVER = 3600.0
 
 
@@ -24,7 +24,7 @@ async def test_all_workers_pause_and_all_resume(period: Connection[Any], dsn: st
             (paused,) = await work.until(lambda: work.of(events.Paused))  # noqa: B023
             assert (paused.by, paused.reason) == ("me", "a test")
         await first.until(lambda: not asleep(period))  # nobody needs to ring meanwhile
-        period.execute(BAD, (1, 501))
+        period.execute(BAD_FLAG, (1, 501))
         assert stale(period) == 1
         period.execute("select gaq.resume()")
         for work in (first, second):
@@ -35,7 +35,7 @@ async def test_all_workers_pause_and_all_resume(period: Connection[Any], dsn: st
 
 async def test_a_pause_survives_a_restart(period: Connection[Any], dsn: str) -> None:
     period.execute("select gaq.pause()")
-    period.execute(BAD, (1, 501))
+    period.execute(BAD_FLAG, (1, 501))
     async with working(dsn, sweep=NEVER) as work:
         await work.until(lambda: work.of(events.Paused))
         assert not work.of(events.Batch)
@@ -44,13 +44,13 @@ async def test_a_pause_survives_a_restart(period: Connection[Any], dsn: str) -> 
 
 async def test_once_says_that_it_is_paused(period: Connection[Any], dsn: str) -> None:
     period.execute("select gaq.pause(null, 'me')")
-    period.execute(BAD, (1, 501))
+    period.execute(BAD_FLAG, (1, 501))
     with pytest.raises(GaqListenError, match="paused by me"):
         await Worker(WorkerSettings(dsn=dsn, once=True), lambda _: None).run()
 
 
 def test_a_batch_that_has_begun_is_in_flight_until_it_commits(period: Connection[Any], connect: Connect) -> None:
-    period.execute(BAD, (1, 501))
+    period.execute(BAD_FLAG, (1, 501))
     worker = connect()
     worker.execute("select from gaq.refresh()")
     period.execute("select gaq.pause()")
@@ -61,7 +61,7 @@ def test_a_batch_that_has_begun_is_in_flight_until_it_commits(period: Connection
 
 def test_whoever_begins_after_a_pause_sees_it(period: Connection[Any], connect: Connect) -> None:
     """Also when its transaction was open before: the look is a statement of its own, after the lock."""
-    period.execute(BAD, (1, 501))
+    period.execute(BAD_FLAG, (1, 501))
     worker = connect()
     worker.execute("select 1")
     period.execute("select gaq.pause()")

@@ -15,10 +15,8 @@ from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 from tests.conftest import Connect
 from tests.engine.working import asleep, stale, working
+from tests.small_period import BAD_FLAG
 
-BAD_FLAG = """
-insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 2)
-"""
 NEVER = 3600.0
 """Seconds until the sweep where it must not be what helps."""
 
