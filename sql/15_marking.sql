@@ -44,6 +44,8 @@ return $1 at time zone 'UTC';
 -- after: what stands on one side only has changed. None of them reads a table, so a concurrent transaction cannot hide
 -- anything from it. They run as their owner: a writer needs no right on schema gaq. At the end they try the doorbell's
 -- lock, and ring only when a sleeper has it: see gaq.ring in 10_marks.sql.
+-- What many rows carry is marked once. DISTINCT ON, because it sorts: for a single row, which is what most writers
+-- write, the hash table of DISTINCT costs as much as the mark.
 
 -- An entry of the list of detectors that matter carries its pair.
 create or replace function gaq.mark_gaq_detectors() returns trigger
@@ -52,10 +54,10 @@ as $$
 begin
     if tg_op = 'INSERT' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'detectors' from new_rows;
+        select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'detectors' from new_rows;
     elsif tg_op = 'DELETE' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'detectors' from old_rows;
+        select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'detectors' from old_rows;
     else
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         with before as (select data_pass_id, run_number, detector_id from old_rows),
@@ -78,10 +80,10 @@ as $$
 begin
     if tg_op = 'INSERT' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'data pass' from new_rows;
+        select data_pass_id, run_number, 'data pass' from new_rows;
     elsif tg_op = 'DELETE' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'data pass' from old_rows;
+        select data_pass_id, run_number, 'data pass' from old_rows;
     else
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         with before as (select data_pass_id, run_number from old_rows),
@@ -104,10 +106,10 @@ as $$
 begin
     if tg_op = 'INSERT' then
         insert into gaq.wide_invalidations (kind, key, cause)
-        select distinct 'flag', flag_id, 'verification' from new_rows;
+        select distinct on (flag_id) 'flag', flag_id, 'verification' from new_rows;
     elsif tg_op = 'DELETE' then
         insert into gaq.wide_invalidations (kind, key, cause)
-        select distinct 'flag', flag_id, 'verification' from old_rows;
+        select distinct on (flag_id) 'flag', flag_id, 'verification' from old_rows;
     else
         insert into gaq.wide_invalidations (kind, key, cause)
         with before as (select flag_id from old_rows),

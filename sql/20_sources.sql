@@ -86,11 +86,11 @@ as $$
 begin
     if tg_op = 'INSERT' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'flag'
+        select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'flag'
         from new_rows where data_pass_id is not null and not deleted;
     elsif tg_op = 'DELETE' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct data_pass_id, run_number, 'flag'
+        select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'flag'
         from old_rows where data_pass_id is not null and not deleted;
     else
         insert into gaq.invalidations (data_pass_id, run_number, cause)

