@@ -1,18 +1,22 @@
 """The calls into schema ``gaq`` that refresh: what a worker does, a batch at a time."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from psycopg import Error, errors
+from psycopg import AsyncClientCursor, Error, errors
 from psycopg.rows import class_row
 
 from gaq_listen.database import sentence
 from gaq_listen.events import FailedPair, RefreshedPair
 from gaq_listen.line import Line
+from gaq_listen.pacing import Allowance, Allowed
 from gaq_listen.pairs import Key, columns
 
+# Both in one message, so in one transaction: the limit is that of this batch, and costs no round trip of its own.
 _REFRESH = """
+select set_config('statement_timeout', %s, true);
 select data_pass_id, data_pass, run_number, seconds_stale, causes, good_before, good_after, removed,
        error, attempts, next_try
 from gaq.refresh(%s, %s, %s, %s, %s, %s, %s)
@@ -79,8 +83,7 @@ class Backlog:
     """The stale pairs of a database, through one autocommit connection.
 
     A pair is due when it was quiet before its first mark, else when it has been quiet for ``debounce`` seconds or
-    its first mark is ``max_wait`` seconds old. ``patience``: seconds after which a batch that has not even been ended
-    by the server's timeout counts as lost with its connection.
+    its first mark is ``max_wait`` seconds old. ``allowance``: how long a batch may take.
     """
 
     def __init__(
@@ -90,30 +93,42 @@ class Backlog:
         max_wait: float,
         worker: str = "gaq-listen",
         announce: bool = True,
-        patience: float = 60.0,
+        allowance: Allowance | None = None,
     ) -> None:
         self._connection = connection
         self._pace = (timedelta(seconds=debounce), timedelta(seconds=max_wait))
         self._worker = worker
         self._announce = announce
-        self._patience = patience
+        self._allowance = allowance or Allowance(30.0, 10.0)
 
     async def refresh(self, limit: int) -> Refreshed:
         """Refreshes up to ``limit`` due pairs in one transaction; returns them, first marked first.
 
-        When that takes too long or too much memory, it is done in parts, smaller and smaller, until the pairs that
-        cannot be computed stand alone; those are taken note of, and all others are refreshed.
+        When that takes longer than is usual, it is tried once more and has the time. When it takes too long or too much
+        memory, it is done in parts, smaller and smaller, until the pairs that cannot be computed stand alone; those
+        are taken note of, and all others are refreshed.
         """
+        allowed, whole = self._allowance.next(), self._allowance.whole
         try:
-            return await self._batch(limit)
+            try:
+                return await self._batch(limit, allowed)
+            except errors.QueryCanceled:
+                if allowed.seconds >= whole.seconds:
+                    raise
+                return await self._batch(limit, whole)
         except _TOO_MUCH:
             return await self._in_parts(await self._oldest(limit))
 
-    async def _batch(self, limit: int, only: Sequence[Key] | None = None) -> Refreshed:
+    async def _batch(self, limit: int, allowed: Allowed, only: Sequence[Key] | None = None) -> Refreshed:
         keys = (None, None) if only is None else columns(only)
-        async with self._connection.answering(self._patience):
-            values = (limit, *self._pace, self._announce, self._worker, *keys)
-            rows = await (await self._connection.execute(_REFRESH, values)).fetchall()
+        values = (f"{round(allowed.seconds * 1000)}", limit, *self._pace, self._announce, self._worker, *keys)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with self._connection.answering(allowed.answer), AsyncClientCursor(self._connection) as cursor:
+            await cursor.execute(_REFRESH, values)
+            cursor.nextset()
+            rows = await cursor.fetchall()
+        self._allowance.took(loop.time() - began)
         return Refreshed(
             tuple(RefreshedPair(*row[:8]) for row in rows if row[8] is None),
             tuple(FailedPair(*row[:3], *row[8:]) for row in rows if row[8] is not None),
@@ -126,7 +141,7 @@ class Backlog:
         while waiting:
             part = waiting.pop(0)
             try:
-                done += await self._batch(len(part), part)
+                done += await self._batch(len(part), self._allowance.whole, part)
             except _TOO_MUCH as error:
                 if len(part) > 1:
                     waiting += _parts(part)
@@ -141,7 +156,7 @@ class Backlog:
             return Refreshed((), tuple(await cursor.fetchall()))
 
     async def _oldest(self, limit: int) -> list[Key]:
-        async with self._connection.answering(self._patience):
+        async with self._connection.answering(self._allowance.whole.answer):
             cursor = await self._connection.execute(_OLDEST, (limit,))
             return [(row[0], row[1]) for row in await cursor.fetchall()]
 
@@ -168,7 +183,7 @@ class Backlog:
             await self._connection.execute("select gaq.ring()")
 
     async def _count(self, query: str) -> int:
-        async with self._connection.answering(self._patience):
+        async with self._connection.answering(self._allowance.whole.answer):
             (row,) = await (await self._connection.execute(query.encode())).fetchall()
         return int(row[0])
 

@@ -5,11 +5,15 @@ All times are seconds of a monotonic clock.
 """
 
 from collections import deque
+from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
 TARGET_BATCH_SECONDS = 0.25
 """Batches shrink when they take longer: a fresh change should not wait long behind old ones."""
+
+BRIEF = 1.0
+"""Seconds that any batch may take: none is ended that is as long as it should be, however short the heartbeat."""
 
 RINGS_A_SECOND = 50
 """Beyond this the bell is let go: a ring costs its writer, and all who commit beside it, more than a mark does."""
@@ -56,6 +60,42 @@ class BatchSize:
             self.pairs = max(self._minimum, self.pairs // 2)
         elif refreshed >= self.pairs:
             self.pairs = min(self._maximum, self.pairs * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """How long a batch may take, in seconds.
+
+    After ``seconds`` the server ends it. When there is no answer after ``answer``, it is lost with its connection.
+    """
+
+    seconds: float
+    answer: float
+
+
+class Allowance:
+    """Lets batches take no longer than is usual, so that a backend that stands still shows soon; and all of it at need.
+
+    A live backend ends what takes too long, a frozen one says nothing; nothing else tells them apart. So a batch is to
+    be brief, and is answered within a ``heartbeat``. When it is not, that is no failure yet: what is tried next has
+    the whole ``batch_timeout``, until something was brief again.
+    """
+
+    def __init__(self, batch_timeout: float, heartbeat: float) -> None:
+        self.whole = Allowed(batch_timeout, batch_timeout + heartbeat)
+        brief = min(batch_timeout, max(BRIEF, heartbeat / 2))
+        self.brief = Allowed(brief, brief + heartbeat / 2)
+        self._next = self.brief
+
+    def next(self) -> Allowed:
+        """What a batch may take that begins now."""
+        allowed, self._next = self._next, self.whole
+        return allowed
+
+    def took(self, seconds: float) -> None:
+        """Takes note that it was done, and how long it took."""
+        if seconds < self.brief.seconds / 2:
+            self._next = self.brief
 
 
 class Rings:

@@ -23,6 +23,7 @@ from gaq_listen.doorbell import Doorbell
 from gaq_listen.enrolment import Enrolment, Totals
 from gaq_listen.errors import DoorbellRequired
 from gaq_listen.line import Line
+from gaq_listen.pacing import Allowance
 from gaq_listen.refusal import Refusal, refusal
 from gaq_listen.service import Service, Work, nap
 from gaq_listen.settings import WorkerSettings
@@ -65,6 +66,7 @@ class Worker:
         self._lines: set[Line] = set()
         self._started = clock()
         self._totals = Totals()
+        self._allowance = Allowance(settings.batch_timeout, settings.heartbeat)
         self._connected: float | None = None
         self._lost: float | None = None
 
@@ -147,7 +149,6 @@ class Worker:
         async with self._connection("gaq-listen worker") as work:
             await database.require_installed_async(work)
             await database.limit_session(work, settings.batch_timeout)
-            patience = settings.batch_timeout + settings.heartbeat
             if await database.is_standby(work):
                 self._tell_connected(work)
                 await self._wait_for_promotion(work)
@@ -155,8 +156,8 @@ class Worker:
             await enrolment.enroll(self._host, os.getpid())
             self._tell_connected(work)
             pace = (0.0, 0.0) if settings.once else (settings.debounce, settings.max_wait)
-            backlog = Backlog(work, *pace, self._name, settings.announce, patience)
-            audit = Audit(work, patience)
+            backlog = Backlog(work, *pace, self._name, settings.announce, self._allowance)
+            audit = Audit(work, self._allowance.whole.answer)
             if settings.once:
                 await self._service(Work(work, backlog, enrolment, audit)).drain_all()
                 self.stop("nothing is stale")

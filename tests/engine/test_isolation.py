@@ -7,7 +7,8 @@ from psycopg import Connection
 
 from gaq_listen import events
 from gaq_listen.backlog import Backlog
-from gaq_listen.database import connect, limit_session
+from gaq_listen.database import connect
+from gaq_listen.pacing import Allowance
 from tests.engine.working import asleep, stale, working
 from tests.poison import ERROR, heal, poison
 from tests.small_period import BAD_FLAG
@@ -20,6 +21,15 @@ create function public.slow(run_number bigint) returns bool language plpgsql vol
 $$ begin if run_number in ({}) then perform pg_sleep(3600); end if; return true; end $$;
 create or replace view gaq.source_runs as
 select run_number, qc_time_start, qc_time_end from runs where public.slow(run_number);
+"""
+
+
+# Computing takes longer than what is usual, and not as long as it may.
+LONG = b"""
+create function public.long() returns bool language plpgsql volatile as
+$$ begin perform pg_sleep(1.2); return true; end $$;
+create or replace view gaq.source_runs as
+select run_number, qc_time_start, qc_time_end from runs where (select public.long());
 """
 
 
@@ -44,14 +54,28 @@ async def test_pairs_that_take_too_long_stand_alone_in_the_end(period: Connectio
     period.execute("update gaq_summaries set invalidated_at = now()")
     work = await connect(dsn, "gaq-listen worker")
     try:
-        await limit_session(work, 0.5)
-        outcome = await Backlog(work, 0, 0, "me").refresh(20)
+        outcome = await Backlog(work, 0, 0, "me", allowance=Allowance(0.5, 10)).refresh(20)
         assert sorted((pair.data_pass_id, pair.run_number) for pair in outcome.failed) == [
             (data_pass_id, run) for data_pass_id in (1, 2) for run in (503, 504)
         ]
         assert {pair.error for pair in outcome.failed} == {"canceling statement due to statement timeout"}
         assert len(outcome.pairs) == 6
         assert stale(period) == 4
+    finally:
+        await work.close()
+
+
+async def test_a_batch_that_takes_longer_than_usual_is_given_the_time(period: Connection[Any], dsn: str) -> None:
+    period.execute(LONG)
+    period.execute("update gaq_summaries set invalidated_at = now()")
+    allowance = Allowance(30, 2)
+    work = await connect(dsn, "gaq-listen worker")
+    try:
+        outcome = await Backlog(work, 0, 0, "me", allowance=allowance).refresh(20)
+        assert (len(outcome.pairs), outcome.failed) == (10, ())
+        # All in one transaction: nobody was to blame.
+        assert period.execute("select count(distinct xmin::text) from gaq.summaries").fetchone() == (1,)
+        assert allowance.next() == allowance.whole
     finally:
         await work.close()
 

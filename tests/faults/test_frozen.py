@@ -8,6 +8,10 @@ from tests.faults.verdict import all_is_well, stale
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
+_IN_A_BATCH = """
+select exists (select from pg_stat_activity where application_name = 'gaq-listen worker' and wait_event_type = 'Lock')
+"""
+
 
 def test_another_worker_goes_on(server: Server) -> None:
     dsn = server.dsn(user=WORKER)
@@ -38,6 +42,25 @@ def test_a_backend_that_stands_still_is_noticed(server: Server, name: str) -> No
             # What it had claimed stays claimed until then.
             thaw(*frozen)
         all_is_well(server, writers, program)
+
+
+def test_a_batch_whose_backend_stands_still_is_noticed_long_before_its_own_limit(server: Server) -> None:
+    with running(server.dsn(user=WORKER), GAQ_LISTEN_HEARTBEAT="2s", GAQ_LISTEN_BATCH_TIMEOUT="1h") as program:
+        server.until_asleep()
+        with server.connect() as other, other.transaction():
+            other.execute("lock table gaq.summaries in access exclusive mode")
+            server.ask("update qc_flags set deleted = not deleted where id = 1")
+            until(lambda: server.ask(_IN_A_BATCH), "it is in the middle of a batch")
+            frozen = server.backends("gaq-listen worker")
+            freeze(*frozen)
+        try:
+            since = program.now()
+            program.until("disconnected", since)
+            program.until("reconnected", since)
+            # It has claimed nothing yet, so this is for others to do.
+            until(lambda: stale(server) == 0, "nothing is stale")
+        finally:
+            thaw(*frozen)
 
 
 def test_a_frozen_listener_holds_nobody_up(server: Server) -> None:

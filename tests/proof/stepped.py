@@ -59,7 +59,9 @@ class SteppedBacklog(Backlog):
     """Stops before each refresh and each look."""
 
     def __init__(self, connection: Line, stops: Stops) -> None:
-        super().__init__(connection, SETTINGS.debounce, SETTINGS.max_wait, patience=PATIENCE)
+        super().__init__(
+            connection, SETTINGS.debounce, SETTINGS.max_wait, allowance=pacing.Allowance(PATIENCE, PATIENCE)
+        )
         self.stops = stops
 
     async def refresh(self, limit: int) -> Refreshed:

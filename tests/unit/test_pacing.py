@@ -6,12 +6,16 @@ import pytest
 
 from gaq_listen.pacing import (
     AUDIT_EVERY,
+    BRIEF,
     CLAIMED,
     COLLEAGUE,
     RINGS_A_SECOND,
     ROUNDS,
     ROUNDS_AGAIN,
+    TARGET_BATCH_SECONDS,
     TICK,
+    Allowance,
+    Allowed,
     BatchSize,
     Bell,
     Poll,
@@ -44,6 +48,26 @@ def test_batches_that_take_long_shrink_although_they_are_full() -> None:
     size.after(20, seconds=0.01)
     size.after(40, seconds=3.0)
     assert size.pairs == 20
+
+
+def test_a_batch_is_brief_until_one_took_longer_and_again_when_they_are_quick() -> None:
+    allowance = Allowance(batch_timeout=30, heartbeat=10)
+    brief, whole = Allowed(5, answer=10), Allowed(30, answer=40)
+    assert allowance.next() == brief
+    # Nothing is said of that one: it was ended, or its connection was.
+    assert allowance.next() == whole
+    allowance.took(2.5)
+    assert allowance.next() == whole
+    allowance.took(2.4)
+    assert allowance.next() == brief
+    allowance.took(4)
+    assert allowance.next() == whole
+
+
+def test_no_batch_is_ended_that_is_as_long_as_it_should_be_and_none_may_take_longer_than_all() -> None:
+    assert Allowance(batch_timeout=30, heartbeat=0.5).next() == Allowed(BRIEF, answer=BRIEF + 0.25)
+    assert Allowance(batch_timeout=0.4, heartbeat=10).next().seconds == 0.4
+    assert BRIEF > TARGET_BATCH_SECONDS
 
 
 def test_too_many_rings_are_more_than_the_limit_within_a_second() -> None:
