@@ -1,6 +1,9 @@
 """How a worker shows in ``gaq.workers``: under a name of its own, with its state and what it has done."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+
+from psycopg import errors
 
 from gaq_listen.line import Line
 
@@ -17,23 +20,29 @@ class Totals:
 class Enrolment:
     """The row of one worker, written through its work connection: the row counts while that lives."""
 
-    def __init__(self, connection: Line, name: str) -> None:
+    def __init__(self, connection: Line, name: str, host: str, pid: int) -> None:
         self._connection = connection
         self._name = name
+        self._process = (host, pid)
+        self._enrolled = False
         self.state = ""
         """What was last reported."""
 
-    async def enroll(self, host: str, pid: int) -> None:
-        """Takes the name.
+    async def enroll(self) -> None:
+        """Takes the name; when somebody holds its row who does not move, later, with a report.
 
         Raises:
             psycopg.errors.UniqueViolation: another worker has it.
         """
-        await self._call("gaq.enroll(%s, %s, %s)", self._name, host, pid)
+        with suppress(errors.LockNotAvailable):
+            await self._call("gaq.enroll(%s, %s, %s)", self._name, *self._process)
+            self._enrolled = True
 
     async def report(self, state: str, totals: Totals, swept: int | None = None) -> None:
         """Tells the state, what was done so far and, after a sweep, how many pairs that found."""
         self.state = state
+        if not self._enrolled:
+            await self.enroll()
         await self._call(
             "gaq.report(%s, %s, %s, %s, %s, %s)",
             self._name,

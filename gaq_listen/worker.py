@@ -152,8 +152,8 @@ class Worker:
             if await database.is_standby(work):
                 self._tell_connected(work)
                 await self._wait_for_promotion(work)
-            enrolment = Enrolment(work, self._name)
-            await enrolment.enroll(self._host, os.getpid())
+            enrolment = Enrolment(work, self._name, self._host, os.getpid())
+            await enrolment.enroll()
             self._tell_connected(work)
             pace = (0.0, 0.0) if settings.once else (settings.debounce, settings.max_wait)
             backlog = Backlog(work, *pace, self._name, settings.announce, self._allowance)

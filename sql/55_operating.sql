@@ -162,10 +162,12 @@ begin atomic
 end;
 
 -- What a worker says of itself: when it starts, when its state changes, and with each sweep. Its name is its own while it
--- is there: a second one of that name is refused.
+-- is there: a second one of that name is refused. A worker that connects again may find its row locked, by a session of
+-- its own that stands still in the middle of gaq.report: it does not wait for that, and tries again later.
 create or replace function gaq.enroll(name text, host text, pid int) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '500ms'
 as $$
 declare
     other gaq.workers;

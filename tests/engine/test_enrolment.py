@@ -14,6 +14,10 @@ from tests.engine.working import asleep, stale, until, working
 from tests.small_period import BAD_FLAG
 
 NEVER = 3600.0
+TERMINATE = (
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'gaq-listen%'"
+    " and datname = current_database()"
+)
 
 
 def workers(db: Connection[Any], columns: str = "name, state") -> list[Any]:
@@ -56,13 +60,26 @@ async def test_two_of_one_name_are_refused(period: Connection[Any], dsn: str) ->
     await Worker(WorkerSettings(dsn=dsn, name="a", once=True), lambda _: None).run()
 
 
+async def test_it_does_not_wait_for_a_name_that_is_held(period: Connection[Any], dsn: str) -> None:
+    """As by a session of its own that stands still in the middle of telling its state."""
+    async with working(dsn, sweep=NEVER, name="a") as work:
+        await work.until(lambda: workers(period) == [("a", "listening")])
+        with psycopg.connect(dsn) as frozen:
+            frozen.execute("select from gaq.workers for update")
+            period.execute(TERMINATE)
+            await work.until(lambda: work.of(events.Reconnected))
+            period.execute(BAD_FLAG, (1, 501))
+            await work.until(lambda: work.of(events.Batch) and asleep(period))
+            assert len(work.of(events.Disconnected)) == 1
+        # With the next state that it tells, it is there.
+        period.execute("select gaq.pause()")
+        await work.until(lambda: workers(period) == [("a", "paused")])
+
+
 async def test_one_that_reconnects_keeps_its_name(period: Connection[Any], dsn: str) -> None:
     async with working(dsn, sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")])
         since = workers(period, "started_at")
-        period.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'gaq-listen%'"
-            " and datname = current_database()"
-        )
+        period.execute(TERMINATE)
         await work.until(lambda: work.of(events.Reconnected) and workers(period) == [("a", "listening")])
         assert workers(period, "started_at") == since

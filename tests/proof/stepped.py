@@ -141,8 +141,8 @@ class SteppedWorker:
         )
         backlog = self._parts.backlog(self.work, self.stops)
         bell = self._parts.doorbell(self.listening, asyncio.Event(), self.stops)
-        enrolment = Enrolment(self.work, self.name)
-        await enrolment.enroll("stage", self.number)
+        enrolment = Enrolment(self.work, self.name, "stage", self.number)
+        await enrolment.enroll()
 
         async def notify(channel: str, payload: str) -> None:
             await self.work.execute("SELECT pg_notify(%s, %s)", [channel, payload])
