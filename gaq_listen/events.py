@@ -143,8 +143,9 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Somebody who watches, not the worker, has looked: so many pairs are stale, the oldest for so many seconds.
+    """So many pairs are stale, the oldest for so many seconds.
 
+    Somebody who watches has looked; or, with 0, the worker, which has found nothing at all and goes to sleep.
     ``stale_pairs`` is None when the database could not be asked. So many pairs are ``failing``: they could not be
     computed; ``error`` is what the last of them said.
     """

@@ -27,8 +27,8 @@ TICK = 0.05
 CLAIMED = 0.25
 """How soon to look again at a mark that somebody else has claimed: its worker may die."""
 
-COLLEAGUE = 1.0
-"""How often to check that the other worker, who holds the bell, still does."""
+COLLEAGUE = 1.15
+"""How often to check that the other worker, who holds the bell, still does: with the sweeps, at most once a second."""
 
 PAUSED = 5.0
 """How often to look whether a pause is over: its end rings, but a ring can be lost."""

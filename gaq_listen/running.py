@@ -69,26 +69,32 @@ async def shown(
     loop = asyncio.get_running_loop()
     aims = Aims(showing.objective, settings.min_batch, settings.max_batch, settings.sweep)
     async with AsyncExitStack() as stack:
-        observers = list(also)
-
-        def observe(event: events.Event) -> None:
-            for each in observers:
-                each(event)
+        shows = list(also)
+        show = _all(shows)
+        audience = [show]
 
         # First what can refuse.
         if showing.metrics is not None:
-            observers.append(stack.enter_context(serving(showing.metrics, aims)))
+            shows.append(stack.enter_context(serving(showing.metrics, aims)))
 
         def reader_gone() -> None:
             loop.call_soon_threadsafe(nobody_reads)
 
-        observers.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
+        shows.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
         if not settings.once:
             # A log wants the number now and then; who watches a terminal or scrapes wants it now.
             watched = showing.metrics is not None or sys.stdout.isatty()
             every = LOOK_EVERY if watched else HEARTBEAT
-            await stack.enter_async_context(watching(settings.dsn, observe, every, stay=watched))
-        yield observe
+            audience.append(await stack.enter_async_context(watching(settings.dsn, show, every, stay=watched)))
+        yield _all(audience)
+
+
+def _all(observers: list[events.Observer]) -> events.Observer:
+    def observe(event: events.Event) -> None:
+        for each in observers:
+            each(event)
+
+    return observe
 
 
 @contextmanager

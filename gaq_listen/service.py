@@ -96,6 +96,8 @@ class Service:
                 look = await backlog.look()
                 beside = holder is pacing.Bell.COLLEAGUES and look.next_due is None
                 await self._tell_pause(look.pause)
+                if look.next_due is None:
+                    self._observe(events.Counted(0))
                 if look.pause is not None:
                     resting = pacing.PAUSED
                 elif bell is None:

@@ -2,8 +2,8 @@
 
 from gaq_listen.observe.standing import Standing
 
-SILENT = 30.0
-"""Seconds after which a worker of which nothing was heard, not even a count, is not alive."""
+SILENT = 60.0
+"""Seconds after which a worker of which nothing was heard, not even a count, is not alive: more than it may rest."""
 
 
 def alive(standing: Standing, heard: float, now: float) -> tuple[bool, str]:

@@ -131,7 +131,7 @@ def test_a_worker_of_which_nothing_is_heard_is_neither_alive_nor_ready() -> None
     for event in (Listening(), Counted(0)):
         standing.apply(event, 0.0)
     for judge in (health.alive, health.ready):
-        assert judge(standing, 0.0, health.SILENT + 1) == (False, "nothing heard of the worker for 31 s")
+        assert judge(standing, 0.0, health.SILENT + 1) == (False, "nothing heard of the worker for 61 s")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from gaq_listen.events import Counted, Event
+from gaq_listen.events import Counted, Event, Swept
 from gaq_listen.observe.watching import watching
 from tests.engine.working import PATIENCE
 
@@ -48,6 +48,28 @@ async def test_without_an_answer_it_tells_that_and_tries_again(period: Connectio
         period.execute(f"select pg_terminate_backend(pid) from ({OURS}) ours".encode())
         await counted(told, lambda count: count.stale_pairs is None)
         await counted(told, lambda count: count.stale_pairs == 0)
+
+
+async def test_while_the_worker_is_at_rest_nothing_is_asked_and_no_connection_held(
+    period: Connection[Any], dsn: str
+) -> None:
+    told: list[Event] = []
+    async with watching(dsn, told.append, every=0.01) as hear:
+        await counted(told, lambda count: count.stale_pairs == 0)
+        # What it has counted itself does not tell whether the worker is at work.
+        assert len(period.execute(OURS.encode()).fetchall()) == 1
+        hear(Counted(0))
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if not period.execute(OURS.encode()).fetchall():
+                    break
+                await asyncio.sleep(0.01)
+        period.execute(BAD_FLAG.encode())
+        told.clear()
+        await asyncio.sleep(0.1)
+        assert told == []
+        hear(Swept(0))
+        await counted(told, lambda count: count.stale_pairs == 1)
 
 
 async def test_where_there_is_nothing_to_count(bare_dsn: str) -> None:

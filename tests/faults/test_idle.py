@@ -1,7 +1,12 @@
 """What a worker costs that has nothing to do: connections, queries, memory, time."""
 
+import re
 import time
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean
 
+from gaq_listen.settings import WorkerSettings
 from tests.faults.program import Program, running
 from tests.faults.server import WORKER, Server
 from tests.faults.waiting import until
@@ -10,40 +15,68 @@ REST = 5.0
 """Seconds of rest that are looked at: the only way to see how often something happens."""
 
 
+_MESSAGE = re.compile(r"@?([\d.]+)\|([^|]*)\|LOG:  (?:statement|execute [^:]*): (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One that was asked, and when, in seconds."""
+
+    at: float
+    text: str
+
+
 def counting(server: Server) -> None:
-    """From here on the server's log tells each query, after the name of who asked."""
-    server.settings |= {"log_statement": "all", "log_line_prefix": "%a|"}
+    """From here on the server's log tells each query, after when it was and the name of who asked."""
+    server.settings |= {"log_statement": "all", "log_line_prefix": "@%n|%a|"}
     server.restart()
 
 
+def asked(server: Server, name: str) -> list[Query]:
+    """What was asked so far under this name, or one that begins like it."""
+    told = (_MESSAGE.fullmatch(text) for text in server.log.read_text(errors="replace").split("\n@"))
+    return [Query(float(query[1]), query[3]) for query in told if query and query[2].startswith(name)]
+
+
 def queries(server: Server, name: str) -> int:
-    """How many were asked so far under this name."""
-    lines = server.log.read_text(errors="replace").splitlines()
-    return sum(line.startswith(name) and ("statement:" in line or "execute " in line) for line in lines)
+    """How many that were."""
+    return len(asked(server, name))
 
 
 def test_at_rest(server: Server) -> None:
     counting(server)
     dsn = server.dsn(user=WORKER)
-    with running(dsn) as first:
+    sweeps = {"GAQ_LISTEN_SWEEP": "2s"}
+    # The first is watched: whoever scrapes its numbers wants them to be of now.
+    with running(dsn, "--metrics-listen", "127.0.0.1:0", **sweeps) as first:
         server.until_asleep()
         with running(dsn, PGAPPNAME="second") as second:
             second.until("listening")
-            assert len(server.backends()) == 2
-            assert len(server.backends("second")) == 2
-            time.sleep(1)  # until the second has looked at everything, and found that the first sleeps
+            # Until the second has looked at everything, and found that the first sleeps; and nobody counts any more.
+            until(lambda: len(asked_to_hold(server, "second")) > 1 and len(server.backends()) == 2, "they are at rest")
+            began = [queries(server, name) for name in ("gaq-listen", "second")]
             used = cpu(first, second)
-            asked = [queries(server, name) for name in ("gaq-listen", "second")]
             time.sleep(REST)
-            asked = [
-                queries(server, name) - before for name, before in zip(("gaq-listen", "second"), asked, strict=True)
-            ]
             used = [now - before for now, before in zip(cpu(first, second), used, strict=True)]
-            assert asked[0] <= REST / 5 + 1
-            assert 1 <= asked[1] <= REST + 1
+            ours, seconds = (asked(server, name)[n:] for name, n in zip(("gaq-listen", "second"), began, strict=True))
+            assert (len(server.backends()), len(server.backends("second"))) == (2, 2)
             assert all(program.memory() < 60e6 for program in (first, second))
             # Half a percent of a core, and a tick of the clock that counts it.
-            assert all(seconds <= REST * 0.005 + 0.02 for seconds in used)
+            assert all(of_core <= REST * 0.005 + 0.02 for of_core in used)
+
+    # What that is in a minute, with the settings that a worker has by itself.
+    swept = sum("gaq.report" in query.text for query in ours)
+    assert swept > 1
+    sweep = (len(ours) - sum(query.text == "select 1" for query in ours)) / swept
+    sweeps_a_minute, heartbeats = 60 / WorkerSettings().sweep, 60 / WorkerSettings().heartbeat
+    assert sweeps_a_minute * sweep + heartbeats <= 60 / 5
+    between = [after.at - before.at for before, after in pairwise(seconds)]
+    assert sweeps_a_minute * (sweep + 1) + 60 / mean(between) <= 60
+
+
+def asked_to_hold(server: Server, name: str) -> list[Query]:
+    """Those with which a worker asks who holds the bell."""
+    return [query for query in asked(server, name) if "pg_try_advisory_lock" in query.text]
 
 
 def cpu(*programs: Program) -> list[float]:
