@@ -19,12 +19,7 @@ CHANNEL = "gaq_invalidated"
 _HOLD = """
 select case
     when pg_try_advisory_lock(gaq.bell_key()) then 'ours'
-    when exists (
-        select from pg_locks
-        where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
-          and database = (select oid from pg_database where datname = current_database())
-          and (classid::bigint << 32 | objid::bigint) = gaq.bell_key()
-    ) then 'a colleague''s'
+    when exists (select from gaq.bell_holders where exclusively) then 'a colleague''s'
     else 'nobody''s'
 end
 """

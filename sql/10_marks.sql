@@ -109,6 +109,14 @@ create or replace function gaq.bell_key() returns bigint
 language sql immutable parallel safe
 return 7449359913134156908;     -- the bytes of 'gaq_bell'
 
+-- Who holds that lock: a sleeping worker exclusively, and then nobody else; or any number of transactions that have marked.
+create or replace view gaq.bell_holders as
+select pid, mode = 'ExclusiveLock' as exclusively
+from pg_catalog.pg_locks
+where locktype = 'advisory' and granted and objsubid = 1
+  and database = (select oid from pg_catalog.pg_database where datname = current_database())
+  and (classid::bigint << 32 | objid::bigint) = gaq.bell_key();
+
 -- Held, shared, by every transaction that refreshes.
 create or replace function gaq.batch_key() returns bigint
 language sql immutable parallel safe

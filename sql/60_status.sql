@@ -11,13 +11,7 @@ select pending.stale_pairs,
        stored.summaries,
        stored.not_computable,
        stored.last_refresh,
-       -- A sleeping worker holds the doorbell's lock exclusively; see gaq.ring in 10_marks.sql.
-       exists (
-           select from pg_catalog.pg_locks
-           where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
-             and database = (select oid from pg_catalog.pg_database where datname = current_database())
-             and (classid::bigint << 32 | objid::bigint) = gaq.bell_key()
-       ) as somebody_listens,
+       exists (select from gaq.bell_holders where exclusively) as somebody_listens,
        triggers.enabled as triggers_enabled,
        triggers.disabled as triggers_disabled
 from (

@@ -21,14 +21,11 @@ select pg_notification_queue_usage(),
 """
 
 _HELD = """
-select a.pid, coalesce(nullif(application_name, ''), usename::text, ''), mode = 'ExclusiveLock' as exclusively,
+select pid, coalesce(nullif(application_name, ''), usename::text, ''), exclusively,
        application_name = 'gaq-listen doorbell' as ours,
        state = 'idle' as idle, coalesce(date_part('epoch', clock_timestamp() - xact_start), 0) as seconds
-from pg_catalog.pg_locks l
-join pg_catalog.pg_stat_activity a using (pid)
-where locktype = 'advisory' and granted and objsubid = 1
-  and database = (select oid from pg_catalog.pg_database where datname = current_database())
-  and (l.classid::bigint << 32 | l.objid::bigint) = gaq.bell_key()
+from gaq.bell_holders
+join pg_catalog.pg_stat_activity using (pid)
 order by 1
 """
 
