@@ -157,6 +157,11 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The worker has looked and found marks that it leaves: not due yet, claimed by another worker, or it is paused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnected:
     """The connection is lost, or could not be made again; the next try is in ``next_try`` seconds."""
 
@@ -200,6 +205,7 @@ Event = (
     | Audited
     | Swept
     | Counted
+    | Waiting
     | Disconnected
     | Reconnected
     | Stopping

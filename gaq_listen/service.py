@@ -96,8 +96,7 @@ class Service:
                 look = await backlog.look()
                 beside = holder is pacing.Bell.COLLEAGUES and look.next_due is None
                 await self._tell_pause(look.pause)
-                if look.next_due is None:
-                    self._observe(events.Counted(0))
+                self._observe(events.Counted(0) if look.next_due is None else events.Waiting())
                 if look.pause is not None:
                     resting = pacing.PAUSED
                 elif bell is None:

@@ -21,7 +21,7 @@ def worth_a_line(event: events.Event) -> bool:
             return found > 0
         case events.Audited(_, drifted):
             return bool(drifted)
-        case events.Counted():
+        case events.Counted() | events.Waiting():
             return False
     return True
 
@@ -110,6 +110,8 @@ def _values(event: events.Event, staleness: Staleness | None) -> dict[str, str]:
             return {"found": f"{found}"}
         case events.Counted(stale_pairs):
             return {"stale": "-" if stale_pairs is None else f"{stale_pairs}"}
+        case events.Waiting():
+            return {}
         case events.Disconnected(reason, next_try):
             return {"next_try_s": f"{next_try:.1f}", "reason": clean(reason)}
         case events.Reconnected(after):

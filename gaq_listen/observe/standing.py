@@ -89,7 +89,7 @@ class Standing:
                 self.swept = (now, found)
             case events.Counted():
                 self.counted = event
-            case events.Failed() | events.Audited():
+            case events.Failed() | events.Audited() | events.Waiting():
                 pass
             case events.Paused():
                 self._paused = (now, event)

@@ -84,7 +84,7 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
             return Text(f"DRIFT: {count(len(drifted), 'pair')} differed, unmarked: {names}{more}", style="red")
         case events.Swept(found):
             return Text(f"the sweep found {count(found, 'pair')} that nothing had announced")
-        case events.Counted():
+        case events.Counted() | events.Waiting():
             return Text()
         case events.Disconnected(reason, next_try):
             when = f"next try in {duration(next_try)}" if next_try > 0 else "trying again"

@@ -24,6 +24,7 @@ from gaq_listen.events import (
     Stopped,
     Stopping,
     Swept,
+    Waiting,
 )
 
 AT = datetime(2026, 11, 23, 22, 31, 5, 123456, UTC)
@@ -93,6 +94,7 @@ ONE_OF_EACH: list[Event] = [
     Audited(100, (DRIFTED,)),
     Swept(3),
     Counted(2, 0.3),
+    Waiting(),
     Disconnected(REASON, 3.2),
     Reconnected(4.5),
     Stopping("SIGTERM"),

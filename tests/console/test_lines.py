@@ -40,6 +40,7 @@ LINES = [
     'WARNING audited pairs=100 drifted=1 differ="LHC22o_apass7/526641 (bad_run_coverage)"',
     "INFO swept found=3",
     None,
+    None,
     "WARNING disconnected next_try_s=3.2 reason=" + '"' + REASON.replace('"', r"\"") + '"',
     "INFO reconnected after_s=4.5",
     "INFO stopping reason=SIGTERM",

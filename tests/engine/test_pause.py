@@ -37,9 +37,14 @@ async def test_a_pause_survives_a_restart(period: Connection[Any], dsn: str) -> 
     period.execute("select gaq.pause()")
     period.execute(BAD_FLAG, (1, 501))
     async with working(dsn, sweep=NEVER) as work:
-        await work.until(lambda: work.of(events.Paused))
-        assert not work.of(events.Batch)
+        # Those who watch learn whether anything at all is stale.
+        await work.until(lambda: work.of(events.Waiting))
+        assert work.of(events.Paused)
+        assert not work.of(events.Batch) + work.of(events.Counted)
         assert stale(period) == 1
+        period.execute("select gaq.resume()")
+        assert (await work.until(lambda: work.of(events.Counted)))[0] == events.Counted(0)
+        assert stale(period) == 0
 
 
 async def test_once_says_that_it_is_paused(period: Connection[Any], dsn: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from gaq_listen.events import Counted, Event, Swept
+from gaq_listen.events import Counted, Event, Waiting
 from gaq_listen.observe.watching import watching
 from tests.engine.working import PATIENCE
 
@@ -27,6 +27,15 @@ async def counted(told: list[Event], condition: Callable[[Counted], Any]) -> Cou
             await asyncio.sleep(0.01)
 
 
+async def gone(period: Connection[Any]) -> None:
+    """Until its connection is."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if not period.execute(OURS.encode()).fetchall():
+                return
+            await asyncio.sleep(0.01)
+
+
 async def test_it_tells_what_is_stale_and_what_fails(period: Connection[Any], dsn: str) -> None:
     told: list[Event] = []
     async with watching(dsn, told.append, every=0.01):
@@ -38,7 +47,7 @@ async def test_it_tells_what_is_stale_and_what_fails(period: Connection[Any], ds
         period.execute("select gaq.fail(1, 501, 'division by zero', '22012')")
         failing = await counted(told, lambda count: count.failing)
         assert (failing.stale_pairs, failing.failing, failing.error) == (1, 1, "division by zero")
-    assert period.execute(OURS.encode()).fetchall() == []
+    await gone(period)
 
 
 async def test_without_an_answer_it_tells_that_and_tries_again(period: Connection[Any], dsn: str) -> None:
@@ -59,16 +68,12 @@ async def test_while_the_worker_is_at_rest_nothing_is_asked_and_no_connection_he
         # What it has counted itself does not tell whether the worker is at work.
         assert len(period.execute(OURS.encode()).fetchall()) == 1
         hear(Counted(0))
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                if not period.execute(OURS.encode()).fetchall():
-                    break
-                await asyncio.sleep(0.01)
+        await gone(period)
         period.execute(BAD_FLAG.encode())
         told.clear()
         await asyncio.sleep(0.1)
         assert told == []
-        hear(Swept(0))
+        hear(Waiting())
         await counted(told, lambda count: count.stale_pairs == 1)
 
 
