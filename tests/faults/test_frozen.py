@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server, freeze, thaw
-from tests.faults.verdict import all_is_well, stale
+from tests.faults.verdict import all_is_well, ended_well, stale
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -57,10 +57,11 @@ def test_a_batch_whose_backend_stands_still_is_noticed_long_before_its_own_limit
             since = program.now()
             program.until("disconnected", since)
             program.until("reconnected", since)
-            # It has claimed nothing yet, so this is for others to do.
+            # The one that stands still has claimed nothing yet, so the next one can do it.
             until(lambda: stale(server) == 0, "nothing is stale")
         finally:
             thaw(*frozen)
+        ended_well(program)
 
 
 def test_a_frozen_listener_holds_nobody_up(server: Server) -> None:
