@@ -35,4 +35,29 @@ from gaq.wide_invalidations w
 cross join gaq.summaries s
 where w.kind = 'everything';
 
+
+-- Wide marks become marks of pairs. Returns how many wide marks were expanded.
+create or replace function gaq.expand(max_marks int default 1000) returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    ids bigint[];
+begin
+    select array_agg(id) into ids
+    from (select id from gaq.wide_invalidations order by id limit max_marks for update skip locked) w;
+    if ids is null then
+        return 0;
+    end if;
+    insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
+    select data_pass_id, run_number, min(invalidated_at), cause
+    from gaq.expanded_invalidations
+    where wide_id = any (ids)
+    group by data_pass_id, run_number, cause;
+    delete from gaq.wide_invalidations where id = any (ids);
+    return cardinality(ids);
+end
+$$;
+
+revoke all on all routines in schema gaq from public;
 reset role;

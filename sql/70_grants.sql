@@ -7,7 +7,8 @@ set role gaq_owner;
 
 -- People, monitors and applications that read.
 grant usage on schema gaq to gaq_reader;
-grant select on gaq.status, gaq.bell_holders, gaq.pending, gaq.current_summaries, gaq.source_data_passes, gaq.source_detectors to gaq_reader;
+grant select on gaq.status, gaq.bell_holders, gaq.pending, gaq.current_summaries, gaq.source_data_passes,
+    gaq.source_detectors to gaq_reader;
 grant select on gaq.installation, gaq.installed_objects to gaq_reader;
 grant select on gaq.failures, gaq.paused, gaq.workers, gaq.known_pairs to gaq_reader;
 grant execute on function gaq.bell_key(), gaq.objects(), gaq.is_there(int), gaq.batches_in_flight(),

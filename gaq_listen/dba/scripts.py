@@ -8,17 +8,18 @@ from pathlib import Path
 
 from gaq_listen.errors import UnknownName
 
-VERSION = 2
+VERSION = 3
 """The version of what these scripts install, as ``gaq.installation`` records it."""
 
 INSTALL_SCRIPTS = (
     "05_roles",
-    "06_upgrade_to_2",
+    "06_upgrade",
     "10_marks",
     "15_marking",
     "20_sources",
     "25_expansion",
     "30_compute",
+    "35_failures",
     "40_refresh",
     "50_read",
     "52_gaq_summaries",

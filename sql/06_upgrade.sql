@@ -1,5 +1,6 @@
 -- From version 1: everything belonged to whoever had installed it, and less was stored and told. Nothing is lost
--- elsewhere: where an installation stopped half-way, what this drops is created again.
+-- elsewhere: where an installation stopped half-way, what this drops is created again. From version 2, the other files are
+-- enough.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;

@@ -1,0 +1,107 @@
+-- Pairs that cannot be computed: they are told apart from those that can, and noted, to be tried again.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+set role gaq_owner;
+
+-- Computes pairs, and keeps those that can be computed apart from those that cannot: what raises is halved until the
+-- culprit stands alone, with its error instead of values. What is not a pair's fault is raised: no memory, no disk,
+-- somebody who cancels (classes 53, 57, 58), a conflict with somebody else (40, 55).
+create or replace function gaq.compute_apart(data_pass_ids bigint[], run_numbers bigint[])
+returns table (
+    data_pass_id bigint,
+    run_number bigint,
+    bad_run_coverage double precision,
+    explicitly_not_bad_run_coverage double precision,
+    mc_reproducible_coverage double precision,
+    missing_verifications_count int,
+    undefined_quality_periods_count int,
+    not_computable bool,
+    error text,
+    state text                              -- its SQLSTATE
+)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    half int := cardinality(data_pass_ids) / 2;
+    said text;
+begin
+    return query select c.*, null::text, null::text from gaq.compute(data_pass_ids, run_numbers) c;
+exception when others then
+    if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
+        raise;
+    end if;
+    -- A missing right or table (class 42) is the same for all of them.
+    if half = 0 or left(sqlstate, 2) = '42' then
+        said := sqlerrm;
+        return query
+        select u.data_pass_id, u.run_number, null::double precision, null::double precision, null::double precision,
+               null::int, null::int, null::bool, said, sqlstate
+        from unnest(data_pass_ids, run_numbers) u (data_pass_id, run_number);
+    else
+        return query select * from gaq.compute_apart(data_pass_ids[:half], run_numbers[:half]);
+        return query select * from gaq.compute_apart(data_pass_ids[half + 1:], run_numbers[half + 1:]);
+    end if;
+end
+$$;
+
+
+-- Takes note of pairs that could not be computed, and returns when each is tried again: after a second at first, then
+-- after twice as long each time, up to five minutes; give or take a quarter, so that they do not come all at once.
+create or replace function gaq.note_failures(data_pass_ids bigint[], run_numbers bigint[], errors text[], states text[])
+returns table (data_pass_id bigint, run_number bigint, error text, attempts int, next_try double precision)
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+    insert into gaq.failures as f (data_pass_id, run_number, error, sqlstate, attempts,
+                                   first_failed_at, last_failed_at, next_try_at)
+    select u.data_pass_id, u.run_number, u.error, u.state, 1,
+           clock_timestamp(), clock_timestamp(), clock_timestamp() + interval '1 s' * (0.75 + random() / 2)
+    from unnest(data_pass_ids, run_numbers, errors, states) u (data_pass_id, run_number, error, state)
+    on conflict on constraint failures_pkey do update
+    set error = excluded.error, sqlstate = excluded.sqlstate, attempts = f.attempts + 1,
+        last_failed_at = excluded.last_failed_at,
+        next_try_at = excluded.last_failed_at
+                      + (excluded.next_try_at - excluded.last_failed_at) * least(300, 2 ^ least(f.attempts, 9))
+    returning f.data_pass_id, f.run_number, f.error, f.attempts, date_part('epoch', f.next_try_at - f.last_failed_at);
+end;
+
+
+-- For a pair whose computation the server ended (a statement_timeout, no memory), which gaq.refresh itself cannot take
+-- note of: nothing if it is not marked, or if another worker has it.
+create or replace function gaq.fail(data_pass_id bigint, run_number bigint, error text, state text)
+returns table (attempts int, next_try double precision)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    mark record;
+begin
+    perform from gaq.summaries s
+    where s.data_pass_id = fail.data_pass_id and s.run_number = fail.run_number
+    for no key update skip locked;
+    if not found then
+        return;
+    end if;
+    with folded as (
+        delete from gaq.invalidations i
+        where i.data_pass_id = fail.data_pass_id and i.run_number = fail.run_number
+        returning i.invalidated_at, i.cause
+    )
+    select min(invalidated_at) as first_mark, string_agg(distinct cause, ', ' order by cause) as causes
+    into mark
+    from folded;
+    if mark.first_mark is null then
+        return;
+    end if;
+    insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
+    values (fail.data_pass_id, fail.run_number, mark.first_mark, mark.causes);
+    return query
+    select n.attempts, n.next_try
+    from gaq.note_failures(array[fail.data_pass_id], array[fail.run_number], array[fail.error], array[fail.state]) n;
+end
+$$;
+
+revoke all on all routines in schema gaq from public;
+reset role;
