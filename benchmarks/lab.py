@@ -27,7 +27,9 @@ SETTINGS = {
 
 APPLICATION = "benchmark"
 """How our own sessions are called."""
-BARE, OURS, ROW, PGQUEUER, PROCRASTINATE = "bare", "ours", "row", "pgqueuer", "procrastinate"
+BARE, OURS, ROW, SMALLEST = "bare", "ours", "row", "smallest"
+PGQUEUER, PROCRASTINATE = "pgqueuer", "procrastinate"
+_TRIGGERS = {ROW: "row_trigger", SMALLEST: "smallest_trigger"}
 
 
 def text(name: str) -> bytes:
@@ -83,8 +85,8 @@ class Lab:
         def fill(connection: psycopg.Connection) -> None:
             if kind == BARE:
                 _sources(connection, self.runs, 3)
-            elif kind == ROW:
-                connection.execute(text("row_trigger"))
+            elif kind in _TRIGGERS:
+                connection.execute(text(_TRIGGERS[kind]))
             else:
                 _install(connection)
                 connection.execute("call gaq.drain()")

@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import psycopg
 
@@ -20,10 +21,18 @@ class Chooser:
         self._all = connection.execute("select data_pass_id, run_number from data_pass_runs order by 1, 2").fetchall()
         self._chance = random.Random(SEED)
 
+    def all(self, number: int) -> Iterator[Pairs]:
+        """All of them, so many at a time."""
+        for start in range(0, len(self._all), number):
+            yield _columns(self._all[start : start + number])
+
     def some(self, number: int) -> Pairs:
         """So many different pairs."""
-        chosen = self._chance.sample(self._all, number)
-        return [pair[0] for pair in chosen], [pair[1] for pair in chosen]
+        return _columns(self._chance.sample(self._all, number))
+
+
+def _columns(pairs: Sequence[tuple[Any, ...]]) -> Pairs:
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def milliseconds(connection: psycopg.Connection, statement: bytes, arguments: Sequence[object]) -> float:

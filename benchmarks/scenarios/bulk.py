@@ -4,8 +4,9 @@ import time
 
 from benchmarks.figures import Figure, Target
 from benchmarks.lab import Lab, text
-from benchmarks.scenarios.writers import DESIGNS, NONE, OUR, WORKING, design
+from benchmarks.scenarios.writers import NONE, OUR, ROW_TRIGGER, WORKING, design
 
+DESIGNS = (NONE, OUR, WORKING, ROW_TRIGGER)
 CHANGES = ("insert", "update", "delete")
 _RENUMBER = "select setval('qc_flags_id_seq', 20000000)"
 

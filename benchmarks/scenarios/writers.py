@@ -7,12 +7,13 @@ from contextlib import ExitStack, contextmanager
 
 from benchmarks.contestants import worker
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import BARE, OURS, ROW, SQL, Lab
+from benchmarks.lab import BARE, OURS, ROW, SMALLEST, SQL, Lab
 from benchmarks.pairs import SEED
 from gaq_listen.demo.binaries import find_binaries
 
 NONE, OUR, WORKING, ROW_TRIGGER = "no trigger", "gaq-listen", "gaq-listen + worker", "row trigger"
-DESIGNS = {NONE: BARE, OUR: OURS, WORKING: OURS, ROW_TRIGGER: ROW}
+LEAST = "smallest trigger"
+DESIGNS = {NONE: BARE, LEAST: SMALLEST, OUR: OURS, WORKING: OURS, ROW_TRIGGER: ROW}
 """The kind of each one's database, in the order in which they are measured."""
 # The first to flush waits for two milliseconds while the others queue up behind it, as with a disk that takes so long.
 SLOW_DISK = {"commit_delay": "2000", "commit_siblings": "0"}
