@@ -52,7 +52,9 @@ begin atomic
 end;
 
 
--- Refreshes up to max_pairs due pairs, the ones first marked first, and returns them. All in the caller's transaction,
+-- Refreshes up to max_pairs due pairs, the ones first marked first, and returns them. When there are so many marks that
+-- not all are looked at, an eighth of that is for the newest marks: what changes now does not wait behind a long backlog,
+-- and the backlog still goes down, however much changes. All in the caller's transaction,
 -- which must be READ COMMITTED: each statement below relies on a snapshot of its own, taken after the one before it.
 create or replace function gaq.refresh(
     max_pairs int default 100,
@@ -93,6 +95,7 @@ declare
     runs bigint[];
     since timestamptz[];
     why text[];
+    newest record;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'gaq.refresh needs a READ COMMITTED transaction, this one is %',
@@ -113,7 +116,8 @@ begin
     -- pair may have any number of marks, and another worker may have claimed the oldest.
     expanded := gaq.expand();
     loop
-        select coalesce(sum(marks), 0), array_agg(data_pass_id), array_agg(run_number), array_agg(first_mark)
+        select coalesce(sum(marks), 0), array_agg(data_pass_id order by first_mark),
+               array_agg(run_number order by first_mark), array_agg(first_mark order by first_mark)
         into found_marks, passes, runs, since
         from (
             select data_pass_id, run_number, min(invalidated_at) as first_mark, count(*) as marks
@@ -127,6 +131,25 @@ begin
             ) oldest
             group by data_pass_id, run_number
         ) marked;
+
+        -- Those of the newest marks go before them.
+        if found_marks >= scanned and only_data_pass_ids is null then
+            select array_agg(data_pass_id) as passes, array_agg(run_number) as runs, array_agg(first_mark) as since
+            into newest
+            from (
+                select data_pass_id, run_number,
+                       (select min(i.invalidated_at) from gaq.invalidations i
+                        where i.data_pass_id = last.data_pass_id and i.run_number = last.run_number) as first_mark
+                from (
+                    select data_pass_id, run_number from gaq.invalidations order by invalidated_at desc limit max_pairs / 8
+                ) last
+                where (data_pass_id, run_number) not in (select * from unnest(passes, runs))
+                group by data_pass_id, run_number
+            ) marked;
+            passes := newest.passes || passes;
+            runs := newest.runs || runs;
+            since := newest.since || since;
+        end if;
 
         -- The row of a summary is what a claim locks, so each pair needs one first. (Here and below, offset 0 or a locking
         -- clause keeps a subquery apart: an index scan for each pair, also by a plan that was made for an empty table.)
@@ -154,7 +177,8 @@ begin
         from (
             select s.data_pass_id, s.run_number
             from (
-                select * from unnest(passes, runs, since) u (data_pass_id, run_number, first_mark) order by first_mark
+                select * from unnest(passes, runs, since) with ordinality u (data_pass_id, run_number, first_mark, place)
+                order by place
             ) m
             cross join lateral (
                 select s.data_pass_id, s.run_number

@@ -1,5 +1,10 @@
 """Far more marks than usual, of far more pairs."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import Connection
+
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
 from tests.faults.verdict import differences, ended_well, stale
@@ -24,15 +29,20 @@ MEMORY = 60e6
 def pile_up(server: Server, runs: int, marks: int) -> None:
     """So many more pairs, and so many more marks of them."""
     with server.connect() as connection:
-        for statement in _RUNS.split(";")[:-1]:
-            used = {name: value for name, value in (("runs", runs), ("marks", marks)) if f"%({name})" in statement}
-            connection.execute(statement.encode(), used)
+        execute(connection, _RUNS, {"runs": runs, "marks": marks})
         connection.execute("analyze")
 
 
-def size(server: Server) -> int:
-    """Of the table of marks, in bytes."""
-    return int(server.ask("select pg_relation_size('gaq.invalidations')"))
+def execute(connection: Connection[Any], statements: str, values: Mapping[str, int]) -> None:
+    """One statement after the other, each with those of the values that it names."""
+    for statement in statements.split(";")[:-1]:
+        used = {name: value for name, value in values.items() if f"%({name})" in statement}
+        connection.execute(statement.encode(), used)
+
+
+def size(server: Server, marks: str = "gaq.invalidations") -> int:
+    """Of a table of marks, in bytes."""
+    return int(server.ask("select pg_relation_size(%s)", marks))
 
 
 def drained(server: Server, runs: int, marks: int) -> str:

@@ -13,9 +13,9 @@ from tests.small_period import PERIOD
 from tests.tables import drain
 
 
-def new_home(account: Account, stack: ExitStack) -> Path:
-    """A directory for a server, in shared memory if there is room; removed with the stack."""
-    home = cluster.make_home(cluster.data_base(cluster.temp_base(account)))
+def new_home(account: Account, stack: ExitStack, base: Path | None = None) -> Path:
+    """A directory for a server, in ``base`` or in shared memory if there is room; removed with the stack."""
+    home = cluster.make_home(base or cluster.data_base(cluster.temp_base(account)))
     stack.callback(cluster.remove_directory, home)
     return home
 
@@ -45,8 +45,8 @@ def seed_server(stack: ExitStack) -> Server:
     return server
 
 
-def copy_of(seed: Server, stack: ExitStack) -> Server:
+def copy_of(seed: Server, stack: ExitStack, base: Path | None = None) -> Server:
     """Another one with the same data, not started; stopped and removed with the stack."""
-    server = seed.copy(new_home(seed.account, stack))
+    server = seed.copy(new_home(seed.account, stack, base))
     stack.callback(server.stop, IMMEDIATE)
     return server

@@ -59,8 +59,7 @@ class Site:
 
     def refreshed(self) -> int:
         """How many pairs all workers have told of."""
-        lines = [line for worker in (*self.workers, *self.ended) for line in list(worker.lines)]
-        return sum(int(line.values["pairs"]) for line in lines if line.event == "batch")
+        return sum(worker.refreshed() for worker in (*self.workers, *self.ended))
 
     def stop(self) -> None:
         """Ends all workers."""

@@ -13,6 +13,7 @@ from random import Random
 import click
 
 from tests.faults.backlog import drained
+from tests.faults.flags import many_flags
 from tests.faults.mishaps import MISHAPS
 from tests.faults.seeding import copy_of, seed_server
 from tests.faults.server import Server
@@ -105,12 +106,18 @@ def _fresh_since(place: Site, began: float) -> bool:
     return oldest is None or float(oldest) > max(began, now - 2.5)
 
 
+def _beside(words: str) -> None:
+    """Progress, beside the results."""
+    click.echo(words, err=True)
+
+
 def main() -> int:
     """Rage as told, and print the table; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.storm", description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backlog", type=int, default=1_000_000, help="marks to be drained before; 0: none")
+    parser.add_argument("--flags", type=int, default=0, help="flags whose marks are to be drained before; 0: none")
     chosen = parser.parse_args()
     # An exception, so that workers and servers are not left behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -121,10 +128,14 @@ def main() -> int:
             full.start()
             click.echo(drained(full, runs=min(20_000, chosen.backlog), marks=chosen.backlog))
             full.stop()
+        if chosen.flags:
+            click.echo(many_flags(seed, chosen.flags, _beside))
+        if not chosen.minutes:
+            return 0
         server = copy_of(seed, stack)
         server.start()
-        click.echo(f"PostgreSQL {server.version}, {chosen.minutes:g} min, seed {chosen.seed}", err=True)
-        account = storm(server, chosen.minutes * 60, chosen.seed, lambda kind: click.echo(f"  {kind}", err=True))
+        _beside(f"PostgreSQL {server.version}, {chosen.minutes:g} min, seed {chosen.seed}")
+        account = storm(server, chosen.minutes * 60, chosen.seed, lambda kind: _beside(f"  {kind}"))
     click.echo(account.table())
     return 0
 

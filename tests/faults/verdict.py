@@ -22,6 +22,15 @@ from gaq.compute((select array_agg(data_pass_id::bigint order by data_pass_id, r
 full join gaq.summaries s using (data_pass_id, run_number)
 where ({_ROW.format("f")}) is distinct from ({_ROW.format("s")})
 """
+_SOME_DIFFERENT = f"""
+with chosen as materialized (
+    select data_pass_id::bigint, run_number::bigint from data_pass_runs order by random() limit %s
+)
+select data_pass_id, run_number
+from gaq.compute((select array_agg(data_pass_id) from chosen), (select array_agg(run_number) from chosen)) f
+left join gaq.summaries s using (data_pass_id, run_number)
+where ({_ROW.format("f")}) is distinct from ({_ROW.format("s")})
+"""
 
 
 def stale(server: Server) -> int:
@@ -32,10 +41,12 @@ def stale(server: Server) -> int:
         return -1
 
 
-def differences(server: Server) -> list[Any]:
-    """The pairs whose stored summary is not the recomputed one."""
+def differences(server: Server, sample: int | None = None) -> list[Any]:
+    """The pairs whose stored summary is not the recomputed one: of all pairs, or of so many that chance chooses."""
     with server.connect() as connection:
-        return connection.execute(_DIFFERENT.encode()).fetchall()
+        if sample is None:
+            return connection.execute(_DIFFERENT.encode()).fetchall()
+        return connection.execute(_SOME_DIFFERENT.encode(), (sample,)).fetchall()
 
 
 def all_is_well(server: Server, writers: Writers, *programs: Program, patience: float = PATIENCE) -> None:
