@@ -38,7 +38,7 @@ select gaq.next_due(%s, %s) as next_due, p.paused_by, p.reason,
        date_part('epoch', clock_timestamp() - p.paused_at) as seconds
 from (select) one left join gaq.paused p on true
 """
-_PAIRS_LEFT = "select count(*) from gaq.pending"
+_PAIRS_LEFT = "select stale_pairs from gaq.backlog()"
 _FAILING = "select count(*) from gaq.pending join gaq.failures using (data_pass_id, run_number)"
 
 PARTS = 8
@@ -170,7 +170,7 @@ class Backlog:
         )
 
     async def pairs_left(self) -> int:
-        """How many pairs are stale."""
+        """How many pairs are stale; roughly, when there are very many marks of other things than pairs."""
         return await self._count(_PAIRS_LEFT)
 
     async def failing(self) -> int:

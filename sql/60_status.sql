@@ -5,6 +5,27 @@ set client_min_messages = warning;
 
 set role gaq_owner;
 
+-- How much there is to do, and since when (null: everything is fresh). Marks of other things than pairs, when there are more
+-- than one batch expands, are not looked up but taken for a pair each: counting exactly would take longer than refreshing.
+create or replace function gaq.backlog(out stale_pairs bigint, out stale_since timestamptz)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    wide bigint := (select count(*) from (select from gaq.wide_invalidations limit 1001) w);
+begin
+    if wide <= 1000 then
+        select count(*), min(invalidated_at) into stale_pairs, stale_since from gaq.pending;
+    else
+        select least((select count(*) from gaq.source_pairs),
+                     (select count(*) from (select distinct data_pass_id, run_number from gaq.invalidations) m) + count(*)),
+               least((select min(invalidated_at) from gaq.invalidations), min(invalidated_at))
+        into stale_pairs, stale_since
+        from gaq.wide_invalidations;
+    end if;
+end
+$$;
+
 create or replace view gaq.status as
 select pending.stale_pairs,
        pending.stale_since,                 -- the oldest mark; null: everything is fresh
@@ -14,9 +35,7 @@ select pending.stale_pairs,
        exists (select from gaq.bell_holders where exclusively) as somebody_listens,
        triggers.enabled as triggers_enabled,
        triggers.disabled as triggers_disabled
-from (
-    select count(*) as stale_pairs, min(invalidated_at) as stale_since from gaq.pending
-) pending
+from gaq.backlog() pending
 cross join (
     select count(updated_at) as summaries, count(*) filter (where not_computable) as not_computable,
            max(updated_at) as last_refresh
@@ -50,5 +69,5 @@ begin atomic
 end;
 
 revoke all on all routines in schema gaq from public;
-grant execute on function gaq.freshness(interval, interval) to gaq_reader;
+grant execute on function gaq.freshness(interval, interval), gaq.backlog() to gaq_reader;
 reset role;

@@ -29,11 +29,11 @@ _SHARE = 0.05
 """The share of the time that looking may take at most: a long backlog takes long to count."""
 
 _COUNT = """
-select count(*)::int as stale_pairs,
-       coalesce(date_part('epoch', clock_timestamp() - min(invalidated_at)), 0) as seconds_stale,
+select stale_pairs::int,
+       coalesce(date_part('epoch', clock_timestamp() - stale_since), 0) as seconds_stale,
        (select count(*) from gaq.failures)::int as failing,
        coalesce((select error from gaq.failures order by last_failed_at desc limit 1), '') as error
-from gaq.pending
+from gaq.backlog()
 """
 
 

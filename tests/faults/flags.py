@@ -139,7 +139,7 @@ def filled(server: Server, flags: int, tell: Tell) -> str:
 def _drained(server: Server, program: Program, tell: Tell) -> Drain:
     """Waits until everything is fresh; marks a pair when a tenth of the first marks is done."""
     began = time.monotonic()
-    first = program.until("behind").values
+    first = program.until("behind", patience=PATIENCE).values
     tell(f"behind: {first}")
     pairs = int(first["pairs_left"])
     until(lambda: program.refreshed() > pairs / 10, "a tenth is refreshed", patience=PATIENCE, every=0.1)

@@ -1,11 +1,8 @@
 """Somebody sets the clock, of the server or of the worker's host, by an hour, either way."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from tests.faults import debian
+from tests.faults.clocks import HOUR, Clock
 from tests.faults.conftest import NewServer
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
@@ -13,45 +10,16 @@ from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
-HOUR = 3600.0
 STEPS = pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
-
-Set = Callable[[float], object]
-
-
-def clock(directory: Path) -> tuple[dict[str, str], Set]:
-    """What makes a program see another time of day, and what sets that, in seconds from the true one."""
-    library = directory / "libfaketime.so.1"
-    library.write_bytes(debian.library(library.name).read_bytes())
-    library.chmod(0o755)
-    now = directory / "clock"
-
-    def set_clock(seconds: float) -> None:
-        # Replaced as a whole: who reads it never sees half of it.
-        new = now.with_suffix(".new")
-        new.write_text(f"{seconds:+.0f}s\n")
-        new.chmod(0o644)
-        new.replace(now)
-
-    set_clock(0)
-    variables = {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(now),
-        "FAKETIME_NO_CACHE": "1",
-        # As in the real world: only the time of day is set.
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DISABLE_SHM": "1",
-    }
-    return variables, set_clock
 
 
 @STEPS
 def test_of_the_worker(server: Server, step: float) -> None:
-    variables, set_clock = clock(server.home)
-    with writing(server) as writers, running(server.dsn(user=WORKER), **variables) as program:
+    clock = Clock(server.home)
+    with writing(server) as writers, running(server.dsn(user=WORKER), **clock.variables) as program:
         program.until("batch")
         year_and_hour = program.raw[-1][:13]
-        set_clock(step)
+        clock.set(step)
         until(lambda: program.raw[-1][:13] != year_and_hour, "it sees another time")
         writers.stop()
         # Seconds stale are the server's, and pacing is by a clock that nobody sets.
@@ -65,14 +33,14 @@ def test_of_the_worker(server: Server, step: float) -> None:
 @STEPS
 def test_of_the_server(new_server: NewServer, step: float) -> None:
     server = new_server()
-    variables, set_clock = clock(server.home)
-    server.launcher = lambda command: ["env", *(f"{name}={value}" for name, value in variables.items()), *command]
+    clock = Clock(server.home)
+    server.launcher = clock.launcher
     server.start()
     now = "select date_part('epoch', clock_timestamp())"
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch")
         before = server.ask(now)
-        set_clock(step)
+        clock.set(step)
         assert abs(server.ask(now) - before) > HOUR / 2
         reached = writers.changes
         until(lambda: writers.changes > reached + 20, "they write")

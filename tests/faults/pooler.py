@@ -1,0 +1,85 @@
+"""A real PgBouncer in front of a server."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from tests.faults import debian
+from tests.faults.server import DATABASE, WORKER, Server
+from tests.faults.waiting import until
+
+_CONFIGURATION = """
+[databases]
+* = host={sockets} port=5432
+[pgbouncer]
+pool_mode = {mode}
+unix_socket_dir = {directory}
+listen_port = 6432
+auth_type = any
+auth_file = {directory}/users
+logfile = {directory}/log
+pidfile =
+"""
+
+
+@contextmanager
+def pooler(server: Server, mode: str) -> Iterator[str]:
+    """A pooler in front of the server, for as long as the context lasts; gives the DSN of the worker.
+
+    Raises:
+        pytest.skip.Exception: PgBouncer is not to be had.
+    """
+    debian.root()
+    # Started as whoever runs the server: like it, it refuses to run as root.
+    directory = server.home / "pooler"
+    directory.mkdir(mode=0o755)
+    (directory / "users").write_text('"postgres" ""\n')
+    configuration = directory / "pgbouncer.ini"
+    configuration.write_text(
+        _CONFIGURATION.format(sockets=server.sockets, directory=directory, mode=mode).replace(
+            "* = host", f"{DATABASE} = user={WORKER} host"
+        )
+    )
+    server.account.take(directory)
+    program = _reachable(directory)
+    process = subprocess.Popen(
+        [program, configuration],
+        cwd="/",
+        env=debian.environment() | {"LD_LIBRARY_PATH": str(program.parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **server.account.identity(),
+    )
+    dsn = make_conninfo(host=str(directory), port=6432, user="postgres", dbname=DATABASE)
+
+    def answers() -> bool:
+        assert process.poll() is None, (directory / "log").read_text()
+        try:
+            psycopg.connect(dsn).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    try:
+        until(answers, "the pooler answers")
+        yield dsn
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(directory)
+
+
+def _reachable(directory: Path) -> Path:
+    """A copy of the program, with the libraries beside it, where the server's account can execute it."""
+    place = directory / "program"
+    place.mkdir(mode=0o755)
+    for path in (debian.root() / "usr/sbin/pgbouncer", *debian.root().glob("usr/lib/*/*.so*")):
+        copy = place / path.name
+        copy.write_bytes(path.read_bytes())
+        copy.chmod(0o755)
+    return place / "pgbouncer"
