@@ -1,6 +1,7 @@
 """How a connection to PostgreSQL is made, and what goes wrong with it, said in a sentence."""
 
 import os
+import re
 from typing import Any
 
 import psycopg
@@ -44,11 +45,16 @@ def parameters(dsn: str, application_name: str) -> dict[str, Any]:
 
 
 def sentence(error: BaseException) -> str:
-    """The first line of an error of PostgreSQL or libpq: what it is, without the context."""
+    """The first line of an error of PostgreSQL or libpq: what it is, without the context.
+
+    Of several hosts that were tried, what each said: the last need not be the one that matters.
+    """
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return error.diag.message_primary
-    text = str(error).removeprefix("connection failed: ").removeprefix("connection is bad: ")
-    return next(iter(text.strip().splitlines()), type(error).__name__)
+    text = str(error)
+    said = re.findall(r"^- .*?': (.*)$", text, re.MULTILINE) or text.strip().splitlines()[:1]
+    bare = (words.removeprefix("connection failed: ").removeprefix("connection is bad: ") for words in said)
+    return "; ".join(dict.fromkeys(bare)) or type(error).__name__
 
 
 def unreachable(error: BaseException) -> DatabaseUnreachable:

@@ -7,6 +7,7 @@ In GAQ_LISTEN_DSN the port is filled in.
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -14,9 +15,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.faults.program import PROGRAM
 from tests.faults.proxy import network
+from tests.faults.server import DATABASE, WORKER, Server
 
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+DOWN, UP = signal.SIGUSR1, signal.SIGUSR2
+"""What takes the cable away, and what puts it back."""
+DSN = f"host=127.0.0.1 port=PORT user={WORKER} dbname={DATABASE} sslmode=disable connect_timeout=2"
+
+
+def command(server: Server) -> tuple[str, ...]:
+    """What starts a worker there, which reaches this server.
+
+    Raises:
+        pytest.skip.Exception: it may have no network of its own here.
+    """
+    # Root needs no further name space for that.
+    unshare = [shutil.which("unshare") or "", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net"]
+    if not unshare[0] or subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("NOT TESTED: to pull a cable takes a network name space (unshare --net)")
+    return (*unshare, sys.executable, "-m", "tests.faults.island", str(server.socket), PROGRAM, "run")
 
 
 def set_loopback(up: bool) -> None:
@@ -32,8 +53,8 @@ def main() -> int:
         environment = dict(os.environ)
         environment["GAQ_LISTEN_DSN"] = environment["GAQ_LISTEN_DSN"].replace("PORT", str(proxy.port))
         worker = subprocess.Popen(sys.argv[2:], env=environment)
-        signal.signal(signal.SIGUSR1, lambda number, frame: set_loopback(False))
-        signal.signal(signal.SIGUSR2, lambda number, frame: set_loopback(True))
+        signal.signal(DOWN, lambda number, frame: set_loopback(False))
+        signal.signal(UP, lambda number, frame: set_loopback(True))
         signal.signal(signal.SIGTERM, lambda number, frame: worker.terminate())
         return worker.wait()
 

@@ -65,6 +65,10 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
+    def leads_to(self, socket_path: Path) -> None:
+        """Who connects from now on comes to this server."""
+        self._path = socket_path
+
     def dsn(self, **options: Any) -> str:
         """A way to the server through this network."""
         where: dict[str, Any] = {"host": "127.0.0.1", "port": self.port, "sslmode": "disable"}

@@ -40,6 +40,7 @@ class Server:
         self.account = account
         self.data = home / "data"
         self.sockets = home / cluster.SOCKETS
+        self.socket = self.sockets / f".s.PGSQL.{cluster.PORT}"
         self.log = home / "log"
         self.settings: dict[str, str] = dict(_SETTINGS)
         self.launcher: Launcher = lambda command: command
@@ -58,6 +59,25 @@ class Server:
         self._process = supervisor.start(self.launcher(command), self.account, self.log, signal.SIGQUIT)
         if wait:
             self.wait_until_ready()
+
+    def start_held_up(self) -> Callable[[], None]:
+        """Starts it, in recovery from an archive that does not answer until the function returned is called."""
+        gate = self.sockets / "go"
+        gate.unlink(missing_ok=True)
+        (self.data / "recovery.signal").touch()
+        self.account.take(self.data)
+        usual = self.settings
+        waiting = f"while [ ! -e {gate} ]; do sleep 0.02; done; false"
+        # Without hot_standby, which would let in who only reads before it is through.
+        self.settings = {**usual, "hot_standby": "off", "restore_command": waiting}
+        self.start(wait=False)
+        self.settings = usual
+
+        def go() -> None:
+            gate.touch()
+            self.wait_until_ready()
+
+        return go
 
     def wait_until_ready(self) -> None:
         """Until it accepts connections."""

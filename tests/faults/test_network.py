@@ -22,7 +22,7 @@ SLACK = 2.0
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    with network(server.sockets / ".s.PGSQL.5432") as proxy:
+    with network(server.socket) as proxy:
         yield proxy
 
 

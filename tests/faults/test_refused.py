@@ -1,70 +1,24 @@
 """A server that is there and says no: one clear sentence, the right exit code, and trying again where that helps."""
 
-from collections.abc import Callable
-from contextlib import suppress
-
-import psycopg
 import pytest
 
 from tests.faults.program import Program, running
-from tests.faults.server import DATABASE, WORKER, Server
+from tests.faults.refusing import (
+    BAD,
+    END,
+    HOPELESS,
+    WRONG,
+    one_sentence,
+    with_connections,
+    with_rights,
+    without_connections,
+    without_rights,
+    without_schema,
+)
+from tests.faults.server import WORKER, Server
 from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
-
-UNREACHABLE, BAD = 3, 1
-Change = Callable[[Server], object]
-
-END = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'gaq-%'"
-WRONG = "wrong-secret"
-PASSWORD = f"local all {WORKER} scram-sha-256"
-
-
-def wrong_password(server: Server) -> None:
-    server.ask(f"alter role {WORKER} password 'right'")
-    server.authenticate(PASSWORD)
-
-
-def without_login(server: Server) -> None:
-    server.ask(f"alter role {WORKER} nologin")
-
-
-def dropped(server: Server) -> None:
-    server.ask(f"drop database {DATABASE} with (force)", dbname="postgres")
-
-
-def without_schema(server: Server) -> None:
-    def gone() -> bool:
-        # It takes every lock, one after the other, and whoever works has some of them: then it has to start again.
-        with suppress(psycopg.errors.DeadlockDetected):
-            server.ask("drop schema gaq cascade")
-        return bool(server.ask("select to_regnamespace('gaq') is null"))
-
-    until(gone, "it is dropped")
-
-
-def newer_schema(server: Server) -> None:
-    server.ask("update gaq.installation set version = version + 1")
-
-
-def without_rights(server: Server) -> None:
-    server.ask(f"revoke gaq_worker from {WORKER}")
-
-
-HOPELESS: dict[str, tuple[Change, int, str]] = {
-    "wrong password": (wrong_password, UNREACHABLE, "password authentication failed"),
-    "role may not log in": (without_login, UNREACHABLE, "not permitted to log in"),
-    "database dropped": (dropped, UNREACHABLE, f'database "{DATABASE}" does not exist'),
-    "schema missing": (without_schema, BAD, "run: gaq-listen install"),
-    "schema newer": (newer_schema, BAD, "upgrade the program"),
-}
-
-
-def one_sentence(program: Program, sentence: str) -> None:
-    said = [text for text in program.raw if text.startswith("gaq-listen: ")]
-    assert len(said) == 1, program.log
-    assert sentence in said[0], program.log
-    assert WRONG not in program.log
 
 
 @pytest.mark.parametrize("what", ["wrong password", "database dropped", "schema newer"])
@@ -103,21 +57,19 @@ def test_rights_that_are_revoked_and_come_back(server: Server) -> None:
         without_rights(server)
         said = program.until("disconnected", where=lambda values: "permission denied" in values["reason"])
         assert "GRANT gaq_worker" in said.values["reason"]
-        server.ask(f"grant gaq_worker to {WORKER}")
+        with_rights(server)
         program.until("reconnected")
         all_is_well(server, writers, program)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["at the start", "while it runs"])
 def test_too_many_connections_are_waited_for(server: Server, first: bool) -> None:
-    limit = f"alter role {WORKER} connection limit "
     with writing(server) as writers, running(server.dsn(user=WORKER), ready="") as program:
         if not first:
             program.until("batch")
-        server.ask(limit + "0")
-        server.ask(END)
+        without_connections(server)
         program.until("disconnected", where=lambda values: "too many connections" in values["reason"])
-        server.ask(limit + "-1")
+        with_connections(server)
         since = program.now()
         program.until("batch", since)
         all_is_well(server, writers, program)

@@ -2,8 +2,6 @@
 
 import os
 import signal
-from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -74,7 +72,7 @@ def test_it_says_that_it_waits_for_a_server_that_starts_up(server: Server) -> No
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch")
         server.stop()
-        go = _start_held_up(server)
+        go = server.start_held_up()
         said = program.until("disconnected", where=lambda values: "starting up" in values["reason"])
         assert said.level == "WARNING"
         go()
@@ -84,7 +82,7 @@ def test_it_says_that_it_waits_for_a_server_that_starts_up(server: Server) -> No
 
 def test_the_first_connection_waits_for_a_server_that_starts_up(server: Server) -> None:
     server.stop()
-    go = _start_held_up(server)
+    go = server.start_held_up()
     with running(server.dsn(user=WORKER), ready="disconnected") as program:
         assert "starting up" in program.lines[0].values["reason"]
         go()
@@ -92,19 +90,3 @@ def test_the_first_connection_waits_for_a_server_that_starts_up(server: Server) 
         with writing(server) as writers:
             program.until("batch")
             all_is_well(server, writers, program)
-
-
-def _start_held_up(server: Server) -> Callable[[], None]:
-    """Starts it, in recovery from an archive that does not answer until the function returned is called."""
-    gate = Path(server.sockets, "go")
-    (server.data / "recovery.signal").touch()
-    server.account.take(server.data)
-    server.settings["hot_standby"] = "off"  # else it would let in who only reads, before it is through
-    server.settings["restore_command"] = f"while [ ! -e {gate} ]; do sleep 0.02; done; false"
-    server.start(wait=False)
-
-    def go() -> None:
-        gate.touch()
-        server.wait_until_ready()
-
-    return go

@@ -73,7 +73,7 @@ def test_it_is_not_ready_before_it_is_connected(server: Server, manager: Manager
 
 
 def test_the_watchdog_is_fed_by_round_trips(server: Server, manager: Manager) -> None:
-    with network(server.sockets / ".s.PGSQL.5432") as proxy:
+    with network(server.socket) as proxy:
         dsn = proxy.dsn(user=WORKER, dbname=DATABASE, connect_timeout=2)
         with running(dsn, **manager.variables(watchdog=2)) as program:
             until(lambda: manager.pings() > 3, "it is alive, at rest")

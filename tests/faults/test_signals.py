@@ -22,7 +22,7 @@ select count(*) from pg_stat_activity where application_name = 'gaq-listen worke
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    with network(server.sockets / ".s.PGSQL.5432") as proxy:
+    with network(server.socket) as proxy:
         yield proxy
 
 

@@ -62,7 +62,8 @@ class Writers:
         """What a writer was told that it should not have been."""
         self.tolerated = _CONNECTION_TROUBLE
         self.slowest = 0.0
-        self._server = server
+        self.server = server
+        """Where they connect to; they stay with a server as long as it serves them."""
         self._pause = pause
         self._stop = threading.Event()
         self._threads = [
@@ -89,7 +90,7 @@ class Writers:
     def _write(self, chance: random.Random) -> None:
         while not self._stop.is_set():
             try:
-                with self._server.connect(application_name="writer") as connection:
+                with self.server.connect(application_name="writer") as connection:
                     self._on(connection, chance)
             except psycopg.OperationalError as error:
                 self._judge(error, "connecting")

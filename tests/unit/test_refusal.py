@@ -1,7 +1,9 @@
 """What a refusal of the server says about waiting for it."""
 
+import psycopg
 import pytest
 
+from gaq_listen.database import sentence
 from gaq_listen.refusal import Refusal, refusal
 
 SERVER = 'connection failed: connection to server on socket "/s/.s.PGSQL.5432" failed: '
@@ -36,3 +38,16 @@ def test_verdict(said: str, verdict: Refusal) -> None:
 def test_one_of_several_hosts_is_enough() -> None:
     others = f'{SERVER}FATAL:  database "x" does not exist\n{SERVER}FATAL:  the database system is starting up'
     assert refusal(others) is Refusal.WAIT
+
+
+def test_of_several_hosts_what_each_said_is_told() -> None:
+    said = """connection failed: connection to server at "b", port 2 failed: Connection refused
+\tIs the server running on that host and accepting TCP/IP connections?
+Multiple connection attempts failed. All failures were:
+- host: 'a', port: '1', hostaddr: '::1': connection failed: connection to server at "a", port 1 failed: FATAL:  role "x"
+- host: 'b', port: '2', hostaddr: '::2': connection failed: connection to server at "b", port 2 failed: Connection refused
+\tIs the server running on that host and accepting TCP/IP connections?"""
+    assert sentence(psycopg.OperationalError(said)) == (
+        'connection to server at "a", port 1 failed: FATAL:  role "x"; '
+        'connection to server at "b", port 2 failed: Connection refused'
+    )
