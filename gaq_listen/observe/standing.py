@@ -144,7 +144,9 @@ class Standing:
             why = f": {clean(paused.reason)}" if paused.reason else ""
             return "PAUSED", f"by {clean(paused.by)} {ticking(paused.seconds + now - at)} ago{why}"
         if self._pairs_left > 0 and now - self._left_at < _DRAINING:
-            return "DRAINING", f"about {count(self._pairs_left, 'pair')} left"
+            speed = self.pairs_a_second(now)
+            time_left = f", {ticking(self._pairs_left / speed)} at this speed" if speed else ""
+            return "DRAINING", f"about {count(self._pairs_left, 'pair')} left{time_left}"
         match self._connection:
             case events.Listening():
                 return "LISTENING", "a change is noticed at once"

@@ -90,6 +90,37 @@ def test_a_pair_with_very_many_marks_does_not_hide_the_others(period: Connection
     assert period.execute("select count(*) from gaq.invalidations").fetchone() == (0,)
 
 
+def test_behind_a_long_backlog_an_eighth_of_a_batch_is_for_the_newest_marks(period: Connection[Any]) -> None:
+    period.execute(
+        "insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)"
+        " select 1, 10000 + n, now() - interval '1 h' + n * interval '1 ms', 'x' from generate_series(1, 3000) n"
+    )
+    # What it had been marked for before does not make it any newer.
+    mark(period, 1, 502, 1000)
+    mark(period, 1, 501, 500)
+    mark(period, 1, 502, 0)
+    oldest, newest = list(range(10001, 10072)), list(range(12994, 13001))
+    assert runs(period, "gaq.refresh(80)") == [*oldest, *newest, 502, 501]
+    # However much comes, the oldest go on.
+    mark(period, 1, 503, *range(100))
+    assert runs(period, "gaq.refresh(80)") == [*range(10072, 10151), 503]
+
+
+def test_a_long_backlog_is_not_counted_exactly(period: Connection[Any]) -> None:
+    backlog = "select stale_pairs, stale_since::text from gaq.backlog()"
+    since = period.execute(
+        "insert into gaq.wide_invalidations (kind, key, cause)"
+        " select 'flag', id, 'x' from qc_flags where run_number = 501 returning invalidated_at::text"
+    ).fetchone()
+    assert since is not None
+    assert period.execute(backlog.encode()).fetchone() == (2, *since)
+    period.execute(
+        "insert into gaq.wide_invalidations (kind, key, cause) select 'flag', -n, 'x' from generate_series(1, 1000) n"
+    )
+    # Not more than there are.
+    assert period.execute(backlog.encode()).fetchone() == (10, *since)
+
+
 def test_wide_marks_that_stand_for_nothing_do_not_hide_one_that_does(period: Connection[Any]) -> None:
     period.execute(
         "insert into gaq.wide_invalidations (id, kind, key, cause)"

@@ -22,6 +22,10 @@ select 1, run, 1, 1 + run %% 2 from generate_series(10001, 10000 + %(runs)s) run
 insert into gaq.invalidations
 select 1, 10001 + n %% %(runs)s, clock_timestamp(), 'flag' from generate_series(1, %(marks)s) n;
 """
+_LATER = """
+select count(*) from gaq.summaries
+where updated_at > (select updated_at from gaq.summaries where (data_pass_id, run_number) = (%s, %s))
+"""
 MEMORY = 60e6
 """Bytes that a worker may take."""
 
@@ -49,13 +53,13 @@ def drained(server: Server, runs: int, marks: int) -> str:
     """Piles up, has a worker drain it, and tells how that went; the server must run.
 
     Raises:
-        AssertionError: something was wrong or stale, the worker took too much memory, or the marks did not shrink.
+        AssertionError: something was wrong, stale or starved, the worker took too much memory, or the marks did not shrink.
     """
     pile_up(server, runs, marks)
     before = size(server)
     with running(server.dsn(user=WORKER)) as program:
         first = program.until("batch")
-        # Somebody changes something now: seen, like everything, in the order in which it was marked.
+        # Somebody changes something now, and does not wait for all of that.
         server.ask("update gaq_summaries set invalidated_at = now() where (data_pass_id, run_number) = (2, 505)")
         until(lambda: stale(server) == 0, "everything is fresh", patience=300, every=0.1)
         memory = program.memory()
@@ -64,6 +68,7 @@ def drained(server: Server, runs: int, marks: int) -> str:
         last = program.until("recovered")
         ended_well(program)
     assert differences(server) == []
+    assert int(server.ask(_LATER, 2, 505)) > runs / 10
     # Nothing holds the table of marks back from shrinking.
     server.ask("vacuum gaq.invalidations")
     assert size(server) < before / 10

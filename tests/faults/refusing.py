@@ -51,16 +51,12 @@ def moved_back(server: Server) -> None:
 
 
 def _rename(server: Server, old: str, new: str) -> None:
-    end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = %s"
-
-    def renamed() -> bool:
-        # Whoever has just connected is in the way.
-        with suppress(psycopg.errors.ObjectInUse):
-            server.ask(end, old, dbname="postgres")
-            server.ask(f"alter database {old} rename to {new}", dbname="postgres")
-        return bool(server.ask("select count(*) from pg_database where datname = %s", new, dbname="postgres"))
-
-    until(renamed, "it is renamed")
+    # Nobody is let in, so that nobody is in the way.
+    server.ask(f"alter database {old} allow_connections false", dbname="postgres")
+    end = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity where datname = %s"
+    server.ask(end, old, dbname="postgres")
+    server.ask(f"alter database {old} rename to {new}", dbname="postgres")
+    server.ask(f"alter database {new} allow_connections true", dbname="postgres")
 
 
 def without_schema(server: Server) -> None:

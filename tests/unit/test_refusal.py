@@ -41,13 +41,14 @@ def test_one_of_several_hosts_is_enough() -> None:
 
 
 def test_of_several_hosts_what_each_said_is_told() -> None:
-    said = """connection failed: connection to server at "b", port 2 failed: Connection refused
-\tIs the server running on that host and accepting TCP/IP connections?
+    hint = "\tIs the server running on that host and accepting TCP/IP connections?"
+    said = f"""connection failed: connection to server at "b" failed: Connection refused
+{hint}
 Multiple connection attempts failed. All failures were:
-- host: 'a', port: '1', hostaddr: '::1': connection failed: connection to server at "a", port 1 failed: FATAL:  role "x"
-- host: 'b', port: '2', hostaddr: '::2': connection failed: connection to server at "b", port 2 failed: Connection refused
-\tIs the server running on that host and accepting TCP/IP connections?"""
+- host: 'a', port: '1', hostaddr: '::1': connection failed: connection to server at "a" failed: FATAL:  no role "x"
+- host: 'b', port: '2', hostaddr: '::2': connection failed: connection to server at "b" failed: Connection refused
+{hint}"""
     assert sentence(psycopg.OperationalError(said)) == (
-        'connection to server at "a", port 1 failed: FATAL:  role "x"; '
-        'connection to server at "b", port 2 failed: Connection refused'
+        'connection to server at "a" failed: FATAL:  no role "x"; '
+        'connection to server at "b" failed: Connection refused'
     )
