@@ -43,8 +43,8 @@ bench: $(VENV)/.bench ## measure it, beside floors and peers (QUICK=1: shorter, 
 picture: $(VENV)/.demo ## draw the README's picture anew: the console of a demo
 	@exec $(WITH_MAKE) $(BIN)/python docs/picture.py docs/console.svg
 
-storm: $(VENV)/.dev ## everything that can happen to a worker, at random, for MINUTES=10 (SEED=0), with a table at the end
-	@exec $(WITH_MAKE) $(BIN)/python -m tests.faults.storm --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0) $(ARGS)
+storm: $(VENV)/.dev ## everything that can happen to a worker, at random, for MINUTES=10 (SEED=0), with a table at the end; FLAGS=10000000: so many first
+	@exec $(WITH_MAKE) $(BIN)/python -m tests.faults.storm --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0) $(if $(FLAGS),--flags $(FLAGS) --backlog 0) $(ARGS)
 
 clean: ## remove the environment and everything generated
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -53,7 +53,7 @@ def drained(server: Server, runs: int, marks: int) -> str:
     """Piles up, has a worker drain it, and tells how that went; the server must run.
 
     Raises:
-        AssertionError: something was wrong, stale or starved, the worker took too much memory, or the marks did not shrink.
+        AssertionError: something was wrong, stale or starved, the worker took too much memory, or the marks stayed.
     """
     pile_up(server, runs, marks)
     before = size(server)

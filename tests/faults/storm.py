@@ -62,25 +62,25 @@ def storm(seed: Server, seconds: float, number: int, tell: Tell = lambda _: None
 def _happen(kind: str, place: Site, account: Account) -> None:
     before = place.refreshed()
     place.watch.longest()
-    began = time.monotonic()
     try:
         MISHAPS[kind](place)
     except pytest.skip.Exception as lacking:
         account.not_tested[kind] = str(lacking)
         return
+    over = time.monotonic()
     logs = "\n---\n".join(worker.log for worker in place.workers)
-    until(lambda: _fresh_since(place, began), f"fresh after {kind}; the workers' logs:\n{logs}", RECOVERY)
+    until(lambda: _fresh_since(place, over), f"fresh after {kind}; the workers' logs:\n{logs}", RECOVERY)
     assert place.writers.errors == [], f"after {kind}"
     wrong = int(place.server.ask(_WRONG))
     account.add(kind, place.refreshed() - before, place.watch.longest(), wrong)
     assert not wrong, f"{wrong} wrong values after {kind}"
 
 
-def _fresh_since(place: Site, began: float) -> bool:
-    """Whether nothing is stale that was marked before now; writers go on, so something always is."""
+def _fresh_since(place: Site, over: float) -> bool:
+    """Whether nothing is stale that was marked before that time; writers go on, so something always is."""
     place.start_again()
     try:
-        return float(place.server.ask(OLDEST)) < min(BUSY, time.monotonic() - began)
+        return float(place.server.ask(OLDEST)) < min(BUSY, time.monotonic() - over)
     except psycopg.OperationalError:
         return False
 

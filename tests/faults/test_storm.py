@@ -5,7 +5,7 @@ from tests.faults.mishaps import MISHAPS
 from tests.faults.server import Server
 from tests.faults.storm import storm
 
-SECONDS = 15.0
+SECONDS = 12.0
 
 
 def test_after_each_mishap_everything_is_fresh_and_right(seed: Server) -> None:
