@@ -65,7 +65,7 @@ def _happen(kind: str, place: Site, account: Account) -> None:
     try:
         MISHAPS[kind](place)
     except pytest.skip.Exception as lacking:
-        account.not_tested[kind] = str(lacking)
+        account.not_tested[kind] = " ".join(str(lacking).split())
         return
     over = time.monotonic()
     logs = "\n---\n".join(worker.log for worker in place.workers)
