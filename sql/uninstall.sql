@@ -45,15 +45,16 @@ $$;
 do $$
 declare
     ours text;
+    all_of_ours text[] := array['gaq_worker', 'gaq_reader', 'gaq_owner'];
 begin
-    foreach ours in array array['gaq_worker', 'gaq_reader', 'gaq_owner'] loop
+    foreach ours in array all_of_ours loop
         continue when not exists (select from pg_roles where rolname = ours);
         execute format('drop owned by %I', ours);
         -- A role that somebody was given is theirs to keep; one that another database uses cannot be dropped.
         continue when exists (
             select from pg_auth_members m
             where m.roleid = ours::regrole and m.member <> current_user::regrole
-              and m.member not in (select oid from pg_roles where rolname like 'gaq\_%'));
+              and m.member not in (select oid from pg_roles where rolname = any (all_of_ours)));
         begin
             execute format('drop role %I', ours);
         exception when dependent_objects_still_exist then

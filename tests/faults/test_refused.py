@@ -2,6 +2,7 @@
 
 import pytest
 
+from gaq_listen.dba import installer
 from tests.faults.program import Program, running
 from tests.faults.refusing import (
     BAD,
@@ -49,6 +50,13 @@ def test_rights_at_the_start(server: Server) -> None:
     program = Program(server.dsn(user=WORKER))
     assert program.wait() == BAD
     one_sentence(program, "GRANT gaq_worker")
+
+
+def test_rights_are_kept_when_all_is_removed_and_installed_again(server: Server) -> None:
+    with server.connect() as connection:
+        installer.uninstall(connection)
+        installer.install(connection)
+    assert Program(server.dsn(user=WORKER), "--once").wait() == 0
 
 
 def test_rights_that_are_revoked_and_come_back(server: Server) -> None:

@@ -52,8 +52,6 @@ def uninstalled_and_installed_again(site: Site) -> None:
     def install(server: Server) -> None:
         with server.connect() as connection:
             installer.install(connection)
-        # The right may have gone with the role that it came from.
-        refusing.with_rights(server)
 
     _ends_all(site, "schema missing", uninstall, install)
 
