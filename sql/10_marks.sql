@@ -54,6 +54,8 @@ create table if not exists gaq.wide_invalidations (
     place          bigint                               -- of a flag in something: the run, or the data pass
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
+create index if not exists wide_invalidations_by_age on gaq.wide_invalidations (invalidated_at);
+
 -- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.
 alter table gaq.invalidations replica identity full;
 

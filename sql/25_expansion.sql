@@ -36,7 +36,8 @@ cross join gaq.summaries s
 where w.kind = 'everything';
 
 
--- Wide marks become marks of pairs. Returns how many wide marks were expanded.
+-- Wide marks become marks of pairs: the oldest, and when there are more, an eighth as many of the newest, so that what
+-- changes now does not wait behind a long backlog. Returns how many wide marks were expanded.
 create or replace function gaq.expand(max_marks int default 1000) returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -45,9 +46,16 @@ declare
     ids bigint[];
 begin
     select array_agg(id) into ids
-    from (select id from gaq.wide_invalidations order by id limit max_marks for update skip locked) w;
+    from (select id from gaq.wide_invalidations order by invalidated_at limit max_marks for update skip locked) w;
     if ids is null then
         return 0;
+    end if;
+    if cardinality(ids) >= max_marks then
+        ids := ids || array(
+            select id
+            from (select id from gaq.wide_invalidations
+                  order by invalidated_at desc limit max_marks / 8 for update skip locked) w
+            where id <> all (ids));
     end if;
     insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
     select data_pass_id, run_number, min(invalidated_at), cause

@@ -106,6 +106,17 @@ def test_behind_a_long_backlog_an_eighth_of_a_batch_is_for_the_newest_marks(peri
     assert runs(period, "gaq.refresh(80)") == [*range(10072, 10151), 503]
 
 
+def test_behind_many_wide_marks_an_eighth_is_for_the_newest(period: Connection[Any]) -> None:
+    period.execute(
+        "insert into gaq.wide_invalidations (kind, key, invalidated_at, cause)"
+        " select 'run', n, now() - interval '1 h' + n * interval '1 ms', 'x' from generate_series(10001, 15000) n;"
+        "insert into gaq.wide_invalidations (kind, key, cause) values ('run', 502, 'x')"
+    )
+    assert runs(period, "gaq.refresh(80)") == [502, 502]  # in two data passes
+    left = "select min(key), max(key) from gaq.wide_invalidations"
+    assert period.execute(left).fetchone() == (11001, 14876)
+
+
 def test_a_long_backlog_is_not_counted_exactly(period: Connection[Any]) -> None:
     backlog = "select stale_pairs, stale_since::text from gaq.backlog()"
     since = period.execute(
