@@ -133,13 +133,14 @@ def test_a_long_backlog_is_not_counted_exactly(period: Connection[Any]) -> None:
 
 
 def test_wide_marks_that_stand_for_nothing_do_not_hide_one_that_does(period: Connection[Any]) -> None:
+    """It is neither among the oldest nor among the newest."""
     period.execute(
-        "insert into gaq.wide_invalidations (id, kind, key, cause)"
-        " select n, 'flag', -n, 'x' from generate_series(1, 2500) n"
+        "insert into gaq.wide_invalidations (kind, key, invalidated_at, cause)"
+        " select case n when 1250 then 'run' else 'flag' end, case n when 1250 then 501 else -n end,"
+        " now() + n * interval '1 ms', 'x' from generate_series(1, 2500) n"
     )
-    period.execute("insert into gaq.wide_invalidations (id, kind, key, cause) values (2501, 'run', 501, 'x')")
     assert runs(period, "gaq.refresh()") == [501, 501]
-    assert period.execute("select count(*) from gaq.wide_invalidations").fetchone() == (0,)
+    assert period.execute("select count(*) from gaq.wide_invalidations").fetchone() == (2500 - 2 * (1000 + 125),)
 
 
 def test_what_another_worker_has_claimed_is_left_to_it_and_counts_as_due(
