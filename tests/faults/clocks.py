@@ -1,10 +1,13 @@
 """Clocks that can be set, of a server or of a worker's host: programs see what Debian's libfaketime tells them."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from tests.faults import debian
 
 HOUR = 3600.0
+SHARED = Path("/dev/shm")
+"""Where libfaketime has what the processes of a program share."""
 
 
 class Clock:
@@ -25,7 +28,6 @@ class Clock:
             "FAKETIME_NO_CACHE": "1",
             # As in the real world: only the time of day is set.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_DISABLE_SHM": "1",
         }
         self.set(0)
 
@@ -40,3 +42,11 @@ class Clock:
     def launcher(self, command: list[str]) -> list[str]:
         """The command that runs a server by this clock."""
         return ["env", *(f"{name}={value}" for name, value in self.variables.items()), *command]
+
+
+def forget_the_killed() -> None:
+    """Removes what libfaketime leaves behind of programs that were killed, named by processes that are gone."""
+    for left in SHARED.glob("*faketime_s?m_*"):
+        if not Path("/proc", left.name.rpartition("_")[2]).exists():
+            with suppress(OSError):
+                left.unlink()

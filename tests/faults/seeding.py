@@ -8,6 +8,7 @@ from gaq_listen.dba.scripts import INSTALL_SCRIPTS, script
 from gaq_listen.demo import cluster, supervisor
 from gaq_listen.demo.account import Account, server_account
 from gaq_listen.demo.binaries import find_binaries, usable_binaries
+from tests.faults import clocks
 from tests.faults.server import DATABASE, IMMEDIATE, WORKER, Server
 from tests.small_period import PERIOD
 from tests.tables import drain
@@ -22,6 +23,7 @@ def new_home(account: Account, stack: ExitStack, base: Path | None = None) -> Pa
 
 def seed_server(stack: ExitStack) -> Server:
     """The cluster, stopped."""
+    stack.callback(clocks.forget_the_killed)
     account = server_account()
     home = new_home(account, stack)
     binaries, version = usable_binaries(find_binaries(), account, home)
