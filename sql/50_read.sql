@@ -6,7 +6,7 @@ set client_min_messages = warning;
 set role gaq_owner;
 
 create or replace view gaq.pending as
-select data_pass_id, run_number, min(invalidated_at) as invalidated_at
+select distinct on (data_pass_id, run_number) data_pass_id, run_number, invalidated_at
 from (
     -- (The first of each pair in the index: cheaper than to fold them all, when they are many.)
     (select distinct on (data_pass_id, run_number) data_pass_id, run_number, invalidated_at
@@ -15,7 +15,7 @@ from (
     union all
     select data_pass_id, run_number, invalidated_at from gaq.expanded_invalidations
 ) mark
-group by data_pass_id, run_number;
+order by data_pass_id, run_number, invalidated_at;
 
 -- FULL JOIN USING: a condition on the pair reaches both sides, and a pair that was never computed is seen.
 create or replace view gaq.current_summaries as
