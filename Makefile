@@ -37,7 +37,7 @@ lint: $(VENV)/.dev ## check style and types
 
 check: lint test ## everything that must hold: style, types, tests
 
-bench: $(VENV)/.bench ## measure it, beside floors and peers (QUICK=1: shorter, some minutes)
+bench: $(VENV)/.bench ## measure it, beside floors and peers (QUICK=1: in two or three minutes)
 	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks run $(if $(QUICK),--quick) $(ARGS)
 
 picture: $(VENV)/.demo ## draw the README's picture anew: the console of a demo
