@@ -3,9 +3,10 @@
 import random
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import psycopg
+
+from gaq_listen.pairs import columns
 
 Pairs = tuple[list[int], list[int]]
 """Parallel arrays of data_pass_id and run_number."""
@@ -24,15 +25,11 @@ class Chooser:
     def all(self, number: int) -> Iterator[Pairs]:
         """All of them, so many at a time."""
         for start in range(0, len(self._all), number):
-            yield _columns(self._all[start : start + number])
+            yield columns(self._all[start : start + number])
 
     def some(self, number: int) -> Pairs:
         """So many different pairs."""
-        return _columns(self._chance.sample(self._all, number))
-
-
-def _columns(pairs: Sequence[tuple[Any, ...]]) -> Pairs:
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        return columns(self._chance.sample(self._all, number))
 
 
 def milliseconds(connection: psycopg.Connection, statement: bytes, arguments: Sequence[object]) -> float:

@@ -93,13 +93,14 @@ class Backlog:
         max_wait: float,
         worker: str = "gaq-listen",
         announce: bool = True,
-        allowance: Allowance | None = None,
+        *,
+        allowance: Allowance,
     ) -> None:
         self._connection = connection
         self._pace = (timedelta(seconds=debounce), timedelta(seconds=max_wait))
         self._worker = worker
         self._announce = announce
-        self._allowance = allowance or Allowance(30.0, 10.0)
+        self._allowance = allowance
 
     async def refresh(self, limit: int) -> Refreshed:
         """Refreshes up to ``limit`` due pairs in one transaction; returns them, first marked first.

@@ -156,7 +156,7 @@ class Worker:
             await enrolment.enroll()
             self._tell_connected(work)
             pace = (0.0, 0.0) if settings.once else (settings.debounce, settings.max_wait)
-            backlog = Backlog(work, *pace, self._name, settings.announce, self._allowance)
+            backlog = Backlog(work, *pace, self._name, settings.announce, allowance=self._allowance)
             audit = Audit(work, self._allowance.whole.answer)
             if settings.once:
                 await self._service(Work(work, backlog, enrolment, audit)).drain_all()

@@ -54,8 +54,8 @@ end;
 
 -- Refreshes up to max_pairs due pairs, the ones first marked first, and returns them. When there are so many marks that
 -- not all are looked at, an eighth of that is for the newest marks: what changes now does not wait behind a long backlog,
--- and the backlog still goes down, however much changes. All in the caller's transaction,
--- which must be READ COMMITTED: each statement below relies on a snapshot of its own, taken after the one before it.
+-- and the backlog still goes down, however much changes. All in the caller's transaction, which must be READ COMMITTED:
+-- each statement below relies on a snapshot of its own, taken after the one before it.
 create or replace function gaq.refresh(
     max_pairs int default 100,
     quiet interval default '0',             -- see gaq.due_at; zero: whatever is marked is due
