@@ -45,7 +45,8 @@ as $$
 begin
 return query
 
--- The pairs: the window of the run, and the detectors that matter. (An integer key makes sorts and joins cheap.)
+-- The pairs: the window of the run, and the detectors that matter. (An integer key makes sorts and joins cheap. OFFSET 0
+-- keeps apart what is asked of one pair: from an empty table's statistics another index would look as good.)
 with pair as materialized (
     select given.pair, given.data_pass_id, given.run_number, run.w_start, run.w_end,
            tstzmultirange(tstzrange(w_start, w_end)) as whole, listed.detectors, listed.n
@@ -59,9 +60,12 @@ with pair as materialized (
         where isfinite(qc_time_start) and isfinite(qc_time_end) and qc_time_start < qc_time_end
     ) run on run.run_number = given.run_number
     cross join lateral (
-        select array_agg(distinct d.detector_id) as detectors, count(distinct d.detector_id) as n
-        from gaq.source_gaq_detectors d
-        where d.data_pass_id = given.data_pass_id and d.run_number = given.run_number
+        select array_agg(distinct d.detector_id) as detectors,
+               coalesce(cardinality(array_agg(distinct d.detector_id)), 0) as n
+        from (
+            select * from gaq.source_gaq_detectors d
+            where d.data_pass_id = given.data_pass_id and d.run_number = given.run_number offset 0
+        ) d
     ) listed
 ),
 
@@ -78,14 +82,13 @@ flag as (
     where p.w_start is not null
       and f.detector_id = any (p.detectors)
       and greatest(f.starts, p.w_start) < least(f.ends, p.w_end)
+    offset 0      -- the span is computed once, not once a use
 ),
 
 -- Effective periods: what the later flags on the same detector leave of a flag. At the earliest flag of a detector also
--- what all of them cover together. (Types by arrays: few rows are expected here, so a join would be a nested loop.)
+-- what all of them cover together.
 effective as materialized (
-    select pair, id,
-           case when flag_type_id = any (array(select id from gaq.source_flag_types where mc_reproducible)) then 'mc'
-                when flag_type_id = any (array(select id from gaq.source_flag_types where bad)) then 'bad' end as quality,
+    select pair, id, flag_type_id,
            span - gaq.union_of(span) over later as periods,
            case when lead(id) over later is null then span + gaq.union_of(span) over later end as covered
     from flag
@@ -93,21 +96,19 @@ effective as materialized (
                      rows between unbounded preceding and 1 preceding)
 ),
 
--- When some flag says bad, and when one says MC reproducible.
-said as (
-    select pair, range_agg(period) filter (where quality = 'bad') as bad,
-           range_agg(period) filter (where quality = 'mc') as mc_reproducible
-    from (select pair, quality, unnest(periods) as period from effective where quality is not null) e
-    group by pair
-),
-
--- When every detector is covered, of those that have flags at all; and how many flags nobody has verified.
-verified as materialized (
-    select flag_id from gaq.source_verifications where flag_id = any (array(select id from effective))
-),
+-- When some flag says bad, and when one says MC reproducible; when every detector is covered, of those that have flags at
+-- all; and how many flags nobody has verified. (Types and verifications by arrays: few rows are expected here, so that a
+-- join would be a nested loop.)
 flagged as materialized (
-    select pair, count(covered) as detectors, range_intersect_agg(covered) as covered,
-           count(*) filter (where not isempty(periods) and id not in (select flag_id from verified)) as missing
+    select pair,
+           gaq.union_of(periods) filter (where flag_type_id = any (array(
+               select id from gaq.source_flag_types where bad and mc_reproducible is not true))) as bad,
+           gaq.union_of(periods) filter (where flag_type_id = any (array(
+               select id from gaq.source_flag_types where mc_reproducible))) as mc_reproducible,
+           count(covered) as detectors,
+           range_intersect_agg(covered) as covered,
+           count(*) filter (where not isempty(periods) and id not in (
+               select flag_id from gaq.source_verifications where flag_id = any (array(select id from effective)))) as missing
     from effective
     group by pair
 ),
@@ -160,7 +161,7 @@ select k.data_pass_id, k.run_number,
        k.length is null
 from (
     select p.data_pass_id, p.run_number,
-           coalesce(s.bad, '{}') as bad, coalesce(s.mc_reproducible, '{}') as mc_reproducible,
+           coalesce(f.bad, '{}') as bad, coalesce(f.mc_reproducible, '{}') as mc_reproducible,
            case when f.detectors = p.n then f.covered else '{}' end as covered,
            coalesce(f.missing, 0)::int as missing, coalesce(u.periods, 0)::int as undefined,
            case when p.n > 1023      -- a mistake: the list would be computed for long, and hold up the others
@@ -168,11 +169,10 @@ from (
                                        p.run_number, p.data_pass_id, p.n))
                 when p.n > 0 and (f.pair is not null or exists (
                     select from gaq.source_flags other
-                    where other.data_pass_id = p.data_pass_id and other.run_number = p.run_number))
+                    where other.data_pass_id = p.data_pass_id and other.run_number = p.run_number offset 0))
                 then gaq.microseconds(p.w_end - p.w_start) end as length
     from pair p
     left join flagged f using (pair)
-    left join said s using (pair)
     left join undefined u using (pair)
     offset 0
 ) k;

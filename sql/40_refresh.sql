@@ -247,7 +247,7 @@ begin
         select c.data_pass_id, c.run_number
         from claimed c
         where exists (select from gaq.source_pairs p
-                      where p.data_pass_id = c.data_pass_id and p.run_number = c.run_number)
+                      where p.data_pass_id = c.data_pass_id and p.run_number = c.run_number offset 0)
     ), gone as (
         delete from gaq.summaries s
         where s.ctid = any (array(

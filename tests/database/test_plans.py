@@ -28,6 +28,12 @@ SUMMARIES = """
 insert into gaq.summaries (data_pass_id, run_number, updated_at)
 select 1 + n / 400, n % 400, now() from generate_series(0, 9999) n;
 """
+PAIRS_OF_SUMMARIES = """
+insert into data_passes (id, name) select n, 'P' || n from generate_series(1, 25) n;
+insert into runs (run_number) select n from generate_series(0, 399) n;
+insert into data_pass_runs select data_pass_id, run_number from gaq.summaries where data_pass_id <= 25;
+delete from gaq.invalidations where cause = 'data pass';
+"""
 MARK = """
 insert into gaq.invalidations (data_pass_id, run_number, cause)
 select 1 + n % 10000 / 400, n % 400, 'test' from generate_series(0, 99999) n
@@ -159,9 +165,10 @@ def rows_read(connection: Connection[Any], *tables: str) -> Iterator[dict[str, t
 
 @pytest.mark.parametrize("planned", ["before the summaries", "before the marks", "after the marks"])
 def test_a_batch_reads_as_many_marks_as_it_looks_for(db: Connection[Any], connect: Connect, planned: str) -> None:
-    """A claim, the seeding before it and the deletion after it, among very many marks and summaries."""
+    """A claim, the seeding before it and the deletion after it, among very many marks, summaries and pairs."""
     db.execute(STALE.encode())
-    db.execute("vacuum analyze gaq.summaries, gaq.invalidations")
+    db.execute("alter table data_pass_runs set (autovacuum_enabled = off)")
+    db.execute("vacuum analyze gaq.summaries, gaq.invalidations, data_pass_runs")
     worker = connect(autocommit=True)
     for now, statements in (("before the summaries", SUMMARIES), ("before the marks", MARK), ("after the marks", "")):
         if planned == now:
@@ -169,19 +176,31 @@ def test_a_batch_reads_as_many_marks_as_it_looks_for(db: Connection[Any], connec
             db.execute("insert into gaq.invalidations (data_pass_id, run_number, cause) values (99, 1, 'test')")
             worker.execute("select from gaq.refresh(1)")
         db.execute(statements.encode())
-    with rows_read(worker, "invalidations", "summaries") as read:
+    db.execute(PAIRS_OF_SUMMARIES.encode())
+    with rows_read(worker, "invalidations", "summaries", "data_pass_runs") as read:
         assert len(worker.execute("select from gaq.refresh(100)").fetchall()) == 100
-    assert read["invalidations"][0] == read["summaries"][0] == 0
+    assert read["invalidations"][0] == read["summaries"][0] == read["data_pass_runs"][0] == 0
     # The thousand oldest, the youngest of each of their pairs, and the marks of a hundred pairs.
     assert read["invalidations"][1] < MARKS / 10
     assert read["summaries"][1] < PAIRS / 2
+    # From an empty table's statistics the index of the runs seems as good as that of the pairs, which are 25 to a run.
+    assert read["data_pass_runs"][1] <= 2500
+
+
+TEMPTING = """
+create index on qc_flags (detector_id);
+create index on qc_flags (data_pass_id, created_at);
+create index on gaq_detectors (detector_id);
+"""
 
 
 @pytest.mark.parametrize("planned", ["before the flags", "after the flags"])
-def test_computing_reads_the_flags_of_its_pairs_and_no_others(db: Connection[Any], planned: str) -> None:
+@pytest.mark.parametrize("others", ["", TEMPTING], ids=["our indexes", "also others"])
+def test_computing_reads_the_flags_of_its_pairs_and_no_others(db: Connection[Any], planned: str, others: str) -> None:
     tables = ("qc_flags", "qc_flag_verifications", "gaq_detectors", "runs")
     for table in tables:
         db.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
+    db.execute(others.encode())
     db.execute("vacuum analyze")
     compute = "select from gaq.compute(array[1, 2, 3], array[1, 2, 3])"
     if planned == "before the flags":
@@ -196,3 +215,23 @@ def test_computing_reads_the_flags_of_its_pairs_and_no_others(db: Connection[Any
         assert by_scan == 0
         assert by_index == 30 or (planned == "before the flags" and by_index == 300)
     assert read == {"qc_flag_verifications": (0, 30), "runs": (0, 3)}
+
+
+@pytest.mark.parametrize("planned", ["before the flags", "after the flags"])
+@pytest.mark.parametrize("others", ["", TEMPTING], ids=["our indexes", "also others"])
+def test_whether_a_pair_has_any_flag_is_asked_of_its_own_flags(db: Connection[Any], planned: str, others: str) -> None:
+    """A pair whose flags are all on detectors that do not matter."""
+    db.execute("alter table qc_flags set (autovacuum_enabled = off)")
+    db.execute(others.encode())
+    db.execute("vacuum analyze")
+    compute = "select not_computable from gaq.compute(array[1], array[1])"
+    if planned == "before the flags":
+        db.execute(compute)
+    db.execute(FLAGS.encode())
+    db.execute("insert into detectors (id, name) values (11, 'D11')")
+    db.execute("delete from gaq_detectors where data_pass_id = 1 and run_number = 1")
+    db.execute("insert into gaq_detectors values (1, 1, 11)")
+    with rows_read(db, "qc_flags") as read:
+        assert db.execute(compute).fetchone() == (False,)
+    assert read["qc_flags"][0] == 0
+    assert read["qc_flags"][1] <= (200 if planned == "before the flags" else 11)
