@@ -106,19 +106,27 @@ class Doorbell:
         return rings
 
     async def _readable(self, timeout: float) -> bool:
-        """Until something was read or ``stop`` is set: True; or until the time is over: False."""
+        """Until there is something to read or ``stop`` is set: True; or until the time is over: False."""
         loop = asyncio.get_running_loop()
-        heard = asyncio.Event()
-        waits = [loop.create_task(event.wait()) for event in (heard, self._stop)]
-        loop.add_reader(self._connection.fileno(), heard.set)
+        # One future for all three, so that whoever rings waits for one turn of the loop and not for four.
+        woken: asyncio.Future[bool] = loop.create_future()
+
+        def wake(early: bool) -> None:
+            if not woken.done():
+                woken.set_result(early)
+
+        stopping = loop.create_task(self._stop.wait())
+        stopping.add_done_callback(lambda _: wake(True))
+        timer = loop.call_later(timeout, wake, False)
+        loop.add_reader(self._connection.fileno(), wake, True)
         try:
-            done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            early = await woken
         finally:
             loop.remove_reader(self._connection.fileno())
-            for wait in waits:
-                wait.cancel()
+            timer.cancel()
+            stopping.cancel()
         self._consume()
-        return bool(done)
+        return early
 
     def _consume(self) -> None:
         # Straight from libpq: it parses what an earlier read left in its buffer, where no socket would tell of it.

@@ -1,6 +1,6 @@
 """How much at a time, and how long to rest: pure decisions, with the clock passed in.
 
-Which pairs are due is decided where the marks are, by ``gaq.due_at`` in ``sql/40_refresh.sql``.
+Which pairs are due is decided where the marks are, by ``gaq.due_at`` in ``sql/38_due.sql``.
 All times are seconds of a monotonic clock.
 """
 

@@ -1,0 +1,52 @@
+-- When there is something to refresh: of one pair, and of all that is marked.
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+set role gaq_owner;
+
+-- When a pair is due that was first and last marked at these times and refreshed at that time before. A pair that was
+-- quiet is due at once; one that has just been refreshed waits until it has been quiet, but not longer than max_wait.
+create or replace function gaq.due_at(
+    first_mark timestamptz, last_mark timestamptz, refreshed timestamptz, quiet interval, max_wait interval
+) returns timestamptz
+language sql immutable parallel safe
+return case when refreshed is null or refreshed + quiet <= first_mark then first_mark
+            else least(last_mark + quiet, first_mark + max_wait) end;
+
+
+-- Seconds until something is due, by the server's clock. Null: there is no mark at all. Zero: something is due already,
+-- so another worker has claimed it, or it has just come. A pair that fails is due at its next try, or when it has a new
+-- mark: each failure folds its marks into one.
+create or replace function gaq.next_due(quiet interval default '0', max_wait interval default '0')
+returns double precision
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select case
+        when exists (select from gaq.wide_invalidations) then 0
+        when exists (
+            select from gaq.invalidations i
+            where i.invalidated_at <= clock_timestamp() - max_wait
+              and not exists (select from gaq.failures e
+                              where e.data_pass_id = i.data_pass_id and e.run_number = i.run_number)) then 0
+        else (
+            select case when count(*) > 0      -- greatest() would make a zero of no mark
+                        then greatest(0, date_part('epoch', min(case
+                            when e.next_try_at is null
+                                then gaq.due_at(first_mark, last_mark, s.updated_at, quiet, max_wait)
+                            when marks > 1 or e.last_failed_at > clock_timestamp() then timestamptz 'epoch'
+                            else e.next_try_at end) - clock_timestamp())) end
+            from (
+                select data_pass_id, run_number, min(invalidated_at) as first_mark, max(invalidated_at) as last_mark,
+                       count(*) as marks
+                from gaq.invalidations
+                group by data_pass_id, run_number
+            ) marked
+            left join gaq.summaries s using (data_pass_id, run_number)
+            left join gaq.failures e using (data_pass_id, run_number)
+        )
+    end;
+end;
+
+revoke all on all routines in schema gaq from public;
+reset role;

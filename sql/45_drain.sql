@@ -1,0 +1,32 @@
+-- The refresh without a worker: from psql or pg_cron.
+--   call gaq.drain();
+
+do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
+set client_min_messages = warning;
+set role gaq_owner;
+
+-- Drains the backlog, with a commit after each batch.
+create or replace procedure gaq.drain(max_pairs int default 400)
+language plpgsql
+as $$
+declare
+    refreshed int;
+    failing int;
+begin
+    loop
+        select count(*) into refreshed from gaq.refresh(max_pairs);
+        commit;
+        exit when refreshed = 0;
+    end loop;
+    if exists (select from gaq.paused) then
+        raise warning 'gaq-listen is paused: nothing is refreshed until gaq.resume()';
+    end if;
+    select count(*) into failing from gaq.failures;
+    if failing > 0 then
+        raise warning '% pairs cannot be computed: see gaq.failures', failing;
+    end if;
+end
+$$;
+
+revoke all on all routines in schema gaq from public;
+reset role;
