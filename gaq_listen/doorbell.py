@@ -105,28 +105,27 @@ class Doorbell:
         rings, self._rings = self._rings, 0
         return rings
 
-    async def _readable(self, timeout: float) -> bool:
-        """Until there is something to read or ``stop`` is set: True; or until the time is over: False."""
+    async def _readable(self, timeout: float) -> None:
+        """Until there is something to read, ``stop`` is set, or the time is over."""
         loop = asyncio.get_running_loop()
-        # One future for all three, so that whoever rings waits for one turn of the loop and not for four.
-        woken: asyncio.Future[bool] = loop.create_future()
+        # One future for all three, so that whoever rings waits for one turn of the loop.
+        woken: asyncio.Future[None] = loop.create_future()
 
-        def wake(early: bool) -> None:
+        def wake() -> None:
             if not woken.done():
-                woken.set_result(early)
+                woken.set_result(None)
 
         stopping = loop.create_task(self._stop.wait())
-        stopping.add_done_callback(lambda _: wake(True))
-        timer = loop.call_later(timeout, wake, False)
-        loop.add_reader(self._connection.fileno(), wake, True)
+        stopping.add_done_callback(lambda _: wake())
+        timer = loop.call_later(timeout, wake)
+        loop.add_reader(self._connection.fileno(), wake)
         try:
-            early = await woken
+            await woken
         finally:
             loop.remove_reader(self._connection.fileno())
             timer.cancel()
             stopping.cancel()
         self._consume()
-        return early
 
     def _consume(self) -> None:
         # Straight from libpq: it parses what an earlier read left in its buffer, where no socket would tell of it.

@@ -49,7 +49,8 @@ return query
 -- keeps apart what is asked of one pair: from an empty table's statistics another index would look as good.)
 with pair as materialized (
     select given.pair, given.data_pass_id, given.run_number, run.w_start, run.w_end,
-           tstzmultirange(tstzrange(w_start, w_end)) as whole, listed.detectors, listed.n
+           tstzmultirange(tstzrange(w_start, w_end)) as whole,
+           listed.detectors, coalesce(cardinality(listed.detectors), 0) as n
     from (
         select row_number() over ()::int as pair, u.data_pass_id, u.run_number
         from (select distinct * from unnest(data_pass_ids, run_numbers)) u (data_pass_id, run_number)
@@ -60,8 +61,7 @@ with pair as materialized (
         where isfinite(qc_time_start) and isfinite(qc_time_end) and qc_time_start < qc_time_end
     ) run on run.run_number = given.run_number
     cross join lateral (
-        select array_agg(distinct d.detector_id) as detectors,
-               coalesce(cardinality(array_agg(distinct d.detector_id)), 0) as n
+        select array_agg(distinct d.detector_id) as detectors
         from (
             select * from gaq.source_gaq_detectors d
             where d.data_pass_id = given.data_pass_id and d.run_number = given.run_number offset 0

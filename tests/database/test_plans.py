@@ -187,26 +187,33 @@ def test_a_batch_reads_as_many_marks_as_it_looks_for(db: Connection[Any], connec
     assert read["data_pass_runs"][1] <= 2500
 
 
+READ_BY_COMPUTING = ("qc_flags", "qc_flag_verifications", "gaq_detectors", "runs")
 TEMPTING = """
 create index on qc_flags (detector_id);
 create index on qc_flags (data_pass_id, created_at);
 create index on gaq_detectors (detector_id);
 """
+PLANNED = pytest.mark.parametrize("planned", ["before the flags", "after the flags"])
+INDEXES = pytest.mark.parametrize("others", ["", TEMPTING], ids=["our indexes", "also others"])
 
 
-@pytest.mark.parametrize("planned", ["before the flags", "after the flags"])
-@pytest.mark.parametrize("others", ["", TEMPTING], ids=["our indexes", "also others"])
-def test_computing_reads_the_flags_of_its_pairs_and_no_others(db: Connection[Any], planned: str, others: str) -> None:
-    tables = ("qc_flags", "qc_flag_verifications", "gaq_detectors", "runs")
-    for table in tables:
-        db.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
-    db.execute(others.encode())
-    db.execute("vacuum analyze")
-    compute = "select from gaq.compute(array[1, 2, 3], array[1, 2, 3])"
+def flags_come(connection: Connection[Any], compute: str, planned: str, others: str) -> None:
+    """Among these other indexes, with statistics of empty tables, and before or after ``compute`` was planned."""
+    for table in READ_BY_COMPUTING:
+        connection.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
+    connection.execute(others.encode())
+    connection.execute("vacuum analyze")
     if planned == "before the flags":
-        db.execute(compute)
-    db.execute(FLAGS.encode())
-    with rows_read(db, *tables) as read:
+        connection.execute(compute.encode())
+    connection.execute(FLAGS.encode())
+
+
+@PLANNED
+@INDEXES
+def test_computing_reads_the_flags_of_its_pairs_and_no_others(db: Connection[Any], planned: str, others: str) -> None:
+    compute = "select from gaq.compute(array[1, 2, 3], array[1, 2, 3])"
+    flags_come(db, compute, planned, others)
+    with rows_read(db, *READ_BY_COMPUTING) as read:
         db.execute(compute)
     # With statistics of an empty table the index of the runs seems as good as that of the pairs: then these are the
     # rows of three runs in all ten data passes.
@@ -217,17 +224,12 @@ def test_computing_reads_the_flags_of_its_pairs_and_no_others(db: Connection[Any
     assert read == {"qc_flag_verifications": (0, 30), "runs": (0, 3)}
 
 
-@pytest.mark.parametrize("planned", ["before the flags", "after the flags"])
-@pytest.mark.parametrize("others", ["", TEMPTING], ids=["our indexes", "also others"])
+@PLANNED
+@INDEXES
 def test_whether_a_pair_has_any_flag_is_asked_of_its_own_flags(db: Connection[Any], planned: str, others: str) -> None:
     """A pair whose flags are all on detectors that do not matter."""
-    db.execute("alter table qc_flags set (autovacuum_enabled = off)")
-    db.execute(others.encode())
-    db.execute("vacuum analyze")
     compute = "select not_computable from gaq.compute(array[1], array[1])"
-    if planned == "before the flags":
-        db.execute(compute)
-    db.execute(FLAGS.encode())
+    flags_come(db, compute, planned, others)
     db.execute("insert into detectors (id, name) values (11, 'D11')")
     db.execute("delete from gaq_detectors where data_pass_id = 1 and run_number = 1")
     db.execute("insert into gaq_detectors values (1, 1, 11)")
