@@ -49,7 +49,6 @@ return query
 -- keeps apart what is asked of one pair: from an empty table's statistics another index would look as good.)
 with pair as materialized (
     select given.pair, given.data_pass_id, given.run_number, run.w_start, run.w_end,
-           tstzmultirange(tstzrange(w_start, w_end)) as whole,
            listed.detectors, coalesce(cardinality(listed.detectors), 0) as n
     from (
         select row_number() over ()::int as pair, u.data_pass_id, u.run_number
@@ -73,109 +72,134 @@ with pair as materialized (
 -- means the window's.
 flag as (
     select p.pair, f.detector_id, f.id, f.flag_type_id, f.created_at,
-           tstzmultirange(tstzrange(greatest(f.starts, p.w_start), least(f.ends, p.w_end))) as span
+           tstzmultirange(tstzrange(f.starts, f.ends)) as span, f.starts = p.w_start and f.ends = p.w_end as whole
     from pair p
     cross join lateral (
-        select * from gaq.source_flags f
+        select f.id, f.detector_id, f.flag_type_id, f.created_at,
+               greatest(f.starts, p.w_start) as starts, least(f.ends, p.w_end) as ends
+        from gaq.source_flags f
         where f.data_pass_id = p.data_pass_id and f.run_number = p.run_number offset 0      -- by index, pair by pair
     ) f
-    where p.w_start is not null
-      and f.detector_id = any (p.detectors)
-      and greatest(f.starts, p.w_start) < least(f.ends, p.w_end)
+    where p.w_start is not null and f.detector_id = any (p.detectors) and f.starts < f.ends
     offset 0      -- the span is computed once, not once a use
 ),
 
--- Effective periods: what the later flags on the same detector leave of a flag. At the earliest flag of a detector also
--- what all of them cover together.
-effective as materialized (
-    select pair, id, flag_type_id,
-           span - gaq.union_of(span) over later as periods,
-           case when lead(id) over later is null then span + gaq.union_of(span) over later end as covered
+-- Effective periods: what the later flags on the same detector leave of a flag.
+effective as (
+    select pair, detector_id, id, flag_type_id, whole, span - gaq.union_of(span) over later as periods
     from flag
     window later as (partition by pair, detector_id order by created_at desc, id desc
                      rows between unbounded preceding and 1 preceding)
 ),
 
--- When some flag says bad, and when one says MC reproducible; when every detector is covered, of those that have flags at
--- all; and how many flags nobody has verified. (Types and verifications by arrays: few rows are expected here, so that a
--- join would be a nested loop.)
+-- When some flag says bad, and when one says MC reproducible; the detectors with a flag for the whole window; and what is
+-- asked of single flags below, as parallel arrays. (Types and verifications by arrays: few rows are expected here, so that
+-- a join would be a nested loop.)
 flagged as materialized (
     select pair,
            gaq.union_of(periods) filter (where flag_type_id = any (array(
                select id from gaq.source_flag_types where bad and mc_reproducible is not true))) as bad,
            gaq.union_of(periods) filter (where flag_type_id = any (array(
                select id from gaq.source_flag_types where mc_reproducible))) as mc_reproducible,
-           count(covered) as detectors,
-           range_intersect_agg(covered) as covered,
-           count(*) filter (where not isempty(periods) and id not in (
-               select flag_id from gaq.source_verifications where flag_id = any (array(select id from effective)))) as missing
+           array_agg(distinct detector_id) filter (where whole) as complete,
+           array_agg(detector_id) as detector_ids,
+           array_agg(periods) as periods,
+           array_agg(id) filter (where not isempty(periods)) as ids
     from effective
     group by pair
 ),
 
--- Where detectors are not covered, the window is cut at every bound of an effective period, and each gap of a detector
--- counts the elementary periods in it. Most pairs have no gap.
+-- How many flags with an effective period nobody has verified.
+missing as (
+    select pair, count(*) as verifications
+    from (select pair, unnest(ids) as id from flagged) counted
+    where id not in (
+        select flag_id from gaq.source_verifications where flag_id = any (array(select unnest(ids) from flagged)))
+    group by pair
+),
+
+-- A detector with a flag for the whole window has no gap, and often that is all of them. Else, the gaps of the others.
 incomplete as materialized (
-    select p.pair, p.w_start, p.w_end, p.whole, p.n - coalesce(f.detectors, 0) as without_flag
+    select p.pair, p.w_start, p.w_end, p.detectors, coalesce(f.complete, '{}') as complete, f.detector_ids, f.periods
     from pair p
     left join flagged f using (pair)
-    where p.w_start is not null and p.n > 0 and (f.detectors is distinct from p.n or f.covered <> p.whole)
+    where p.w_start is not null and p.n > coalesce(cardinality(f.complete), 0)
 ),
-gap as (
-    select i.pair, unnest(i.whole - e.covered) as gap
+gap as materialized (
+    select i.pair, unnest(tstzmultirange(tstzrange(i.w_start, i.w_end)) - coalesce(c.covered, '{}')) as gap
     from incomplete i
-    join effective e using (pair)
-    where e.covered is not null
-    union all
-    select i.pair, unnest(i.whole)
-    from incomplete i
-    cross join generate_series(1, i.without_flag)
+    cross join unnest(i.detectors) d (detector_id)
+    left join (
+        select pair, detector_id, range_agg(period) as covered
+        from (
+            select i.pair, f.detector_id, unnest(f.periods) as period
+            from incomplete i
+            cross join unnest(i.detector_ids, i.periods) f (detector_id, periods)
+            where f.detector_id <> all (i.complete)
+        ) p
+        group by pair, detector_id
+    ) c using (pair, detector_id)
+    where d.detector_id <> all (i.complete)
 ),
+
+-- There the window is cut at every bound of an effective period, and each gap counts the elementary periods in it. (Where a
+-- period ends, another begins on its detector, or a gap, or the window ends.)
 cut as (
     select pair, array_agg(distinct at order by at) as cuts
     from (
-        select i.pair, unnest(array[w_start, w_end]) as at from incomplete i
+        select i.pair, lower(unnest(f.periods)) as at from incomplete i cross join unnest(i.periods) f (periods)
         union all
-        select pair, unnest(array[lower(period), upper(period)])
-        from (select i.pair, unnest(e.periods) as period from incomplete i join effective e using (pair)) p
+        select pair, lower(gap) from gap
+        union all
+        select pair, w_end from incomplete
     ) bound
     group by pair
 ),
 undefined as (
-    select pair, sum(width_bucket(upper(gap), cuts) - width_bucket(lower(gap), cuts)) as periods
+    select pair, range_agg(gap) as gaps,
+           sum(width_bucket(upper(gap), cuts) - width_bucket(lower(gap), cuts)) as periods
     from gap
     join cut using (pair)
     group by pair
 )
 
--- How long each was, by the length of the window. Without that, because it is not computable, all values are null.
--- (Subselects rather than a function: it could not be inlined.)
-select k.data_pass_id, k.run_number,
-       coalesce(gaq.microseconds((select sum(upper(r) - lower(r)) from unnest(k.covered * k.bad) r)), 0) / k.length,
-       coalesce(gaq.microseconds((select sum(upper(r) - lower(r))
-                                  from unnest(k.covered - k.bad - k.mc_reproducible) r)), 0) / k.length,
-       coalesce(gaq.microseconds((select sum(upper(r) - lower(r))
-                                  from unnest(k.covered * k.mc_reproducible - k.bad) r)), 0) / k.length,
-       case when k.length is not null then k.missing end,
-       case when k.length is not null then k.undefined end,
-       k.length is null
+-- How long each was where no detector has a gap; what is left is good. All by the length of the window: without that,
+-- because it is not computable, all values are null. (Subselects rather than a function: it could not be inlined.)
+select data_pass_id, run_number,
+       bad / length,
+       (length - gaps - bad - mc_reproducible) / length,
+       mc_reproducible / length,
+       case when length is not null then missing end,
+       case when length is not null then undefined end,
+       length is null
 from (
-    select p.data_pass_id, p.run_number,
-           coalesce(f.bad, '{}') as bad, coalesce(f.mc_reproducible, '{}') as mc_reproducible,
-           case when f.detectors = p.n then f.covered else '{}' end as covered,
-           coalesce(f.missing, 0)::int as missing, coalesce(u.periods, 0)::int as undefined,
-           case when p.n > 1023      -- a mistake: the list would be computed for long, and hold up the others
-                then gaq.refuse(format('run %s in data pass %s has %s GAQ detectors: at most 1023 can be counted',
-                                       p.run_number, p.data_pass_id, p.n))
-                when p.n > 0 and (f.pair is not null or exists (
-                    select from gaq.source_flags other
-                    where other.data_pass_id = p.data_pass_id and other.run_number = p.run_number offset 0))
-                then gaq.microseconds(p.w_end - p.w_start) end as length
-    from pair p
-    left join flagged f using (pair)
-    left join undefined u using (pair)
+    select data_pass_id, run_number, missing, undefined, length,
+           coalesce(gaq.microseconds((
+               select sum(upper(r) - lower(r)) from (select unnest(bad - gaps) as r) r)), 0) as bad,
+           coalesce(gaq.microseconds((
+               select sum(upper(r) - lower(r)) from (select unnest(mc_reproducible - bad - gaps) as r) r)), 0) as mc_reproducible,
+           coalesce(gaq.microseconds((
+               select sum(upper(r) - lower(r)) from (select unnest(gaps) as r) r)), 0) as gaps
+    from (
+        select p.data_pass_id, p.run_number,
+               coalesce(f.bad, '{}') as bad, coalesce(f.mc_reproducible, '{}') as mc_reproducible,
+               coalesce(u.gaps, '{}') as gaps, coalesce(u.periods, 0)::int as undefined,
+               coalesce(m.verifications, 0)::int as missing,
+               case when p.n > 1023      -- a mistake: the list would be computed for long, and hold up the others
+                    then gaq.refuse(format('run %s in data pass %s has %s GAQ detectors: at most 1023 can be counted',
+                                           p.run_number, p.data_pass_id, p.n))
+                    when p.n > 0 and (f.pair is not null or exists (
+                        select from gaq.source_flags other
+                        where other.data_pass_id = p.data_pass_id and other.run_number = p.run_number offset 0))
+                    then gaq.microseconds(p.w_end - p.w_start) end as length
+        from pair p
+        left join flagged f using (pair)
+        left join undefined u using (pair)
+        left join missing m using (pair)
+        offset 0
+    ) kinds
     offset 0
-) k;
+) lengths;
 
 end
 $$;
