@@ -57,8 +57,9 @@ begin
                         upper(current_setting('transaction_isolation'))
             using hint = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED', errcode = 'invalid_transaction_state';
     end if;
-    if max_pairs is null or max_pairs < 1 then
-        raise exception 'max_pairs must be at least 1' using errcode = 'invalid_parameter_value';
+    if max_pairs is null or max_pairs not between 1 and 100000 then
+        raise exception 'max_pairs must be between 1 and 100000: they are refreshed in one transaction'
+            using errcode = 'invalid_parameter_value';
     end if;
 
     -- Who pauses commits that first and then waits until nobody holds this lock; so whoever gets it later sees the pause.
@@ -68,8 +69,9 @@ begin
     end if;
 
     -- The pairs of the oldest marks, in the order of the index. When too few of them can be claimed, look further: a
-    -- pair may have any number of marks, and another worker may have claimed the oldest.
-    expanded := gaq.expand();
+    -- pair may have any number of marks, and another worker may have claimed the oldest. (Wide marks, too: many
+    -- verifications are of the same pair, which is refreshed once for those that are expanded together.)
+    expanded := gaq.expand(greatest(10 * max_pairs, 1000));
     loop
         select coalesce(sum(marks), 0), array_agg(data_pass_id order by first_mark),
                array_agg(run_number order by first_mark), array_agg(first_mark order by first_mark)
@@ -158,7 +160,7 @@ begin
         if found_marks >= scanned then
             scanned := scanned * 8;
         elsif passes is null and expanded > 0 then
-            expanded := gaq.expand();       -- what was expanded stands for no pair, or for none that is due
+            expanded := gaq.expand(greatest(10 * max_pairs, 1000));       -- what was expanded stands for no pair, or for none that is due
         else
             exit;
         end if;

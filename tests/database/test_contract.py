@@ -181,9 +181,9 @@ def test_refresh_refuses_an_old_snapshot(committed: Connection[Any], level: str)
     assert stale(committed) == {D}
 
 
-@pytest.mark.parametrize("max_pairs", ["0", "-1", "null"])
-def test_refresh_refuses_to_do_nothing(committed: Connection[Any], max_pairs: str) -> None:
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="max_pairs must be at least 1"):
+@pytest.mark.parametrize("max_pairs", ["0", "-1", "null", "100001"])
+def test_refresh_refuses_to_do_nothing_or_too_much(committed: Connection[Any], max_pairs: str) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="max_pairs must be between 1 and 100000"):
         committed.execute(f"SELECT FROM gaq.refresh({max_pairs})".encode())
 
 
