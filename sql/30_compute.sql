@@ -139,7 +139,7 @@ gap as materialized (
         ) p
         group by pair, detector_id
     ) c using (pair, detector_id)
-    where d.detector_id <> all (i.complete)
+    where (d.detector_id = any (i.complete)) is not true
 ),
 
 -- There the window is cut at every bound of an effective period, and each gap counts the elementary periods in it. (Where a
