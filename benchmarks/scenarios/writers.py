@@ -32,7 +32,7 @@ def design(lab: Lab, name: str, settings: dict[str, str] | None = None) -> Itera
 
 def measure(lab: Lab) -> list[Figure]:
     """Transactions a second of clients that insert one flag in each; each design on a new database, in turns."""
-    seconds = 1 if lab.quick else 3
+    seconds = 1 if lab.quick else 2
     figures = []
     for disk, settings, wanted in (("", None, 0.80), (", 2 ms a flush", SLOW_DISK, 0.90)):
         for clients in (16,) if lab.quick else (1, 4, 16, 32):
@@ -53,7 +53,7 @@ def measure(lab: Lab) -> list[Figure]:
 def _repeats(lab: Lab, clients: int) -> int:
     if lab.quick:
         return 2
-    return 5 if clients >= 16 else 3
+    return 9 if clients >= 16 else 3
 
 
 def _pgbench(lab: Lab, dbname: str, clients: int, seconds: int) -> float:
