@@ -97,10 +97,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """For so many ``rounds``, each a full batch, the backlog stays above the largest batch: so many are left."""
+    """For so many ``rounds``, each a full batch, the backlog stays above the largest batch: so many are left.
+
+    At the speed of the last batch that takes this worker ``seconds_left``.
+    """
 
     pairs_left: int
     rounds: int
+    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ class Service:
             self._size.after(len(batch), seconds)
             found += len(batch)
             full = len(batch) >= limit
-            await self._watch(full)
+            await self._watch(full, seconds / max(1, len(batch)))
             if not full or self._stop.is_set():
                 return found
             await self._ring_others()
@@ -184,12 +184,12 @@ class Service:
         work = self._work
         return await (doing if work.look is None else attended(doing, work.line, work.look))
 
-    async def _watch(self, full: bool) -> None:
+    async def _watch(self, full: bool, seconds_a_pair: float) -> None:
         warned, passed = self._rounds.warned, self._rounds.passed
         if self._rounds.after(full):
             left = await self._work.backlog.pairs_left()
             if self._rounds.above(left):
-                self._observe(events.Behind(left, self._rounds.passed))
+                self._observe(events.Behind(left, self._rounds.passed, left * seconds_a_pair))
         elif warned and not self._rounds.warned:
             self._observe(events.Recovered(passed))
 

@@ -18,8 +18,8 @@ def json_line(event: events.Event, at: datetime, staleness: Staleness | None = N
     """As :func:`gaq_listen.observe.lines.line`; the fields are those of the event's class, seconds and fractions.
 
     >>> from datetime import UTC
-    >>> json_line(events.Behind(700, 5), datetime(2026, 11, 23, 22, 31, 5, 123000, UTC))
-    '{"time": "2026-11-23T22:31:05.123Z", "level": "WARNING", "event": "behind", "pairs_left": 700, "rounds": 5}'
+    >>> json_line(events.Recovered(7), datetime(2026, 11, 23, 22, 31, 5, 123000, UTC))
+    '{"time": "2026-11-23T22:31:05.123Z", "level": "INFO", "event": "recovered", "rounds": 7}'
     """
     if not worth_a_line(event):
         return None

@@ -37,8 +37,8 @@ def line(event: events.Event, at: datetime, staleness: Staleness | None = None, 
     ``staleness``, when given, is summed up where the worker has stopped. So many events that said the same have been
     left out before this one: ``repeated``.
 
-    >>> line(events.Behind(pairs_left=700, rounds=5), datetime(2026, 11, 23, 22, 31, 5, 123000, UTC))
-    '2026-11-23T22:31:05.123Z WARNING behind pairs_left=700 rounds=5'
+    >>> line(events.Behind(pairs_left=700, rounds=5, seconds_left=1.2), datetime(2026, 11, 23, 22, 31, 5, 123000, UTC))
+    '2026-11-23T22:31:05.123Z WARNING behind pairs_left=700 rounds=5 time_left_s=1.2'
     """
     if not worth_a_line(event):
         return None
@@ -95,8 +95,8 @@ def _values(event: events.Event, staleness: Staleness | None) -> dict[str, str]:
             return _batch(event)
         case events.Failed(pairs):
             return {"pairs": f"{len(pairs)}", "failed": _failed(pairs)}
-        case events.Behind(pairs_left, rounds):
-            return {"pairs_left": f"{pairs_left}", "rounds": f"{rounds}"}
+        case events.Behind(pairs_left, rounds, seconds_left):
+            return {"pairs_left": f"{pairs_left}", "rounds": f"{rounds}", "time_left_s": f"{seconds_left:.1f}"}
         case events.Recovered(rounds):
             return {"rounds": f"{rounds}", "message": "backlog recovered"}
         case events.Paused(by, seconds, reason):

@@ -87,7 +87,7 @@ ONE_OF_EACH: list[Event] = [
     Polling("notifications do not arrive, as through a transaction pooler", 1.0),
     batch(pair()),
     Failed((failed(), failed(526642))),
-    Behind(12345, 5),
+    Behind(12345, 5, 1.2),
     Recovered(7),
     Paused("ops", 12.0, "upgrade"),
     Resumed(600.0),
@@ -122,7 +122,7 @@ BUSY: list[Event] = [
     *WORKING,
     *(batch(pair(600000 + i)) for i in range(40)),
     batch(*(pair(700000 + i) for i in range(20))),
-    Behind(12345, 5),
+    Behind(12345, 5, 1.2),
     Counted(12345, 63.0),
 ]
 FAILING: list[Event] = [

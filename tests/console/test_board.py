@@ -99,19 +99,19 @@ def told(*said: Event, at: float = 0.0) -> Board:
         ([Disconnected("refused", 8.0)], "DISCONNECTED  next try in 8 s: refused"),
         ([Disconnected("refused", 0.0)], "DISCONNECTED  trying again: refused"),
         ([Disconnected("refused", 8.0), Reconnected(2.0)], "CONNECTED  again, after 2.0 s"),
-        ([Listening(), Behind(700, 5)], "DRAINING  about 700 pairs left"),
-        ([Listening(), Behind(700, 5), batch(pair(), limit=2), Recovered(7)], "LISTENING"),
-        ([Listening(), Behind(700, 5), Disconnected("refused", 8.0)], "DISCONNECTED"),
-        ([Behind(700, 5), Disconnected("refused", 8.0), Listening()], "LISTENING"),
+        ([Listening(), Behind(700, 5, 1.2)], "DRAINING  about 700 pairs left"),
+        ([Listening(), Behind(700, 5, 1.2), batch(pair(), limit=2), Recovered(7)], "LISTENING"),
+        ([Listening(), Behind(700, 5, 1.2), Disconnected("refused", 8.0)], "DISCONNECTED"),
+        ([Behind(700, 5, 1.2), Disconnected("refused", 8.0), Listening()], "LISTENING"),
         ([Listening(), Paused("ops", 12.0, "upgrade")], "PAUSED  by ops 12 s ago: upgrade"),
         ([Listening(), Paused("ops", 12.0), Resumed(20.0)], "LISTENING"),
         ([Polling("a pooler", 1.0), Paused("ops", 12.0), Resumed(20.0)], "POLLING"),
-        ([Listening(), Behind(700, 5), Paused("ops", 12.0), Resumed(20.0)], "DRAINING"),
+        ([Listening(), Behind(700, 5, 1.2), Paused("ops", 12.0), Resumed(20.0)], "DRAINING"),
         ([Listening(), Paused("ops", 12.0), Disconnected("refused", 8.0)], "DISCONNECTED"),
         ([Paused("ops", 12.0), Disconnected("refused", 8.0), Reconnected(2.0), Listening()], "LISTENING"),
         ([Stopping("SIGTERM")], "STOPPING  SIGTERM: the batch in flight finishes, Ctrl-C again ends at once"),
         ([Stopping("SIGTERM"), Disconnected("refused", 8.0), Listening()], "STOPPING"),
-        ([Behind(700, 5), Stopping("SIGTERM"), batch(pair(), limit=1)], "STOPPING"),
+        ([Behind(700, 5, 1.2), Stopping("SIGTERM"), batch(pair(), limit=1)], "STOPPING"),
         ([Stopping("SIGTERM"), Stopped(1, 2, 3.0)], "STOPPED  after 3.0 s"),
     ],
 )
@@ -127,7 +127,7 @@ def test_the_next_try_counts_down() -> None:
 
 
 def test_draining_ends_with_a_batch_that_is_not_full() -> None:
-    board = told(Listening(), Behind(700, 5))
+    board = told(Listening(), Behind(700, 5, 1.2))
     board.apply(batch(*(pair(run) for run in range(20)), limit=20), 1.0)
     assert "DRAINING  about 680 pairs left" in panel(board, 1.0)
     board.apply(batch(pair(), limit=20), 2.0)
@@ -135,7 +135,7 @@ def test_draining_ends_with_a_batch_that_is_not_full() -> None:
 
 
 def test_draining_ends_when_all_are_refreshed_or_nothing_is_heard_any_more() -> None:
-    board = told(Listening(), Behind(20, 5))
+    board = told(Listening(), Behind(20, 5, 1.2))
     assert "DRAINING" in panel(board, 9.0)
     assert "LISTENING" in panel(board, 11.0)
     board.apply(batch(*(pair(run) for run in range(20)), limit=20), 1.0)

@@ -33,7 +33,7 @@ LINES = [
         'WARNING failed pairs=2 failed="LHC22o_apass7/526641 (attempt 2, next in 20 s): division by zero;'
         ' LHC22o_apass7/526642 (attempt 2, next in 20 s): division by zero"'
     ),
-    "WARNING behind pairs_left=12345 rounds=5",
+    "WARNING behind pairs_left=12345 rounds=5 time_left_s=1.2",
     'INFO recovered rounds=7 message="backlog recovered"',
     "WARNING paused by=ops for_s=12.0 reason=upgrade",
     "INFO resumed after_s=600.0",

@@ -312,4 +312,6 @@ async def test_a_backlog_is_told_of_and_so_is_its_end(period: Connection[Any], d
         await work.until(lambda: work.of(events.Recovered))
     (behind,) = work.of(events.Behind)
     assert (behind.pairs_left, behind.rounds) == (5, pacing.ROUNDS)
+    last = work.of(events.Batch)[pacing.ROUNDS - 1]  # of one pair
+    assert behind.seconds_left == pytest.approx(5 * last.seconds)
     assert work.of(events.Recovered) == [events.Recovered(10)]
