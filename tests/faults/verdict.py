@@ -51,9 +51,9 @@ def differences(server: Server, sample: int | None = None) -> list[Any]:
 
 def all_is_well(server: Server, writers: Writers, *programs: Program, patience: float = PATIENCE) -> None:
     """Ends the writing, waits until nothing is stale, compares, and ends the programs that still run."""
+    until(lambda: writers.changes > 0, "somebody has written something")
     writers.stop()
     assert writers.errors == []
-    assert writers.changes > 0, "nobody wrote anything"
     log = "\n---\n".join(program.log for program in programs)
     until(lambda: stale(server) == 0, f"nothing is stale; the workers' logs:\n{log}", patience)
     assert differences(server) == []
