@@ -139,7 +139,7 @@ gap as materialized (
         ) p
         group by pair, detector_id
     ) c using (pair, detector_id)
-    where (d.detector_id = any (i.complete)) is not true
+    where (d.detector_id = any (i.complete)) is not true      -- null, which no flag can name, is a gap, too
 ),
 
 -- There the window is cut at every bound of an effective period, and each gap counts the elementary periods in it. (Where a
@@ -163,28 +163,27 @@ undefined as (
     group by pair
 )
 
--- How long each was where no detector has a gap; what is left is good. All by the length of the window: without that,
--- because it is not computable, all values are null. (Subselects rather than a function: it could not be inlined.)
+-- How long each was where no detector has a gap; what is left is good. (In intervals, which are exact however long.) All by
+-- the length of the window: without that, because it is not computable, all values are null. (Subselects rather than a
+-- function: it could not be inlined.)
 select data_pass_id, run_number,
-       bad / length,
-       (length - gaps - bad - mc_reproducible) / length,
-       mc_reproducible / length,
+       gaq.microseconds(bad) / length,
+       gaq.microseconds(whole - gaps - bad - mc_reproducible) / length,
+       gaq.microseconds(mc_reproducible) / length,
        case when length is not null then missing end,
        case when length is not null then undefined end,
        length is null
 from (
-    select data_pass_id, run_number, missing, undefined, length,
-           coalesce(gaq.microseconds((
-               select sum(upper(r) - lower(r)) from (select unnest(bad - gaps) as r) r)), 0) as bad,
-           coalesce(gaq.microseconds((
-               select sum(upper(r) - lower(r)) from (select unnest(mc_reproducible - bad - gaps) as r) r)), 0) as mc_reproducible,
-           coalesce(gaq.microseconds((
-               select sum(upper(r) - lower(r)) from (select unnest(gaps) as r) r)), 0) as gaps
+    select data_pass_id, run_number, missing, undefined, whole, length,
+           coalesce((select sum(upper(r) - lower(r)) from (select unnest(bad - gaps) as r) r), '0') as bad,
+           coalesce((select sum(upper(r) - lower(r)) from (select unnest(mc_reproducible - bad - gaps) as r) r), '0')
+               as mc_reproducible,
+           coalesce((select sum(upper(r) - lower(r)) from (select unnest(gaps) as r) r), '0') as gaps
     from (
         select p.data_pass_id, p.run_number,
                coalesce(f.bad, '{}') as bad, coalesce(f.mc_reproducible, '{}') as mc_reproducible,
                coalesce(u.gaps, '{}') as gaps, coalesce(u.periods, 0)::int as undefined,
-               coalesce(m.verifications, 0)::int as missing,
+               coalesce(m.verifications, 0)::int as missing, p.w_end - p.w_start as whole,
                case when p.n > 1023      -- a mistake: the list would be computed for long, and hold up the others
                     then gaq.refuse(format('run %s in data pass %s has %s GAQ detectors: at most 1023 can be counted',
                                            p.run_number, p.data_pass_id, p.n))

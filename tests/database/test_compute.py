@@ -137,6 +137,27 @@ def test_any_two_bounds_of_a_run(db: Connection[Any]) -> None:
     assert differences(answers, {key: summary(pair) for key, pair in batch.items()}) == {}
 
 
+def test_a_window_of_centuries_leaves_nothing_over(db: Connection[Any]) -> None:
+    """A run with a mistaken year has more microseconds than a double precision number can tell apart."""
+    start = RUN_START - 2000 * 365 * 24 * HOUR + 123457
+    batch = {}
+    for number in range(1, 51):
+        cut = start + number * (RUN_START - start) // 51 + number
+        flags = replace(full_run(1, BAD), to=cut), replace(full_run(1, LIMITED), from_=cut)
+        batch[1, number] = replace(pair(*flags), qc_time_start=start)
+    insert(db, batch)
+    assert {answer.not_bad for answer in computed(db, list(batch)).values()} == {0.0}
+
+
+def test_a_detector_that_no_flag_can_name_is_never_covered(db: Connection[Any]) -> None:
+    """Only a table without the reference's constraints, or a sources file, has one."""
+    insert(db, ONE_PAIR)
+    db.execute("ALTER TABLE gaq_detectors DROP CONSTRAINT gaq_detectors_pkey")
+    db.execute("ALTER TABLE gaq_detectors ALTER detector_id DROP NOT NULL")
+    db.execute("INSERT INTO gaq_detectors (data_pass_id, run_number, detector_id) VALUES (1, 1, null)")
+    assert computed(db, [(1, 1)]) == {(1, 1): Summary(0.0, 0.0, 0.0, 1, 1, False)}
+
+
 def test_many_detectors(db: Connection[Any]) -> None:
     """A thousand flags begin and end at once, and the counts of detectors do not run together."""
     detectors = tuple(range(1, 1001))
