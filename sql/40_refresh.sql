@@ -44,7 +44,8 @@ as $$
 declare
     at timestamptz := clock_timestamp();
     expanded int;
-    scanned int := greatest(4 * max_pairs, 1000);
+    scanned int;
+    looked_up int;
     found_marks bigint;
     passes bigint[];
     runs bigint[];
@@ -61,6 +62,8 @@ begin
         raise exception 'max_pairs must be between 1 and 100000: they are refreshed in one transaction'
             using errcode = 'invalid_parameter_value';
     end if;
+    scanned := greatest(4 * max_pairs, 1000);
+    looked_up := greatest(10 * max_pairs, 1000);
 
     -- Who pauses commits that first and then waits until nobody holds this lock; so whoever gets it later sees the pause.
     perform pg_try_advisory_xact_lock_shared(gaq.batch_key());
@@ -71,7 +74,7 @@ begin
     -- The pairs of the oldest marks, in the order of the index. When too few of them can be claimed, look further: a
     -- pair may have any number of marks, and another worker may have claimed the oldest. (Wide marks, too: many
     -- verifications are of the same pair, which is refreshed once for those that are expanded together.)
-    expanded := gaq.expand(greatest(10 * max_pairs, 1000));
+    expanded := gaq.expand(looked_up);
     loop
         select coalesce(sum(marks), 0), array_agg(data_pass_id order by first_mark),
                array_agg(run_number order by first_mark), array_agg(first_mark order by first_mark)
@@ -160,7 +163,7 @@ begin
         if found_marks >= scanned then
             scanned := scanned * 8;
         elsif passes is null and expanded > 0 then
-            expanded := gaq.expand(greatest(10 * max_pairs, 1000));       -- what was expanded stands for no pair, or for none that is due
+            expanded := gaq.expand(looked_up);      -- what was expanded stands for no pair, or for none that is due
         else
             exit;
         end if;

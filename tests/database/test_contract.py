@@ -181,7 +181,7 @@ def test_refresh_refuses_an_old_snapshot(committed: Connection[Any], level: str)
     assert stale(committed) == {D}
 
 
-@pytest.mark.parametrize("max_pairs", ["0", "-1", "null", "100001"])
+@pytest.mark.parametrize("max_pairs", ["0", "-1", "null", "100001", "2147483647"])
 def test_refresh_refuses_to_do_nothing_or_too_much(committed: Connection[Any], max_pairs: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="max_pairs must be between 1 and 100000"):
         committed.execute(f"SELECT FROM gaq.refresh({max_pairs})".encode())

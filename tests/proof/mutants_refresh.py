@@ -14,7 +14,7 @@ COMPUTED = (
 COMPUTED_EARLY = "from pg_temp.early f join present using (data_pass_id, run_number)"
 EARLY = "create temporary table early on commit drop as select * from gaq.compute_apart"
 ALL_PAIRS = "select array_agg(data_pass_id), array_agg(run_number) into passes, runs from gaq.source_pairs;"
-EXPANDED = "    expanded := gaq.expand(greatest(10 * max_pairs, 1000));\n    loop"
+EXPANDED = "    expanded := gaq.expand(looked_up);\n    loop"
 DELETED = "delete from gaq.invalidations i\n        where i.ctid"
 RETURNED = "\n        returning i.data_pass_id, i.run_number, i.invalidated_at, i.cause"
 SEEN = "select i.data_pass_id, i.run_number, i.invalidated_at, i.cause from gaq.invalidations i\n        where i.ctid"
