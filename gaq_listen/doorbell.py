@@ -7,6 +7,7 @@ live and die together; that connection does nothing else.
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from psycopg import Notify, errors
 
@@ -25,6 +26,13 @@ end
 """
 
 
+# After the unlock: who is still in the queue had decided to ring before it.
+_LET_GO = """
+select pg_advisory_unlock(gaq.bell_key()),
+       exists (select from pg_locks
+               where locktype = 'object' and classid = 'pg_database'::regclass and objid = 0 and not granted)
+"""
+
 _READS = 1000
 """Buffers that are read at a time, each some kilobytes: a flood is behind us soon, and does not keep us for ever."""
 
@@ -32,13 +40,16 @@ _READS = 1000
 class Doorbell:
     """A listening connection. Setting ``stop`` ends any wait at once.
 
+    Rings of others are counted, those of the worker itself (for other workers) are not.
     After as much silence as the answer to a question may take, the server is asked whether it is still there.
     """
 
     def __init__(self, connection: Line, stop: asyncio.Event) -> None:
         self._connection = connection
         self._stop = stop
+        self._rung = False
         self._rings = 0
+        self._own_pid: int | None = None
         self._answered = 0.0
         self._probe: str | None = None
         self.held = False
@@ -49,8 +60,10 @@ class Doorbell:
     def _hear(self, notification: Notify) -> None:
         if notification.payload and notification.payload == self._probe:
             self._probe = None
+            self._own_pid = notification.pid
         else:
-            self._rings += 1
+            self._rung = True
+            self._rings += notification.pid != self._own_pid
 
     async def listen(self, notify: Callable[[str, str], Awaitable[None]], patience: float = 2.0) -> bool:
         """Starts to listen, and has itself rung: ``notify(channel, payload)``, on another connection.
@@ -81,14 +94,27 @@ class Doorbell:
         self.held = bell is Bell.OURS
         return bell
 
-    async def let_go(self) -> None:
-        """Awake for a while: writers need not ring."""
-        if self.held:
-            await self._ask("select pg_advisory_unlock(gaq.bell_key())")
-            self.held = False
+    async def let_go(self) -> bool:
+        """Give the doorbell up if it is held, so that writers need not ring.
+
+        Returns whether sessions, of any database of the server, were waiting for the lock of NOTIFY at that moment.
+        """
+        if not self.held:
+            return False
+        self.held = False
+        _, queue = await self._ask_row(_LET_GO)
+        return bool(queue)
+
+    def heard(self) -> int:
+        """Return how often others have rung since the last call of this or of ``wait``, without waiting.
+
+        Call it before ``hold``: the scan that follows ``hold`` then finds the marks of these rings.
+        """
+        self._consume()
+        return self._take_rings()
 
     async def wait(self, timeout: float) -> int:
-        """Sleeps until it rings, until ``stop`` is set, or for ``timeout`` seconds; returns how often it rang.
+        """Sleep until it rings, until ``stop`` is set, or for ``timeout`` seconds; return how often others rang.
 
         Raises:
             TimeoutError, psycopg.OperationalError: the server is gone.
@@ -96,13 +122,29 @@ class Doorbell:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         self._consume()
-        while not self._rings and not self._stop.is_set() and loop.time() < end:
+        while not self._rung and not self._stop.is_set() and loop.time() < end:
             silent_until = self._answered + self._connection.round_trip
             if loop.time() < silent_until:
                 await self._readable(min(end, silent_until) - loop.time())
             else:
                 await self._ask("select 1")
-        rings, self._rings = self._rings, 0
+        return self._take_rings()
+
+    async def count(self, seconds: float) -> int:
+        """Wait ``seconds`` whatever rings, or until ``stop`` is set; return how often others rang.
+
+        Raises:
+            TimeoutError, psycopg.OperationalError: the server is gone.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        if asyncio.get_running_loop().time() >= self._answered + self._connection.round_trip:
+            await self._ask("select 1")
+        return self.heard()
+
+    def _take_rings(self) -> int:
+        rings, self._rings, self._rung = self._rings, 0, False
         return rings
 
     async def _readable(self, timeout: float) -> None:
@@ -139,8 +181,11 @@ class Doorbell:
                 return
 
     async def _ask(self, query: str) -> object:
+        return (await self._ask_row(query))[0]
+
+    async def _ask_row(self, query: str) -> tuple[object, ...]:
         async with self._connection.answering():
             cursor = await self._connection.execute(query.encode())
             answer = await cursor.fetchone() if cursor.description else None
         self._answered = asyncio.get_running_loop().time()
-        return answer[0] if answer else None
+        return answer or (None,)

@@ -4,7 +4,6 @@ Which pairs are due is decided where the marks are, by ``gaq.due_at`` in ``sql/3
 All times are seconds of a monotonic clock.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -15,14 +14,22 @@ TARGET_BATCH_SECONDS = 0.25
 BRIEF = 1.0
 """Seconds that any batch may take: none is ended that is as long as it should be, however short the heartbeat."""
 
-RINGS_A_SECOND = 50
-"""Beyond this the bell is let go: a ring costs its writer, and all who commit beside it, more than a mark does."""
+TICK = 0.025
+"""Seconds from one poll to the next of a worker that no writer rings for, while it finds changes."""
 
-LOUD = 1.0
-"""How long the bell is left alone once it was let go: a look that finds nothing due is no sign that it is over."""
+SHORTEST_TICK = 0.005
+"""Seconds that such a worker rests at least, after a refresh that took as long as a tick."""
 
-TICK = 0.05
-"""How often to look while the bell is let go."""
+MANY = 20
+"""Pairs that a poll finds under load. The worker then rests longer, so that it refreshes larger batches."""
+
+BUSY_TICK = 0.05
+LONGEST_BUSY_TICK = 0.25
+"""Seconds that a worker rests after a poll that has found many pairs, at least and at most: in between as long as the
+refresh took, so that writers have at least half of the core that the worker's session runs on."""
+
+LONGEST_TICK = 0.1
+"""Seconds between two polls of a worker that has given the doorbell up because writers contend, when it finds none."""
 
 CLAIMED = 0.25
 """How soon to look again at a mark that somebody else has claimed: its worker may die."""
@@ -96,21 +103,6 @@ class Allowance:
         """Takes note that it was done, and how long it took."""
         if seconds < self.brief.seconds / 2:
             self._next = self.brief
-
-
-class Rings:
-    """How often writers have rung in the last second."""
-
-    def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=RINGS_A_SECOND + 1)
-
-    def heard(self, rings: int, now: float) -> None:
-        """Takes note of so many rings."""
-        self._times.extend([now] * min(rings, RINGS_A_SECOND + 1))
-
-    def too_many(self, now: float) -> bool:
-        """Whether they have rung so often that polling is cheaper for them."""
-        return len(self._times) > RINGS_A_SECOND and now - self._times[0] < 1.0
 
 
 class Rounds:
@@ -191,15 +183,53 @@ class Bell(Enum):
     """Only writers (or strangers) hold it, shared: marks may come without a ring."""
 
 
-def rest(bell: Bell, next_due: float | None, looked_again: bool, poll: float) -> float | None:
-    """How long to sleep at most; None: until somebody rings, or the sweep.
+class Mode(Enum):
+    """How a worker waits."""
 
-    ``next_due`` is the answer of ``gaq.next_due``: None for no mark at all, 0 for something that is due already.
-    That has just come, unless we ``looked_again`` and could not get it: then somebody else has claimed it. ``poll``:
-    how long, where marks may come without a ring.
+    LISTENING = "listening"
+    """A ring ends the wait."""
+    BESIDE = "beside"
+    """The same. Another worker holds the doorbell, and this one checks now and then that it still does."""
+    POLLING = "polling"
+    """Rings are only counted: the worker has given the doorbell up because writers contend for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How a worker waits, and how many seconds at most; None: until a ring, or the sweep."""
+
+    mode: Mode
+    seconds: float | None
+
+
+def next_wait(bell: Bell, next_due: float | None, looked_again: bool, poll: float) -> Wait:
+    """Return how a worker waits that is allowed to hold the doorbell and has tried to, as ``bell`` says.
+
+    ``next_due`` is the answer of ``gaq.next_due``: None for no mark at all, 0 for a pair that is due already. Its mark
+    has just come, unless the worker ``looked_again`` and could not claim the pair: then another worker has claimed it.
+    ``poll``: seconds to wait when marks may come without a ring.
     """
-    if next_due == 0:
-        return CLAIMED if looked_again else 0.0
-    longest = {Bell.OURS: None, Bell.COLLEAGUES: COLLEAGUE, Bell.NOBODYS: poll}[bell]
-    limits = [limit for limit in (next_due, longest) if limit is not None]
-    return min(limits, default=None)
+    if next_due == 0 and looked_again:
+        return Wait(Mode.LISTENING, CLAIMED)
+    if bell is Bell.NOBODYS:
+        return Wait(Mode.LISTENING, poll if next_due is None else min(max(next_due, TICK), poll))
+    if bell is Bell.COLLEAGUES and next_due is None:
+        return Wait(Mode.BESIDE, COLLEAGUE)
+    if bell is Bell.COLLEAGUES and next_due is not None:
+        return Wait(Mode.LISTENING, min(next_due, COLLEAGUE))
+    return Wait(Mode.LISTENING, next_due)
+
+
+def poll_again(found: int, took: float) -> Wait:
+    """Return how a worker waits that polls and has just refreshed ``found`` pairs in ``took`` seconds."""
+    if found >= MANY:
+        return Wait(Mode.POLLING, min(max(BUSY_TICK, took), LONGEST_BUSY_TICK))
+    return Wait(Mode.POLLING, max(SHORTEST_TICK, TICK - took))
+
+
+def next_poll(next_due: float | None, looked_again: bool, poll: float) -> Wait:
+    """Return how a worker waits that has given the doorbell up because writers contend; see ``next_wait``."""
+    if next_due == 0 and looked_again:
+        return Wait(Mode.POLLING, CLAIMED)
+    longest = min(poll, LONGEST_TICK)
+    return Wait(Mode.POLLING, longest if next_due is None else min(max(next_due, TICK), longest))

@@ -9,6 +9,7 @@ from gaq_listen import events, pacing
 from gaq_listen.attending import Look, Result, attended
 from gaq_listen.audit import Audit
 from gaq_listen.backlog import Backlog, Pause
+from gaq_listen.contention import Contention
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.enrolment import Enrolment, Totals
 from gaq_listen.errors import GaqListenError
@@ -56,10 +57,11 @@ class Service:
         self._totals = totals
         self._work = work
         self._size = pacing.BatchSize(settings.min_batch, settings.max_batch)
-        self._rings = pacing.Rings()
-        self._loud_until = 0.0
+        self._contention = Contention()
+        self._looked_again = False
+        self._drain_began = 0.0
         self._rounds = pacing.Rounds(settings.max_batch)
-        self._poll = pacing.Poll(settings.debounce, settings.max_wait)
+        self._poll = pacing.Poll(pacing.TICK, settings.max_wait)
         self._portions = pacing.Portions(settings.audit_rate, clock())
         self._next_sweep = clock() + settings.sweep
         self._next_report = 0.0
@@ -69,43 +71,64 @@ class Service:
 
     async def serve(self) -> None:
         """Refreshes what is due, sleeps, and looks again; first of all at everything."""
-        backlog, bell = self._work.backlog, self._work.bell
-        sweeping = looked_again = False
+        sweeping = False
         while True:
-            # Under load nobody should ring, least of all while we refresh; nor for a while after.
-            if bell is not None and self._rings.too_many(self._clock()):
-                await bell.let_go()
-                self._loud_until = self._clock() + pacing.LOUD
-            found = await self._drain(sweeping)
+            found = await self._drain_awake(sweeping)
             if sweeping:
                 self._totals.found_by_sweeps += found
                 self._observe(events.Swept(found))
             if self._stop.is_set():
                 return
             await self._check_some()
-            if found:
-                looked_again = False
-
-            resting: float | None
-            beside = False
-            loud = self._clock() < self._loud_until
-            if (found or loud) and bell is not None and not bell.held:
-                resting = pacing.TICK
-            else:
-                holder = await bell.hold() if bell is not None and not self._pause else pacing.Bell.NOBODYS
-                look = await backlog.look()
-                beside = holder is pacing.Bell.COLLEAGUES and look.next_due is None
-                await self._tell_pause(look.pause)
-                self._observe(events.Counted(0) if look.next_due is None else events.Waiting())
-                if look.pause is not None:
-                    resting = pacing.PAUSED
-                elif bell is None:
-                    resting = self._settings.max_wait
-                else:
-                    resting = pacing.rest(holder, look.next_due, looked_again, self._poll.after(found > 0))
-                looked_again = look.next_due == 0 and not looked_again
+            wait = await self._next_wait(found)
             await self._report(self._state(), swept=found if sweeping else None)
-            sweeping = await self._sleep(resting, beside, loud)
+            sweeping = await self._sleep(wait)
+
+    async def _drain_awake(self, sweeping: bool) -> int:
+        """Drain, and meanwhile let the doorbell go through the other connection, so that no pair waits for that."""
+        bell, self._drain_began = self._work.bell, self._clock()
+        if bell is None:
+            return await self._drain(sweeping)
+        letting_go = asyncio.ensure_future(bell.let_go())
+        try:
+            found = await self._drain(sweeping)
+        finally:
+            if await letting_go:
+                self._contention.saw_queue()
+        self._contention.heard(bell.heard())
+        return found
+
+    async def _next_wait(self, found: int) -> pacing.Wait:
+        """Decide how to wait after a drain that found ``found`` pairs.
+
+        A worker that may hold the doorbell tries to, and scans once more for marks that came before it held it.
+        """
+        bell, now = self._work.bell, self._clock()
+        if found:
+            self._looked_again = False
+            self._contention.saw_change(now)
+        poll = self._poll.after(found > 0)
+        polls = bell is not None and not self._contention.may_hold(now)
+        if polls and found:
+            return pacing.poll_again(found, now - self._drain_began)
+        holder = pacing.Bell.NOBODYS
+        if bell is not None and not polls and self._pause is None:
+            holder = await bell.hold()
+        look = await self._work.backlog.look()
+        await self._tell_pause(look.pause)
+        self._observe(events.Counted(0) if look.next_due is None else events.Waiting())
+        looked_again, self._looked_again = self._looked_again, look.next_due == 0 and not self._looked_again
+        if look.pause is not None:
+            return pacing.Wait(pacing.Mode.LISTENING, pacing.PAUSED)
+        if bell is None:
+            return pacing.Wait(pacing.Mode.LISTENING, self._settings.max_wait)
+        if look.next_due is not None and look.next_due <= self._settings.max_wait:
+            self._contention.saw_change(self._clock())
+        if polls:
+            return pacing.next_poll(look.next_due, looked_again, poll)
+        if look.next_due == 0 and not looked_again:
+            self._contention.woke(slept=0.0)
+        return pacing.next_wait(holder, look.next_due, looked_again, poll)
 
     def _state(self) -> str:
         if self._pause is not None:
@@ -123,33 +146,33 @@ class Service:
             self._observe(events.Resumed(self._pause.seconds + self._clock() - self._pause_seen))
         self._pause = self._pause if pause and self._pause else pause
 
-    async def _sleep(self, resting: float | None, beside: bool, deaf: bool) -> bool:
-        """Returns whether it was the sweep that ended a sleep: nothing had announced work.
-
-        ``beside``: a colleague sleeps as well, and what wakes it wakes us; it is enough to see that it is still there.
-        ``deaf``: rings are only counted.
-        """
+    async def _sleep(self, wait: pacing.Wait) -> bool:
+        """Wait, and return whether it was the sweep that ended the wait: nothing had announced work."""
         bell = self._work.bell
-        now = self._clock()
-        until_sweep = max(0.0, self._next_sweep - now)
-        longest = max(0.0, min(until_sweep, self._portions.next() - now))
-        timeout = longest if resting is None else min(resting, longest)
+        began = self._clock()
+        until_sweep = max(0.0, self._next_sweep - began)
+        longest = max(0.0, min(until_sweep, self._portions.next() - began))
+        timeout = longest if wait.seconds is None else min(wait.seconds, longest)
         rings = 0
-        if bell is None or deaf:
+        if bell is None:
             await nap(self._stop, timeout)
-            rings = 0 if bell is None else await bell.wait(0)
+        elif wait.mode is pacing.Mode.POLLING:
+            rings = await bell.count(timeout)
         elif timeout > 0:
+            beside = wait.mode is pacing.Mode.BESIDE
             rings = await self._wait(bell, timeout)
-            while beside and not rings and not self._stop.is_set() and self._clock() < now + longest:
+            while beside and not rings and not self._stop.is_set() and self._clock() < began + longest:
                 beside = await bell.hold() is pacing.Bell.COLLEAGUES
                 if beside:
                     rings = await self._wait(bell, min(pacing.COLLEAGUE, longest))
+            if rings:
+                self._contention.woke(self._clock() - began)
+        self._contention.heard(rings)
         now = self._clock()
-        self._rings.heard(rings, now)
         if now < self._next_sweep:
             return False
         self._next_sweep = now + self._settings.sweep
-        return not rings and (resting is None or resting > until_sweep)
+        return not rings and (wait.seconds is None or wait.seconds > until_sweep)
 
     async def _wait(self, bell: Doorbell, seconds: float) -> int:
         # Jitter, so that colleagues who wait for the same thing do not come at the same time.

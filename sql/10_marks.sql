@@ -102,9 +102,10 @@ create table if not exists gaq.workers (
 );
 
 
--- The doorbell. NOTIFY takes a lock that is common to all databases of the server, through commit; so it rings only
--- when somebody sleeps. A sleeping worker holds the advisory lock exclusively. A transaction that has marked something
--- tries to get it shared, which never waits:
+-- The doorbell. NOTIFY takes a lock that is common to all databases of the server and keeps it until its commit is on
+-- the disk. So a writer notifies only when a worker sleeps, and a worker that finds that writers queue for that lock
+-- stays awake and polls. A sleeping worker holds the advisory lock exclusively. A transaction that has marked something
+-- tries to get the lock shared, which never waits:
 --     if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then perform gaq.ring(); end if;
 -- If it gets it, all workers are awake, and it keeps them so until its commit is visible: they will see its marks.
 create or replace function gaq.bell_key() returns bigint

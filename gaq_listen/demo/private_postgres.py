@@ -43,9 +43,13 @@ class PrivatePostgres:
     directory: Path
     """Where its log is; gone after the block, like its data."""
 
-    def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
-        """Note the settings; the server starts when the block is entered."""
+    def __init__(self, *, settings: Mapping[str, str] | None = None, storage: Path | None = None) -> None:
+        """Note the settings; the server starts when the block is entered.
+
+        ``storage``: a directory in which to make that of the data; None: in memory, where there is room for it.
+        """
         self._settings = dict(settings or {})
+        self._storage = storage
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._directories: list[Path] = []
         self._ending = "the private PostgreSQL is not running"
@@ -57,6 +61,7 @@ class PrivatePostgres:
             "directory": str(binaries.directory),
             "package": binaries.package and str(binaries.package),
             "settings": self._settings,
+            "storage": self._storage and str(self._storage),
         }
         self._supervisor = subprocess.Popen(
             [sys.executable, "-P", "-m", "gaq_listen.demo.supervisor", json.dumps(job)],

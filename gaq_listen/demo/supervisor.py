@@ -146,7 +146,7 @@ def serve(job: dict[str, Any], watch: Watch, cleanup: ExitStack) -> None:
     account = server_account()
     home = cluster.make_home(cluster.temp_base(account))
     cleanup.callback(cluster.remove_directory, home)
-    storage = cluster.make_home(cluster.data_base(home))
+    storage = cluster.make_home(Path(job["storage"]) if job["storage"] else cluster.data_base(home))
     cleanup.callback(cluster.remove_directory, storage)
     log = home / "log"
     sockets = cluster.make_private(home / cluster.SOCKETS, account)

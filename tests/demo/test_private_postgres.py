@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from gaq_listen.demo import private_postgres
+from gaq_listen.demo import cluster, private_postgres
 from gaq_listen.demo.binaries import Binaries, find_binaries
 from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.errors import PrivateServerError
@@ -225,3 +225,13 @@ def test_root_copies_a_wheel_nobody_else_can_read(tmp_path: Path, monkeypatch: p
         assert (server.directory / "binaries").is_dir()
     assert not server.directory.exists()
     assert {path: path.stat().st_mode for path in closed.rglob("*")} == before
+
+
+def test_the_data_is_where_it_is_wanted() -> None:
+    storage = cluster.make_home(Path(tempfile.gettempdir()))
+    try:
+        with PrivatePostgres(storage=storage) as server:
+            assert Path(value(server, "show data_directory")).is_relative_to(storage)
+        assert not any(storage.iterdir())
+    finally:
+        cluster.remove_directory(storage)

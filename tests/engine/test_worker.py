@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from gaq_listen import events, pacing
+from gaq_listen import contention, events, pacing
 from gaq_listen.backlog import Backlog, Refreshed
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.errors import DatabaseUnreachable, NotInstalled
@@ -132,46 +132,42 @@ async def test_a_stream_of_changes_is_polled_and_no_longer_rings(
         await work.until(lambda: asleep(period))
 
 
-@pytest.mark.parametrize(("limit", "rings"), [(pacing.RINGS_A_SECOND, True), (0, False)])
-async def test_under_load_nobody_has_to_ring_while_it_refreshes(
-    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch, limit: int, rings: bool
-) -> None:
-    refresh = Backlog.refresh
-    ringing: list[bool] = []
-
-    async def look_then_refresh(self: Backlog, limit: int) -> Refreshed:
-        ringing.append(asleep(period))
-        return await refresh(self, limit)
-
-    monkeypatch.setattr(pacing, "RINGS_A_SECOND", limit)
-    async with working(dsn, sweep=NEVER) as work:
-        await work.until(lambda: asleep(period))
-        monkeypatch.setattr(Backlog, "refresh", look_then_refresh)
-        period.execute(BAD_FLAG, (1, 501))
-        await work.until(lambda: work.of(events.Batch))
-        assert ringing[0] is rings
-        await work.until(lambda: asleep(period))
-
-
-async def test_a_bell_that_was_let_go_is_left_alone_for_a_while(
+async def test_nobody_rings_while_a_worker_is_awake(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when there is nothing to refresh for the moment."""
-    refresh = Backlog.refresh
-    ringing: list[bool] = []
+    """The doorbell is let go while a batch is refreshed; this batch does not go on before."""
+    let_go, refresh = Doorbell.let_go, Backlog.refresh
+    gone = asyncio.Event()
 
-    async def look_then_refresh(self: Backlog, limit: int) -> Refreshed:
-        ringing.append(asleep(period))
+    async def let_go_then_say_so(self: Doorbell) -> bool:
+        queue = await let_go(self)
+        gone.set()
+        return queue
+
+    async def refresh_when_let_go(self: Backlog, limit: int) -> Refreshed:
+        await gone.wait()
+        assert not asleep(period)
         return await refresh(self, limit)
 
-    monkeypatch.setattr(pacing, "RINGS_A_SECOND", 0)
-    monkeypatch.setattr(pacing, "LOUD", NEVER)
     async with working(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
-        monkeypatch.setattr(Backlog, "refresh", look_then_refresh)
+        monkeypatch.setattr(Doorbell, "let_go", let_go_then_say_so)
+        monkeypatch.setattr(Backlog, "refresh", refresh_when_let_go)
         period.execute(BAD_FLAG, (1, 501))
-        await work.until(lambda: len(ringing) >= 5)
-        assert not any(ringing)
+        await work.until(lambda: work.of(events.Batch))
+        await work.until(lambda: asleep(period))
+
+
+async def test_a_worker_that_has_given_the_doorbell_up_polls(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contention, "FREQUENT", 0)
+    monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
+    async with working(dsn, sweep=NEVER) as work:
+        for number in range(1, 6):
+            period.execute(BAD_FLAG, (1, 500 + number))
+            await work.until(lambda: len(work.of(events.Batch)) == number)  # noqa: B023
+            assert not asleep(period)
 
 
 async def test_the_sweep_finds_what_was_not_announced_and_says_so(

@@ -265,7 +265,10 @@ class Stage:
     async def _notice(self, worker: SteppedWorker) -> None:
         """The worker, which reads from a connection that is lost, notices."""
         async with asyncio.timeout(PATIENCE):
-            await asyncio.wait([worker.task])
+            while not worker.ended:
+                if worker.place == "let go":  # what it does meanwhile through the other connection
+                    worker.go()
+                await asyncio.sleep(0)
         self._look_at_the_end(worker)
         self.steps.append(f"{worker.name}: {worker.place} → lost its connection")
 

@@ -39,6 +39,8 @@ class Stops:
         self.heard = 0
         """How many notifications have come to its bell."""
         self._go = asyncio.Event()
+        self.turn = asyncio.Lock()
+        """Held by the one of two concurrent steps that is taken first."""
 
     async def stop_at(self, place: str) -> None:
         self.place = place
@@ -65,16 +67,25 @@ class SteppedBacklog(Backlog):
         self.stops = stops
 
     async def refresh(self, limit: int) -> Refreshed:
-        await self.stops.stop_at("refresh")
-        self.stops.place = REFRESHING
-        try:
-            return await super().refresh(limit)
-        finally:
-            self.stops.place = GOING
+        async with self.stops.turn:
+            await self.stops.stop_at("refresh")
+            self.stops.place = REFRESHING
+            try:
+                return await super().refresh(limit)
+            finally:
+                self.stops.place = GOING
 
     async def look(self) -> Look:
         await self.stops.stop_at("look")
         return await super().look()
+
+
+class LetsGoFirst(SteppedBacklog):
+    """Refreshes after the doorbell has been let go; else it is let go after the refresh."""
+
+    async def refresh(self, limit: int) -> Refreshed:
+        await asyncio.sleep(0)
+        return await super().refresh(limit)
 
 
 class SteppedDoorbell(Doorbell):
@@ -92,10 +103,16 @@ class SteppedDoorbell(Doorbell):
         await self.stops.stop_at("hold")
         return await super().hold()
 
-    async def let_go(self) -> None:
-        if self.held:
-            await self.stops.stop_at("let go")
-        await super().let_go()
+    async def let_go(self) -> bool:
+        # A worker lets the doorbell go while it refreshes, through another connection. Here one is after the other.
+        async with self.stops.turn:
+            if self.held:
+                await self.stops.stop_at("let go")
+            return await super().let_go()
+
+    async def count(self, seconds: float) -> int:
+        await self.stops.stop_at("nap")
+        return await super().count(0)
 
     async def wait(self, timeout: float) -> int:
         if timeout < DAY / 2:

@@ -18,11 +18,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
-from gaq_listen import pacing
+from gaq_listen import contention
 from tests.database import world
 from tests.proof.gates import PLACES
 from tests.proof.programs import programs
 from tests.proof.stage import WORKERS, WRITERS, Crash, Go, Say, Stage, stage
+from tests.proof.stepped import LetsGoFirst, Parts
 
 ORDERS = int(os.environ.get("GAQ_LISTEN_ORDERS", "0"))
 
@@ -38,7 +39,8 @@ class Order:
     anna: list[Say]
     bob: list[Say]
     turns: list[Turn]
-    rings_a_second: int
+    frequent: int
+    parts: Parts
 
 
 WHILE = 15
@@ -53,14 +55,15 @@ orders = st.builds(
     anna=programs("anna"),
     bob=programs("bob"),
     turns=st.lists(st.one_of([paces, goes] * 12 + [crashes]), min_size=10, max_size=40),
-    # So few that a worker lets the bell go; or none.
-    rings_a_second=st.sampled_from([pacing.RINGS_A_SECOND, 1]),
+    # So few wake-ups that a worker polls soon; or so many that it seldom does.
+    frequent=st.sampled_from([contention.FREQUENT, 1]),
+    parts=st.sampled_from([Parts(), Parts(backlog=LetsGoFirst)]),
 )
 
 
 async def perform(order: Order, director: Connection[Any], dsn: str) -> None:
     """All turns; then the writers finish, one after the other, and the workers come to rest."""
-    async with stage(director, dsn) as on:
+    async with stage(director, dsn, order.parts) as on:
         await _perform(order, on)
 
 
@@ -97,7 +100,7 @@ def test_any_order(gated: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyP
     )
     @given(orders)
     def any_order(order: Order) -> None:
-        monkeypatch.setattr(pacing, "RINGS_A_SECOND", order.rings_a_second)
+        monkeypatch.setattr(contention, "FREQUENT", order.frequent)
         world.rebuild(gated)
 
         asyncio.run(perform(order, gated, dsn))

@@ -73,14 +73,21 @@ def test_a_scenario_measured_again_replaces_its_part_only(tmp_path: Path) -> Non
 def test_figures_go_between_the_lines_that_ask_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = Results(tmp_path / "results.json")
     results.keep("compute", FACTS, [figure()])
+    on_disk = Results(tmp_path / "disk.json")
+    slower = Figure("a thing", "tx/s", "floor", {"floor": [1.0], "ours": [1.0]})
+    on_disk.keep("compute", FACTS, [slower, Figure("a thing", "ms", "floor", {"floor": [2.0], "ours": [40.0]})])
     monkeypatch.setattr(document, "DOCS", tmp_path)
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- figures: compute brief -->\nold\n<!-- end of figures -->\nafter\n")
+    page.write_text(
+        "before\n<!-- figures: compute brief -->\nold\n<!-- end of figures -->\nafter\n"
+        "<!-- figures: disk compute brief ms -->\nold\n<!-- end of figures -->\n"
+    )
     (tmp_path / "other.md").write_text("nothing asked\n")
     for _ in range(2):
-        assert document.write(results) == ["page.md"]
+        assert document.write(results, on_disk) == ["page.md"]
         lines = page.read_text().splitlines()
         assert lines[0] == "before"
-        assert lines[-1] == "after"
+        assert lines[lines.index("after") - 1] == "<!-- end of figures -->"
+        assert "| a thing | 2.00 ms | 40.0 ms |" in lines, "in another unit than the first, nothing is a ratio"
         assert "| a thing | 2.00 ms | 2.00 (1.50 … 3.00) |" in lines
         assert "old" not in lines

@@ -7,22 +7,29 @@ import pytest
 from gaq_listen.pacing import (
     AUDIT_EVERY,
     BRIEF,
+    BUSY_TICK,
     CLAIMED,
     COLLEAGUE,
-    RINGS_A_SECOND,
+    LONGEST_BUSY_TICK,
+    LONGEST_TICK,
+    MANY,
     ROUNDS,
     ROUNDS_AGAIN,
+    SHORTEST_TICK,
     TARGET_BATCH_SECONDS,
     TICK,
     Allowance,
     Allowed,
     BatchSize,
     Bell,
+    Mode,
     Poll,
     Portions,
-    Rings,
     Rounds,
-    rest,
+    Wait,
+    next_poll,
+    next_wait,
+    poll_again,
 )
 
 
@@ -70,56 +77,70 @@ def test_no_batch_is_ended_that_is_as_long_as_it_should_be_and_none_may_take_lon
     assert BRIEF > TARGET_BATCH_SECONDS
 
 
-def test_too_many_rings_are_more_than_the_limit_within_a_second() -> None:
-    rings = Rings()
-    for ring in range(RINGS_A_SECOND):
-        rings.heard(1, 10 + ring * 0.002)
-    assert not rings.too_many(10.2)
-    rings.heard(1, 10.2)
-    assert rings.too_many(10.2)
-    assert rings.too_many(10.9)
-    assert not rings.too_many(11.0)
-
-
-def test_rings_that_come_at_once_count_each() -> None:
-    rings = Rings()
-    rings.heard(RINGS_A_SECOND, 10.0)
-    assert not rings.too_many(10.0)
-    rings.heard(10_000, 10.1)
-    assert rings.too_many(10.1)
-    assert not rings.too_many(11.1)
-
-
-def test_a_slow_stream_of_rings_is_never_too_many() -> None:
-    rings = Rings()
-    for ring in range(200):
-        now = ring * 1.01 / RINGS_A_SECOND
-        rings.heard(1, now)
-        assert not rings.too_many(now)
-
-
 @pytest.mark.parametrize(
     ("bell", "next_due", "looked_again", "expected"),
     [
-        (Bell.OURS, None, False, None),
-        (Bell.OURS, 0.07, False, 0.07),
-        (Bell.OURS, 0, False, 0),
-        (Bell.OURS, 0, True, CLAIMED),
-        (Bell.COLLEAGUES, None, False, COLLEAGUE),
-        (Bell.COLLEAGUES, 0.07, False, 0.07),
-        (Bell.COLLEAGUES, 5.0, False, COLLEAGUE),
-        (Bell.NOBODYS, None, False, 0.1),
-        (Bell.NOBODYS, 0.07, False, 0.07),
-        (Bell.NOBODYS, 0, True, CLAIMED),
+        (Bell.OURS, None, False, Wait(Mode.LISTENING, None)),
+        (Bell.OURS, 0.07, False, Wait(Mode.LISTENING, 0.07)),
+        (Bell.OURS, 0, False, Wait(Mode.LISTENING, 0)),
+        (Bell.OURS, 0, True, Wait(Mode.LISTENING, CLAIMED)),
+        (Bell.COLLEAGUES, None, False, Wait(Mode.BESIDE, COLLEAGUE)),
+        (Bell.COLLEAGUES, 0, False, Wait(Mode.LISTENING, 0)),
+        (Bell.COLLEAGUES, 0.07, False, Wait(Mode.LISTENING, 0.07)),
+        (Bell.COLLEAGUES, 5.0, False, Wait(Mode.LISTENING, COLLEAGUE)),
+        (Bell.NOBODYS, None, False, Wait(Mode.LISTENING, 0.1)),
+        (Bell.NOBODYS, 0.07, False, Wait(Mode.LISTENING, 0.07)),
+        (Bell.NOBODYS, 5.0, False, Wait(Mode.LISTENING, 0.1)),
+        (Bell.NOBODYS, 0, False, Wait(Mode.LISTENING, TICK)),
+        (Bell.NOBODYS, 0, True, Wait(Mode.LISTENING, CLAIMED)),
     ],
 )
-def test_rest(bell: Bell, next_due: float | None, looked_again: bool, expected: float | None) -> None:
-    assert rest(bell, next_due, looked_again, poll=0.1) == expected
+def test_how_a_worker_waits_that_may_hold_the_doorbell(
+    bell: Bell, next_due: float | None, looked_again: bool, expected: Wait
+) -> None:
+    assert next_wait(bell, next_due, looked_again, poll=0.1) == expected
+
+
+@pytest.mark.parametrize(
+    ("next_due", "looked_again", "poll", "seconds"),
+    [
+        (None, False, 0.05, 0.05),
+        (None, False, 1.0, LONGEST_TICK),
+        (0, False, 1.0, TICK),
+        (0, True, 1.0, CLAIMED),
+        (0.07, False, 1.0, 0.07),
+        (5.0, False, 1.0, LONGEST_TICK),
+    ],
+)
+def test_how_a_worker_waits_that_has_given_the_doorbell_up(
+    next_due: float | None, looked_again: bool, poll: float, seconds: float
+) -> None:
+    assert next_poll(next_due, looked_again, poll) == Wait(Mode.POLLING, seconds)
+
+
+@pytest.mark.parametrize(
+    ("found", "took", "seconds"),
+    [
+        (1, 0.0, TICK),
+        (1, 0.02, TICK - 0.02),
+        (1, 0.04, SHORTEST_TICK),
+        (MANY, 0.0, BUSY_TICK),
+        (MANY, 0.12, 0.12),
+        (MANY, 3.0, LONGEST_BUSY_TICK),
+    ],
+)
+def test_a_worker_that_polls_rests_as_long_as_it_worked_when_there_is_much(
+    found: int, took: float, seconds: float
+) -> None:
+    wait = poll_again(found, took)
+    assert wait.mode is Mode.POLLING
+    assert wait.seconds == pytest.approx(seconds)
 
 
 def test_without_the_bell_even_no_debounce_is_no_busy_loop() -> None:
     poll = Poll(0, 1)
-    assert rest(Bell.NOBODYS, None, looked_again=False, poll=poll.after(False)) == TICK
+    wait = next_wait(Bell.NOBODYS, None, looked_again=False, poll=poll.after(False))
+    assert wait == Wait(Mode.LISTENING, TICK)
 
 
 def test_polling_slows_down_while_nothing_is_found() -> None:
