@@ -37,8 +37,8 @@ lint: $(VENV)/.dev ## check style and types
 
 check: lint test ## everything that must hold: style, types, tests
 
-bench: $(VENV)/.bench ## measure it, beside floors and peers (QUICK=1: in two or three minutes)
-	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks run $(if $(QUICK),--quick) $(ARGS)
+bench: $(VENV)/.bench ## measure it, beside floors and peers (QUICK=1: in two or three minutes; DISK=/var/tmp: on the disk there)
+	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks run $(if $(QUICK),--quick) $(if $(DISK),--disk $(DISK)) $(ARGS)
 
 picture: $(VENV)/.demo ## draw the README's picture anew: the console of a demo
 	@exec $(WITH_MAKE) $(BIN)/python docs/picture.py docs/console.svg

@@ -29,7 +29,7 @@ PENDING = {
     PROCRASTINATE: "select exists (select from procrastinate_jobs where status in ('todo', 'doing'))",
 }
 """Whether anything is left to do."""
-_INSERT = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 1)"
+INSERT = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 1)"
 PATIENCE = 60.0
 
 
@@ -72,7 +72,7 @@ class Freshness:
         """Seconds from just before the commit of a flag on this pair."""
         pair = [data_pass_id, run_number]
         with self._changing.transaction():
-            self._changing.execute(_INSERT, pair)
+            self._changing.execute(INSERT, pair)
             start = time.perf_counter()
         while (left := start + patience - time.perf_counter()) > 0:
             for heard in self._listening.notifies(timeout=left, stop_after=1):

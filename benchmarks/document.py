@@ -1,7 +1,9 @@
 """Puts the figures into the documentation, between lines that ask for them.
 
-``<!-- figures: compute -->`` asks for all of a scenario, ``<!-- figures: writers brief -->`` for a line a figure, and
+``<!-- figures: compute -->`` asks for all of a scenario, ``<!-- figures: writers brief -->`` for a line a figure of the
+unit that comes first, ``<!-- figures: writers brief /s -->`` for those of another unit, and
 ``<!-- figures: circumstances -->`` for where and when all that was measured; ``<!-- end of figures -->`` ends each.
+``disk`` before any of them asks for what was measured with the data on a disk, not in memory.
 """
 
 import re
@@ -13,15 +15,15 @@ from benchmarks.report import Results, amount, rows
 from benchmarks.scenarios import SCENARIOS
 
 DOCS = Path(__file__).parents[1] / "docs"
-_ASKED = re.compile(r"(<!-- figures: ([\w ]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+_ASKED = re.compile(r"(<!-- figures: ([\w /%]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
-def write(results: Results) -> list[str]:
-    """Fills the files that ask for figures; returns their names."""
+def write(memory: Results, disk: Results) -> list[str]:
+    """Fill the files that ask for figures, measured in memory or on a disk; return their names."""
     written = []
     for path in sorted(DOCS.glob("*.md")):
         before = path.read_text(encoding="utf-8")
-        after = _ASKED.sub(lambda asked: asked[1] + _answer(results, asked[2]) + asked[3], before)
+        after = _ASKED.sub(lambda asked: asked[1] + _answer(memory, disk, asked[2]) + asked[3], before)
         if after != before:
             path.write_text(after, encoding="utf-8")
         if _ASKED.search(after):
@@ -29,12 +31,13 @@ def write(results: Results) -> list[str]:
     return written
 
 
-def _answer(results: Results, asked: str) -> str:
-    scenario, _, how = asked.partition(" ")
+def _answer(memory: Results, disk: Results, asked: str) -> str:
+    results = disk if asked.startswith("disk ") else memory
+    scenario, _, how = asked.removeprefix("disk ").partition(" ")
     if scenario == "circumstances":
         lines = _circumstances(results)
-    elif how == "brief":
-        lines = _brief(results.figures(scenario))
+    elif how.startswith("brief"):
+        lines = _brief(results.figures(scenario), how.removeprefix("brief").strip())
     else:
         lines = _whole(results.figures(scenario))
     return "".join(f"{line}\n" for line in lines)
@@ -48,20 +51,23 @@ def _whole(figures: list[Figure]) -> Iterator[str]:
             yield "| " + " | ".join(("" if number else figure.name, *line)) + " |"
 
 
-def _brief(figures: list[Figure]) -> Iterator[str]:
-    names = list(figures[0].values) if figures else []
+def _brief(figures: list[Figure], unit: str) -> Iterator[str]:
+    """A line a figure: the base in its unit and the others as ratios; or all in another ``unit``, if one is named."""
+    wanted = unit or (figures[0].unit if figures else "")
+    chosen = [figure for figure in figures if figure.unit == wanted]
+    names = list(chosen[0].values) if chosen else []
     yield "| | " + " | ".join(names) + " |"
     yield "|---|" + "---:|" * len(names)
-    for figure in figures:
-        cells = [
-            amount(figure.value(name), figure.unit) if name == figure.base else _ratio(figure, name) for name in names
-        ]
+    for figure in chosen:
+        plain = names if unit else [figure.base]
+        cells = [amount(figure.value(name), figure.unit) if name in plain else _ratio(figure, name) for name in names]
         yield "| " + " | ".join((figure.name, *cells)) + " |"
 
 
 def _ratio(figure: Figure, name: str) -> str:
     ratios = figure.ratios(name)
-    return f"{figure.ratio(name):.2f} ({min(ratios):.2f} … {max(ratios):.2f})"
+    spread = f" ({min(ratios):.2f} … {max(ratios):.2f})" if len(ratios) > 1 else ""
+    return f"{figure.ratio(name):.2f}{spread}"
 
 
 def _circumstances(results: Results) -> Iterator[str]:

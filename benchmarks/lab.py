@@ -9,6 +9,7 @@ from typing import Self
 import psycopg
 
 from benchmarks import peers
+from benchmarks.disk import require_disk
 from gaq_listen.dba import installer, scripts
 from gaq_listen.demo.private_postgres import PrivatePostgres
 
@@ -23,6 +24,8 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
     "max_wal_size": "8GB",
     "shared_buffers": "1GB",
+    # A flush is delayed, where a scenario asks for that, also when nobody else is about to commit.
+    "commit_siblings": "0",
 }
 
 APPLICATION = "benchmark"
@@ -40,12 +43,18 @@ def text(name: str) -> bytes:
 class Lab:
     """The server, for as long as a ``with`` block."""
 
-    def __init__(self, *, quick: bool) -> None:
-        """Note how thorough it should be; the server starts when the block is entered."""
+    def __init__(self, *, quick: bool, disk: Path | None = None) -> None:
+        """Note how thorough it should be; the server starts when the block is entered.
+
+        ``disk``: a directory for the data; None: in memory, where there is room.
+        """
         self.quick = quick
+        self.file_system = None if disk is None else require_disk(disk)
+        """What the data is on; None: it is in memory."""
+        self.on_disk = disk is not None
         self.runs = 100 if quick else 400
         """Runs in each of the 21 data passes, if not told otherwise."""
-        self.server = PrivatePostgres(settings=SETTINGS)
+        self.server = PrivatePostgres(settings=SETTINGS, storage=disk)
         self._templates: set[str] = set()
         self._databases = 0
 
@@ -63,6 +72,20 @@ class Lab:
     def connect(self, dbname: str) -> psycopg.Connection:
         """A connection in autocommit."""
         return psycopg.connect(self.server.dsn(dbname), autocommit=True, application_name=APPLICATION)
+
+    @contextmanager
+    def slow_flush(self, milliseconds: int) -> Iterator[None]:
+        """Have the server wait before each flush, in all its sessions, as if its disk took so long."""
+        self._set("commit_delay", 1000 * milliseconds)
+        try:
+            yield
+        finally:
+            self._set("commit_delay", 0)
+
+    def _set(self, setting: str, value: int) -> None:
+        with self.connect("postgres") as connection:
+            connection.execute(f"alter system set {setting} = {value}")
+            connection.execute("select pg_reload_conf()")
 
     @contextmanager
     def database(self, kind: str, settings: dict[str, str] | None = None) -> Iterator[str]:

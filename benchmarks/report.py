@@ -27,9 +27,9 @@ class Results:
             self.scenarios = json.loads(path.read_text(encoding="utf-8"))
 
     @classmethod
-    def of(cls, *, quick: bool) -> "Results":
-        """Those of full or of quick runs."""
-        return cls(RESULTS / ("quick.json" if quick else "full.json"))
+    def of(cls, *, quick: bool, on_disk: bool) -> "Results":
+        """Those of full or of quick runs, with the data on a disk or in memory."""
+        return cls(RESULTS / f"{'quick' if quick else 'full'}{'-disk' if on_disk else ''}.json")
 
     def keep(self, scenario: str, facts: dict[str, Any], figures: list[Figure]) -> None:
         """Saves what a scenario found."""
@@ -47,7 +47,6 @@ def circumstances(lab: Lab) -> dict[str, Any]:
     """Where, when and how it is measured; to be asked before."""
     with lab.connect("postgres") as connection:
         server = connection.info.parameter_status("server_version")
-        directory = str(connection.execute("show data_directory").fetchone())
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "postgresql": server,
@@ -60,7 +59,7 @@ def circumstances(lab: Lab) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
-        "data_on": "/dev/shm" if "/dev/shm" in directory else "disk",  # noqa: S108
+        "data_on": str(lab.file_system or "memory"),
         "settings": SETTINGS,
     }
 

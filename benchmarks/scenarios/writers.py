@@ -4,63 +4,123 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from benchmarks.contestants import worker
 from benchmarks.figures import Figure, Target
 from benchmarks.lab import BARE, OURS, ROW, SMALLEST, SQL, Lab
+from benchmarks.notifying import Bystander
 from benchmarks.pairs import SEED
 from gaq_listen.demo.binaries import find_binaries
 
 NONE, OUR, WORKING, ROW_TRIGGER = "no trigger", "gaq-listen", "gaq-listen + worker", "row trigger"
-LEAST = "smallest trigger"
-DESIGNS = {NONE: BARE, LEAST: SMALLEST, OUR: OURS, WORKING: OURS, ROW_TRIGGER: ROW}
-"""The kind of each one's database, in the order in which they are measured."""
-# The first to flush waits for two milliseconds while the others queue up behind it, as with a disk that takes so long.
-SLOW_DISK = {"commit_delay": "2000", "commit_siblings": "0"}
-WARM_UP_SECONDS = 1
+LEAST, TWO = "smallest trigger", "gaq-listen + 2 workers"
+DESIGNS = {
+    NONE: (BARE, 0),
+    LEAST: (SMALLEST, 0),
+    OUR: (OURS, 0),
+    WORKING: (OURS, 1),
+    TWO: (OURS, 2),
+    ROW_TRIGGER: (ROW, 0),
+}
+"""The kind of each one's database and its workers, in the order in which they are measured."""
+
+FEW_RUNS = 57
+"""Runs in each of the 21 data passes that make about 1200 pairs: what experts work on at the same time."""
+
+WARM_UP_SECONDS = 2
+"""Long enough for a worker to find out that writers contend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """So many clients insert flags of so many runs' pairs, each in a transaction of its own."""
+
+    clients: int
+    runs: int
+
+    def name(self, flush: int) -> str:
+        """The figure's name; ``flush``: milliseconds that the server waits before each flush."""
+        slow = f", {flush} ms a flush" if flush else ""
+        return f"insert one flag, {self.clients} clients, {21 * self.runs} pairs{slow}"
+
+    def figures(self, flush: int, *, on_disk: bool) -> list[Figure]:
+        """Transactions and notifications a second, and how often a session waits for the lock of NOTIFY."""
+        name = self.name(flush)
+        speed = Figure(name, "tx/s", NONE)
+        rings = Figure(f"{name}: notifications", "/s", ROW_TRIGGER)
+        queue = Figure(f"{name}: a session waits for the lock of NOTIFY", "% of samples", ROW_TRIGGER)
+        rings.targets = [Target(who, "≤", 5, absolute=True) for who in (WORKING, TWO)]
+        if self.clients >= 16:
+            if flush:
+                speed.targets = [Target(OUR, "≥", 0.9), *(Target(who, "≥", 0.85) for who in (WORKING, TWO))]
+            elif on_disk and self.runs == FEW_RUNS:
+                speed.targets = [Target(WORKING, "≥", 0.60)]
+            elif not on_disk:
+                speed.targets = [Target(OUR, "≥", 0.8)]
+        return [speed, rings, queue]
 
 
 @contextmanager
-def design(lab: Lab, name: str, settings: dict[str, str] | None = None) -> Iterator[str]:
-    """The name of a new database of a design, with its worker at work if it has one."""
+def design(lab: Lab, name: str) -> Iterator[str]:
+    """The name of a new database of a design, with its workers at work if it has any."""
+    kind, workers = DESIGNS[name]
     with ExitStack() as stack:
-        dbname = stack.enter_context(lab.database(DESIGNS[name], settings))
-        if name == WORKING:
+        dbname = stack.enter_context(lab.database(kind))
+        for _ in range(workers):
             stack.enter_context(worker(lab, OURS, dbname))
         yield dbname
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """Transactions a second of clients that insert one flag in each; each design on a new database, in turns."""
-    seconds = 1 if lab.quick else 2
+    """Clients that insert one flag in each transaction; each design on a new database, in turns.
+
+    A flush that takes longer is ``commit_delay``: the first who flushes waits for so long, and everybody who has come
+    by then is flushed with it.
+    """
     figures = []
-    for disk, settings, wanted in (("", None, 0.80), (", 2 ms a flush", SLOW_DISK, 0.90)):
-        for clients in (16,) if lab.quick else (1, 4, 16, 32):
-            if disk and clients < 16:
-                continue
-            targets = [Target(name, "≥", wanted) for name in (OUR, WORKING)] if clients >= 16 else []
-            figure = Figure(f"insert one flag, {clients} clients{disk}", "tx/s", NONE, targets=targets)
-            figures.append(figure)
-            for _ in range(_repeats(lab, clients)):
-                for name in DESIGNS:
-                    lab.say(f"{figure.name}: {name}")
-                    with design(lab, name, settings) as dbname:
-                        _pgbench(lab, dbname, clients, WARM_UP_SECONDS)
-                        figure.add(name, _pgbench(lab, dbname, clients, seconds))
+    for case, flushes, repeats in _cases(lab):
+        measured = {flush: case.figures(flush, on_disk=lab.on_disk) for flush in flushes}
+        for _ in range(repeats):
+            for name in DESIGNS:
+                lab.say(f"{case.name(0)}: {name}")
+                with design(lab, name) as dbname:
+                    for flush in flushes:
+                        with lab.slow_flush(flush):
+                            for figure, value in zip(measured[flush], _write(lab, dbname, case), strict=True):
+                                figure.add(name, value)
+        for flush in reversed(flushes):
+            figures += measured[flush]
     return figures
 
 
-def _repeats(lab: Lab, clients: int) -> int:
+def _cases(lab: Lab) -> Iterator[tuple[Case, tuple[int, ...], int]]:
+    """Cases with their flushes, the longest first since least is inserted then, and how often to repeat them."""
     if lab.quick:
-        return 2
-    return 9 if clients >= 16 else 3
+        yield Case(16, FEW_RUNS), (30, 0), 1
+        return
+    flushes = (100, 30, 10, 2, 0) if lab.on_disk else (2, 0)
+    for clients in (1, 4, 16) if lab.on_disk else (1, 4, 16, 32):
+        for runs in (FEW_RUNS, lab.runs):
+            if clients >= 16:
+                yield Case(clients, runs), flushes, 3 if runs == FEW_RUNS else 1
+            elif runs == FEW_RUNS:
+                yield Case(clients, runs), flushes, 1
 
 
-def _pgbench(lab: Lab, dbname: str, clients: int, seconds: int) -> float:
+def _write(lab: Lab, dbname: str, case: Case) -> tuple[float, float, float]:
+    """Transactions a second, notifications a second, and the percentage of samples with a queue."""
+    _pgbench(lab, dbname, case, WARM_UP_SECONDS)
+    with Bystander(lab, dbname) as bystander:
+        rate = _pgbench(lab, dbname, case, 1 if lab.quick else 3)
+    return rate, bystander.rings, bystander.queue
+
+
+def _pgbench(lab: Lab, dbname: str, case: Case, seconds: int) -> float:
     pgbench = find_binaries().directory / "pgbench"
-    options = ["--no-vacuum", "--protocol=prepared", f"--jobs={min(clients, 2)}", f"--random-seed={SEED}"]
-    amount = [f"--client={clients}", f"--time={seconds}", f"--file={SQL / 'insert_one.sql'}"]
-    command = [str(pgbench), *options, *amount, lab.server.dsn(dbname)]
+    options = ["--no-vacuum", "--protocol=prepared", f"--jobs={min(case.clients, 2)}", f"--random-seed={SEED}"]
+    amount = [f"--client={case.clients}", f"--time={seconds}", f"--define=last_run={500_000 + case.runs}"]
+    command = [str(pgbench), *options, *amount, f"--file={SQL / 'insert_one.sql'}", lab.server.dsn(dbname)]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
     found = re.search(r"^tps = ([\d.]+)", said, re.MULTILINE)
     if not found:
