@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaq_listen.errors import UnknownName
 
-VERSION = 3
+VERSION = 4
 """The version of what these scripts install, as ``gaq.installation`` records it."""
 
 INSTALL_SCRIPTS = (
@@ -28,6 +28,7 @@ INSTALL_SCRIPTS = (
     "55_operating",
     "60_status",
     "62_explain",
+    "63_periods",
     "65_objects",
     "70_grants",
     "80_installed",

@@ -128,9 +128,10 @@ def _file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> 
     metavar="FILE",
     help="Write it to a file to send around: .svg, .html or .txt.",
 )
+@option("--json", "as_json", is_flag=True, help="One JSON object: periods, flags, totals, and why it is stale.")
 @data_pass_argument
 @click.argument("run_number", type=int, metavar="RUN")
-def explain(dsn: str, data_pass: str, run_number: int, save_to: Path | None) -> None:
+def explain(dsn: str, data_pass: str, run_number: int, save_to: Path | None, as_json: bool) -> None:
     """Why the summary of a run in a data pass is what it is.
 
     Draws what each detector that matters has been flagged, which flag hides which, and what that makes of the whole;
@@ -140,10 +141,16 @@ def explain(dsn: str, data_pass: str, run_number: int, save_to: Path | None) -> 
     Examples:
       gaq-listen explain LHC22o_apass7 526525
       gaq-listen explain LHC22o_apass7 526525 --save 526525.svg
+      gaq-listen explain LHC22o_apass7 526525 --json > 526525.json
     """
+    if as_json and save_to is not None:
+        raise click.UsageError("--json and --save exclude each other: redirect the JSON to a file")
     with connected(dsn) as connection:
         data_pass_id, name = names.data_pass(connection, data_pass)
         pair = explaining.read(connection, data_pass_id, name, run_number)
+    if as_json:
+        click.echo(explaining.as_json(pair))
+        return
     if save_to is None:
         console = Console()
         console.print(explaining.render(pair, console.width))

@@ -96,6 +96,22 @@ def test_explain_draws_the_pair_and_why_it_is_stale(period: Connection[Any], dsn
     assert re.search(r"Refreshed .* after it had become stale, for: flag, by \S+ Fresh: nothing has changed", again)
 
 
+def test_explain_exports_what_it_draws(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    answer = ask(dsn, "explain", "LHC22o_apass7", "501", "--json")
+    assert answer.exit_code == 0, answer.output
+    found = json.loads(answer.stdout)
+    assert [(each["from"][11:16], each["to"][11:16], each["quality"]) for each in found["periods"]] == [
+        ("02:00", "02:15", "good"),
+        ("02:15", "02:30", "bad"),
+        ("02:30", "03:00", "good"),
+    ]
+    assert found["totals"]["qualities"]["bad"] == {"seconds": 900.0, "fraction": 0.25}
+    assert found["computed"]["bad"] == 0.25
+    assert found["stored"]["values"]["bad"] == 0.0
+    assert [mark["cause"] for mark in found["marks"]] == ["flag"]
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".html", ".txt"])
 def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"501{suffix}"
@@ -121,6 +137,7 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["show", "1", "--below", "90"], "'--below': 90.0 is not in the range 0<=x<=1"),
         (["show", "1", "--sort", "size"], "'--sort': 'size' is not one of"),
         (["show", "1", "--json", "--csv"], "--json and --csv exclude each other"),
+        (["explain", "1", "501", "--json", "--save", "501.svg"], "--json and --save exclude each other"),
         (["status", "--objective", "-1s"], "'--objective': '-1s' is not a duration: write 250ms, 30s or 5m"),
         (["run", "--max-batch", "0"], "'--max-batch': 0 is not in the range"),
         (["run", "--metrics-listen", "9187"], "'--metrics-listen': '9187' is not HOST:PORT: write 127.0.0.1:9187"),

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gaq_listen.observe.text import clean, count, duration
-from gaq_listen.reports.explain.adding import Sum, add_up, periods, why_not
+from gaq_listen.reports.explain.adding import Sum, add_up, why_not
 from gaq_listen.reports.explain.pair import Explanation, Flag, Quality, Values
 from gaq_listen.reports.explain.timeline import timeline
 from gaq_listen.reports.marks import STYLES
@@ -125,8 +125,8 @@ def _sum(pair: Explanation, total: Sum) -> Iterator[RenderableType]:
     flags = _some([f"#{flag.flag_id}" for flag in total.unverified])
     yield _indented(f"Missing verifications: {len(total.unverified)}" + (f", of {flags}" if flags else ""))
     missing = [
-        f"{_time(period.span[0])}–{_time(period.span[1])} {' '.join(map(clean, period.uncovered))}"  # noqa: RUF001
-        for period in periods(pair)
+        f"{_time(period.span[0])}–{_time(period.span[1])} {' '.join(map(clean, pair.uncovered(period)))}"  # noqa: RUF001
+        for period in pair.periods
         if period.uncovered
     ]
     yield _indented(f"Undefined quality periods: {total.undefined}" + (f": {_some(missing)}" if missing else ""))
