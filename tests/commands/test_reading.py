@@ -1,5 +1,6 @@
 """status, show and explain, in this process: what they print, refuse and write."""
 
+import asyncio
 import csv
 import io
 import json
@@ -12,10 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg import Connection
 
+from gaq_listen import __version__
 from gaq_listen.cli import main
+from gaq_listen.dba.scripts import VERSION
 from gaq_listen.reports.status import read
 from tests.database.test_rights import reader as reader
 from tests.engine.working import working
+from tests.poison import poison
 from tests.tables import drain
 
 BAD_FLAG = """
@@ -70,15 +74,81 @@ def test_show_filters_sorts_and_exports(period: Connection[Any], dsn: str) -> No
     drain(period)
 
     def runs(*words: str) -> list[int]:
-        return [each["run_number"] for each in json.loads(ask(dsn, "show", "1", "--json", *words).stdout)]
+        return [each["run_number"] for each in json.loads(ask(dsn, "show", "1", "--json", *words).stdout)["summaries"]]
 
     assert runs("--sort", "good") == [501, 502, 503, 504, 505]
     assert runs("--below", "0.9") == [501]
     assert runs("--below", "0.9", "--mc-as-not-bad") == []
+    assert runs("--not-bad", "<=75%") == [501]
+    assert runs("--not-bad", ">=0.95") == [502, 503, 504, 505]
+    assert runs("--not-bad", ">=0.95", "--mc-as-not-bad", "--max-undefined", "0") == [501, 502, 503, 504, 505]
     rows = list(csv.DictReader(io.StringIO(ask(dsn, "show", "LHC22o_apass7", "--csv", "501").stdout)))
     assert [(row["data_pass"], row["run_number"], row["mc_reproducible_coverage"]) for row in rows] == [
         ("LHC22o_apass7", "501", "0.25")
     ]
+
+
+def test_show_ends_with_totals(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    drain(period)
+    last = " ".join(ask(dsn, "show", "1").stdout.split()).rpartition("together")[2]
+    assert last.startswith(" 5 runs, 5.0 h: good 95.0 %, MC reproducible 0.0 %, bad 5.0 %, undecided 0.0 %;")
+    found = json.loads(ask(dsn, "show", "1", "--json").stdout)["totals"]
+    assert (found["runs"], found["hours"], found["bad_run_coverage"]) == (5, 5.0, pytest.approx(0.05))
+
+
+def test_show_live_computes_what_is_stale_and_stores_nothing(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    poison(period, 1, 502)
+    before = period.execute("select * from gaq_summaries order by 1, 2").fetchall()
+    found = json.loads(ask(dsn, "show", "1", "--live", "--json").stdout)
+    assert found["live"]
+    assert [(each["run_number"], each["bad_run_coverage"]) for each in found["summaries"] if each["computed_now"]] == [
+        (501, 0.25)
+    ]
+    assert [each["run_number"] for each in found["summaries"] if each["error"]] == [502]
+    assert found["totals"]["stale"] == 1
+    shown = ask(dsn, "show", "1", "--live").stdout
+    assert re.search(r"501 .* 75\.0 .* computed now *$", shown, re.MULTILINE)
+    assert re.search(r"502 .* stale ", shown)
+    assert period.execute("select * from gaq_summaries order by 1, 2").fetchall() == before
+
+
+def test_too_much_to_compute_live_is_refused_with_what_to_do(period: Connection[Any], dsn: str) -> None:
+    period.execute(
+        "insert into runs (run_number) select 10000 + n from generate_series(1, 1001) n;"
+        "insert into data_pass_runs select 1, 10000 + n from generate_series(1, 1001) n"
+    )
+    answer = ask(dsn, "show", "1", "--live")
+    assert answer.exit_code == 1
+    assert "1001 runs of this data pass are stale: at most 1000 are computed at once (name fewer runs" in answer.stderr
+    assert ask(dsn, "show", "1", "501", "10007", "--live").exit_code == 0
+
+
+def test_a_run_list_is_never_made_of_stale_values(period: Connection[Any], dsn: str) -> None:
+    criteria = ("--not-bad", ">=0.95", "--max-undefined", "0", "--list")
+    assert ask(dsn, "show", "1", *criteria).stdout == "501,502,503,504,505\n"
+    period.execute(BAD_FLAG.encode())
+    refused = ask(dsn, "show", "1", *criteria)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "1 of 5 runs is stale (501), so a list could be wrong" in refused.stderr
+    live = ask(dsn, "show", "1", *criteria, "--live", "--lines")
+    assert (live.exit_code, live.stdout, live.stderr) == (0, "502\n503\n504\n505\n", "4 of 5 runs of LHC22o_apass7\n")
+    found = json.loads(ask(dsn, "show", "1", *criteria, "--live", "--json").stdout)
+    assert found["left_out"] == [{"run_number": 501, "reasons": ["not bad 0.75, not >=0.95"]}]
+    assert (found["runs_considered"], found["runs_in"], found["runs_out"]) == (5, 4, 1)
+    assert (found["version"], found["sql_version"], found["live"]) == (__version__, VERSION, True)
+
+
+async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) -> None:
+    period.execute("select gaq.pause()")
+    period.execute(BAD_FLAG.encode())
+    asking = asyncio.create_task(asyncio.to_thread(ask, dsn, "show", "1", "--not-bad", ">0.9", "--list", "--wait"))
+    async with working(dsn):
+        assert not asking.done()
+        period.execute("select gaq.resume()")
+        answer = await asking
+    assert (answer.exit_code, answer.stdout) == (0, "502,503,504,505\n"), answer.output
 
 
 def test_explain_draws_the_pair_and_why_it_is_stale(period: Connection[Any], dsn: str) -> None:
@@ -137,6 +207,11 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["show", "1", "--below", "90"], "'--below': 90.0 is not in the range 0<=x<=1"),
         (["show", "1", "--sort", "size"], "'--sort': 'size' is not one of"),
         (["show", "1", "--json", "--csv"], "--json and --csv exclude each other"),
+        (["show", "1", "--live", "--wait"], "--live and --wait exclude each other"),
+        (["show", "1", "--list", "--stale"], "--list and --stale exclude each other"),
+        (["show", "1", "--lines"], "--lines says how --list is written: give both"),
+        (["show", "1", "--not-bad", "0.95"], "'--not-bad': '0.95' is not a condition: write '>=0.95'"),
+        (["show", "1", "--not-bad", ">95"], "'--not-bad': '>95' has a limit above 1: write '>0.95' or '>95%'"),
         (["explain", "1", "501", "--json", "--save", "501.svg"], "--json and --save exclude each other"),
         (["status", "--objective", "-1s"], "'--objective': '-1s' is not a duration: write 250ms, 30s or 5m"),
         (["run", "--max-batch", "0"], "'--max-batch': 0 is not in the range"),

@@ -1,0 +1,72 @@
+"""What a reader takes away from a standby: the same as from the primary, though nobody can write there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gaq_listen.cli import main
+from tests.faults.conftest import NewServer
+from tests.faults.replication import caught_up, follow
+from tests.faults.server import Server
+from tests.poison import ERROR, poison
+from tests.small_period import BAD_FLAG
+
+READER = "gaq_standby_reader"
+VALUES = "bad_run_coverage, explicitly_not_bad_run_coverage, missing_verifications_count, computed_now, error"
+
+
+@pytest.fixture
+def standby(new_server: NewServer) -> Server:
+    """A standby of a primary where one run is stale, one cannot be computed, and no worker is."""
+    primary, other = new_server(), new_server()
+    primary.start()
+    follow(primary, other)
+    with primary.connect() as connection:
+        connection.execute(f"create role {READER} login; grant gaq_reader to {READER}".encode())
+        connection.execute(BAD_FLAG, (1, 501))
+        poison(connection, 1, 502)
+    caught_up(primary, other)
+    return other
+
+
+def ask(standby: Server, *words: str) -> Result:
+    return CliRunner().invoke(main, words, env={"GAQ_LISTEN_DSN": standby.dsn(user=READER), "COLUMNS": "100"})
+
+
+def test_a_standby_answers_everything_that_is_only_read(standby: Server) -> None:
+    with standby.connect(user=READER) as reader:
+        assert reader.execute("select pg_is_in_recovery()").fetchone() == (True,)
+        periods = reader.execute("select quality from gaq.periods(1, 501)").fetchall()
+        assert periods == [("bad",)]
+        rows = reader.execute(f"select run_number, {VALUES} from gaq.live_summaries(1) order by 1".encode()).fetchall()
+        assert rows[0] == (501, 1.0, 0.0, 2, True, None)
+        assert rows[1][:5] == (502, 0.0, 1.0, 2, False)
+        assert ERROR in rows[1][5]
+        assert [row[1:] for row in rows[2:]] == [(0.0, 1.0, 2, False, None)] * 3
+        assert reader.execute("select runs, stale from gaq.data_pass_summaries order by data_pass_id").fetchall() == [
+            (5, 2),
+            (5, 0),
+        ]
+
+
+def test_the_commands_work_on_a_standby(standby: Server) -> None:
+    shown = ask(standby, "show", "LHC22o_apass7", "--live", "--json")
+    assert shown.exit_code == 0, shown.output
+    assert [each["computed_now"] for each in json.loads(shown.stdout)["summaries"]] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+    listed = ask(standby, "show", "LHC22o_apass7", "501", "503", "--not-bad", ">=0.5", "--list", "--live")
+    assert (listed.exit_code, listed.stdout) == (0, "503\n"), listed.output
+    refused = ask(standby, "show", "LHC22o_apass7", "--list", "--live")
+    assert refused.exit_code == 1
+    assert "1 of 5 runs is stale (502) and cannot be computed now" in refused.stderr
+    explained = ask(standby, "explain", "LHC22o_apass7", "501", "--json")
+    assert explained.exit_code == 0, explained.output
+    assert [period["quality"] for period in json.loads(explained.stdout)["periods"]] == ["bad"]
