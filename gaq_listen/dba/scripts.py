@@ -20,6 +20,7 @@ INSTALL_SCRIPTS = (
     "25_expansion",
     "30_compute",
     "35_failures",
+    "36_changes",
     "38_due",
     "40_refresh",
     "45_drain",

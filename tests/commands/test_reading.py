@@ -151,6 +151,40 @@ async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) 
     assert (answer.exit_code, answer.stdout) == (0, "502,503,504,505\n"), answer.output
 
 
+def test_changes_say_what_dropped_and_why(period: Connection[Any], dsn: str) -> None:
+    period.execute("delete from gaq.changes")
+    assert ask(dsn, "changes").stdout == "no change in the last 1 d\n"
+    period.execute(BAD_FLAG.encode())
+    period.execute("select from gaq.refresh(worker => 'gaq-1')")
+    answer = ask(dsn, "changes", "LHC22o_apass7", "501", "--since", "1h")
+    assert answer.exit_code == 0, answer.output
+    shown = " ".join(answer.stdout.split())
+    assert "LHC22o_apass7 / 501 good 100.0 → 75.0 %, bad 0.0 → 25.0 %, missing verifications 2 → 3" in shown
+    assert "because of: flag, by gaq-1" in shown
+    (found,) = json.loads(ask(dsn, "changes", "--json").stdout)
+    assert (found["data_pass"], found["run_number"], found["good_after"], found["cause"]) == (
+        "LHC22o_apass7",
+        501,
+        0.75,
+        "flag",
+    )
+    assert ask(dsn, "changes", "LHC23a_apass1").stdout.startswith("no change")
+    explained = ask(dsn, "explain", "LHC22o_apass7", "501")
+    assert "What changed last" in explained.stdout
+    assert "good 100.0 → 75.0 %" in explained.stdout
+    assert json.loads(ask(dsn, "explain", "1", "501", "--json").stdout)["changes"] == [found]
+
+
+def test_how_long_changes_are_kept_is_set_and_said(period: Connection[Any], dsn: str) -> None:
+    answer = ask(dsn, "changes", "--keep", "2d")
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", "changes are kept for 2 d (before: 90 d)\n")
+    assert "keeps changes for 2 d only: see --keep" in ask(dsn, "changes", "--since", "7d").stderr
+    assert ask(dsn, "changes", "--since", "1d").stderr == ""
+    assert "only the newest 3 are shown: see --limit" in ask(dsn, "changes", "--limit", "3").stderr
+    ask(dsn, "changes", "--keep", "0")
+    assert "no changes are kept: see --keep" in ask(dsn, "changes").stderr
+
+
 def test_explain_draws_the_pair_and_why_it_is_stale(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG.encode())
     answer = ask(dsn, "explain", "LHC22o_apass7", "501")
@@ -219,6 +253,8 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["run", "--metrics-listen", "localhost:99999"], "'--metrics-listen': 'localhost:99999' is not HOST:PORT"),
         (["run", "--log-format", "xml"], "'--log-format': 'xml' is not one of"),
         (["demo", "--rate", "0"], "'--rate': 0.0 is not in the range x>0"),
+        (["changes", "LHC22o_apas7"], "did you mean 'LHC22o_apass7'"),
+        (["changes", "--since", "yesterday"], "'--since': 'yesterday' is not a duration"),
         (["statsu"], "no command 'statsu'; did you mean 'status'?"),
         (["verfy"], "did you mean 'verify'?"),
     ],
@@ -241,6 +277,7 @@ def test_the_shell_completes_names_of_data_passes(period: Connection[Any], dsn: 
 
     assert complete("gaq-listen show LHC2") == ["LHC22o_apass7", "LHC23a_apass1"]
     assert complete("gaq-listen explain LHC23") == ["LHC23a_apass1"]
+    assert complete("gaq-listen changes LHC23") == ["LHC23a_apass1"]
     dsn = "host=/nonexistent"
     assert complete("gaq-listen show LHC") == []
 

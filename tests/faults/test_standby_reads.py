@@ -13,6 +13,7 @@ from tests.faults.replication import caught_up, follow
 from tests.faults.server import Server
 from tests.poison import ERROR, poison
 from tests.small_period import BAD_FLAG
+from tests.tables import drain
 
 READER = "gaq_standby_reader"
 VALUES = "bad_run_coverage, explicitly_not_bad_run_coverage, missing_verifications_count, computed_now, error"
@@ -26,6 +27,8 @@ def standby(new_server: NewServer) -> Server:
     follow(primary, other)
     with primary.connect() as connection:
         connection.execute(f"create role {READER} login; grant gaq_reader to {READER}".encode())
+        connection.execute(BAD_FLAG, (1, 503))
+        drain(connection)
         connection.execute(BAD_FLAG, (1, 501))
         poison(connection, 1, 502)
     caught_up(primary, other)
@@ -45,7 +48,7 @@ def test_a_standby_answers_everything_that_is_only_read(standby: Server) -> None
         assert rows[0] == (501, 1.0, 0.0, 2, True, None)
         assert rows[1][:5] == (502, 0.0, 1.0, 2, False)
         assert ERROR in rows[1][5]
-        assert [row[1:] for row in rows[2:]] == [(0.0, 1.0, 2, False, None)] * 3
+        assert [row[1:] for row in rows[2:]] == [(1.0, 0.0, 2, False, None)] + [(0.0, 1.0, 2, False, None)] * 2
         assert reader.execute("select runs, stale from gaq.data_pass_summaries order by data_pass_id").fetchall() == [
             (5, 2),
             (5, 0),
@@ -62,11 +65,14 @@ def test_the_commands_work_on_a_standby(standby: Server) -> None:
         False,
         False,
     ]
-    listed = ask(standby, "show", "LHC22o_apass7", "501", "503", "--not-bad", ">=0.5", "--list", "--live")
-    assert (listed.exit_code, listed.stdout) == (0, "503\n"), listed.output
+    listed = ask(standby, "show", "LHC22o_apass7", "501", "504", "--not-bad", ">=0.5", "--list", "--live")
+    assert (listed.exit_code, listed.stdout) == (0, "504\n"), listed.output
     refused = ask(standby, "show", "LHC22o_apass7", "--list", "--live")
     assert refused.exit_code == 1
     assert "1 of 5 runs is stale (502) and cannot be computed now" in refused.stderr
+    changed = ask(standby, "changes", "LHC22o_apass7", "503", "--json")
+    assert changed.exit_code == 0, changed.output
+    assert [(each["good_before"], each["good_after"]) for each in json.loads(changed.stdout)][-1] == (1.0, 0.0)
     explained = ask(standby, "explain", "LHC22o_apass7", "501", "--json")
     assert explained.exit_code == 0, explained.output
     assert [period["quality"] for period in json.loads(explained.stdout)["periods"]] == ["bad"]

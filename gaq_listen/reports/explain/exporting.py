@@ -33,6 +33,7 @@ def as_json(pair: Explanation) -> str:
             "stale_since": _time(pair.marks[0][0]) if pair.marks else None,
             "marks": [{"at": _time(at), "cause": cause} for at, cause in pair.marks],
             "failure": _plain(asdict(pair.failure)) if pair.failure else None,
+            "changes": [change.as_json() for change in pair.changes],
         },
         indent=2,
     )

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
 
+from gaq_listen.reports.changes import Change
+
 Span: TypeAlias = tuple[datetime, datetime]
 """From the first instant to the one after the last; never empty."""
 
@@ -105,6 +107,7 @@ class Explanation:
     ``detectors``: ids and names of those that matter. ``periods``: in order; none when the pair is not computable.
     ``stored``: None when it was never computed. ``computed``: what
     the database computes now; or its ``error``. ``marks``: when and why it was made stale; none: it is fresh.
+    ``changes``: the last ones of its values.
     """
 
     at: datetime
@@ -122,6 +125,7 @@ class Explanation:
     error: str | None
     marks: tuple[tuple[datetime, str], ...]
     failure: Failure | None = None
+    changes: tuple[Change, ...] = ()
 
     @property
     def window(self) -> Span | None:

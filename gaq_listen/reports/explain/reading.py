@@ -9,8 +9,12 @@ from psycopg.rows import TupleRow, dict_row
 
 from gaq_listen import database
 from gaq_listen.errors import UnknownName
+from gaq_listen.reports import changes
 from gaq_listen.reports.explain.pair import QUALITY_NAMES, Explanation, Failure, Flag, Period, Quality, Stored, Values
 from gaq_listen.reports.names import suggestion
+
+LAST_CHANGES = 5
+"""How many changes of a pair are shown with it."""
 
 _PAIR = "select clock_timestamp() as at, * from gaq.explain_pair(%s, %s)"
 _DETECTORS = "select detector_id, detector from gaq.explain_detectors(%s, %s)"
@@ -67,6 +71,7 @@ def read(connection: Connection[TupleRow], data_pass_id: int, data_pass: str, ru
             error=error,
             marks=tuple((row["invalidated_at"], row["cause"]) for row in ask(_MARKS)),
             failure=Failure(**failures[0]) if failures else None,
+            changes=tuple(changes.read(connection, *key, at_most=LAST_CHANGES)),
         )
 
 
