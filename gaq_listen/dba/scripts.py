@@ -33,6 +33,7 @@ INSTALL_SCRIPTS = (
     "63_periods",
     "64_live",
     "65_objects",
+    "66_detectors",
     "70_grants",
     "80_installed",
 )

@@ -73,6 +73,9 @@ class Change:
                 if self.good_before is None
                 else f"good {_percent(self.good_before)} % → not computable"
             )
+        if self.not_computable_before is None:
+            values = ("good", self.good_after), ("MC reproducible", self.mc_reproducible_after), ("bad", self.bad_after)
+            return f"first values: {', '.join(f'{name} {_percent(share or 0)} %' for name, share in values)}"
         shares = (
             ("good", self.good_before, self.good_after),
             ("MC reproducible", self.mc_reproducible_before, self.mc_reproducible_after),

@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow, class_row
 
 from gaq_listen import database
 from gaq_listen.errors import GaqListenError, UnknownName
+from gaq_listen.reports.explain.pair import Quality
 from gaq_listen.reports.filters import Comparison
 
 _COLUMNS = """
@@ -27,6 +28,25 @@ _LIVE = f"""
 {_COLUMNS}, computed_now, error
 from gaq.live_summaries(%(data_pass_id)s, %(runs)s) left join gaq.run_lengths l using (run_number) order by run_number
 """
+
+
+_DETECTORS = "select run_number, detector, good, mc_reproducible, bad from gaq.detector_qualities(%s, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorQuality:
+    """Which fractions of a run, 0 to 1, a detector that matters was good, MC reproducible and bad."""
+
+    run_number: int
+    detector: str
+    good: float
+    mc_reproducible: float
+    bad: float
+
+    @property
+    def shares(self) -> dict[Quality, float]:
+        """The fractions by quality; what is left of the run has no flag."""
+        return {Quality.GOOD: self.good, Quality.MC_REPRODUCIBLE: self.mc_reproducible, Quality.BAD: self.bad}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +94,7 @@ class Summary:
 class DataPass:
     """Summaries of a data pass, by run number, at one moment of the database's clock.
 
-    ``live``: those that are stale were computed when they were read.
+    ``live``: those that are stale were computed when they were read. ``detectors``: empty unless asked for.
     """
 
     data_pass_id: int
@@ -82,6 +102,7 @@ class DataPass:
     at: datetime
     live: bool
     summaries: tuple[Summary, ...]
+    detectors: tuple[DetectorQuality, ...] = ()
 
     def chosen(self, selection: "Selection") -> "DataPass":
         """Return the same with the selected summaries only, in the order of the selection."""
@@ -173,11 +194,16 @@ SORTS: dict[str, Any] = {
 
 
 def read(
-    connection: Connection[TupleRow], data_pass_id: int, name: str, runs: Sequence[int] = (), live: bool = False
+    connection: Connection[TupleRow],
+    data_pass_id: int,
+    name: str,
+    runs: Sequence[int] = (),
+    live: bool = False,
+    detectors: bool = False,
 ) -> DataPass:
     """Read the summaries of a data pass, in one snapshot: all, or those of these runs.
 
-    With ``live``, the database computes the stale ones now.
+    With ``live``, the database computes the stale ones now. With ``detectors``, the quality of each is read as well.
 
     Raises:
         UnknownName: one of these ``runs`` has no summary in this data pass.
@@ -190,6 +216,7 @@ def read(
             ((at,),) = connection.execute("select clock_timestamp()").fetchall()
             cursor.execute(_LIVE if live else _STORED, wanted)
             found = cursor.fetchall()
+            qualities = _detectors(connection, data_pass_id, found) if detectors else ()
     except psycopg.errors.ProgramLimitExceeded as error:
         raise GaqListenError(database.with_hint(error)) from error
     finally:
@@ -198,4 +225,12 @@ def read(
     if missing:
         raise UnknownName(f"not in this data pass: run {', '.join(map(str, sorted(missing)))}")
     summaries = tuple(summary for summary in found if not runs or summary.run_number in runs)
-    return DataPass(data_pass_id, name, at, live, summaries)
+    return DataPass(data_pass_id, name, at, live, summaries, qualities)
+
+
+def _detectors(
+    connection: Connection[TupleRow], data_pass_id: int, summaries: Sequence[Summary]
+) -> tuple[DetectorQuality, ...]:
+    with connection.cursor(row_factory=class_row(DetectorQuality)) as cursor:
+        cursor.execute(_DETECTORS, (data_pass_id, [summary.run_number for summary in summaries]))
+        return tuple(cursor.fetchall())

@@ -1,5 +1,7 @@
 """The command ``show``: the summaries of a data pass as a table, data, or a list of runs."""
 
+from pathlib import Path
+
 import click
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -9,9 +11,19 @@ from gaq_listen.dba.scripts import VERSION
 from gaq_listen.observe.text import clean, count
 from gaq_listen.operating import waiting
 from gaq_listen.options import connected, data_pass_argument, dsn_option, option, tell
-from gaq_listen.reports import names, run_list, show_view
+from gaq_listen.reports import names, picture, run_list, show_view
 from gaq_listen.reports import show as showing
 from gaq_listen.reports.filters import Comparison, not_bad_option
+from gaq_listen.reports.saving import write
+
+PICTURES = {".svg": picture.as_svg, ".html": picture.as_html}
+"""What draws a data pass, by the ending of the file."""
+
+
+def _picture_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix not in PICTURES:
+        raise click.BadParameter(f"the name must end in {' or '.join(PICTURES)}: that decides what is written")
+    return path
 
 
 @click.command(short_help="The summaries of a data pass.")
@@ -39,6 +51,15 @@ from gaq_listen.reports.filters import Comparison, not_bad_option
 @option("--lines", is_flag=True, help="With --list: one run number a line.")
 @option("--json", "as_json", is_flag=True, help="One JSON object. With --list: where the list comes from, too.")
 @option("--csv", "as_csv", is_flag=True, help="CSV, with a line of names.")
+@option(
+    "--save",
+    "save_to",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    default=None,
+    callback=_picture_file,
+    metavar="FILE",
+    help="Draw runs, detectors and totals to a file: .svg or .html.",
+)
 @data_pass_argument
 @click.argument("runs", nargs=-1, type=int, metavar="[RUN]...")
 def show(
@@ -58,6 +79,7 @@ def show(
     lines: bool,
     as_json: bool,
     as_csv: bool,
+    save_to: Path | None,
 ) -> None:
     """The summaries of a data pass, given by name or id: all runs, or the runs named. The last line has the totals.
 
@@ -70,13 +92,16 @@ def show(
       gaq-listen show LHC22o_apass7 526525 526726
       gaq-listen show LHC22o_apass7 --below 0.9 --mc-as-not-bad --sort good
       gaq-listen show LHC22o_apass7 --live --csv > LHC22o_apass7.csv
+      gaq-listen show LHC22o_apass7 --live --save LHC22o_apass7.svg
       gaq-listen show LHC22o_apass7 --not-bad '>=0.95' --max-unverified 0 --max-undefined 0 --list --live
     """
+    others = {"--list": as_list, "--json": as_json, "--csv": as_csv}
     _refuse(
         {"--json": as_json, "--csv": as_csv},
         {"--live": live, "--wait": wait},
         {"--list": as_list, "--csv": as_csv},
         {"--list": as_list, "--stale": stale},
+        *({"--save": save_to is not None, name: given} for name, given in others.items()),
     )
     if lines and not as_list:
         raise click.UsageError("--lines says how --list is written: give both")
@@ -85,14 +110,17 @@ def show(
     )
     with connected(dsn) as connection:
         data_pass_id, name = names.data_pass(connection, data_pass)
-        found = _read(connection, data_pass_id, name, runs, live, wait)
+        found = _read(connection, data_pass_id, name, runs, live, wait, detectors=save_to is not None)
     if as_list:
         made = run_list.make(found, chosen)
         click.echo(made.as_json(VERSION) if as_json else made.as_text(lines))
         tell(f"{len(made.runs)} of {count(len(found.summaries), 'run')} of {clean(name)}")
         return
     shown = found.chosen(chosen)
-    if as_json:
+    if save_to is not None:
+        write(save_to, PICTURES[save_to.suffix](shown))
+        tell(f"written: {save_to}")
+    elif as_json:
         click.echo(show_view.as_json(shown))
     elif as_csv:
         click.echo(show_view.as_csv(shown), nl=False)
@@ -108,11 +136,17 @@ def _refuse(*together: dict[str, bool]) -> None:
 
 
 def _read(
-    connection: Connection[TupleRow], data_pass_id: int, name: str, runs: tuple[int, ...], live: bool, wait: bool
+    connection: Connection[TupleRow],
+    data_pass_id: int,
+    name: str,
+    runs: tuple[int, ...],
+    live: bool,
+    wait: bool,
+    detectors: bool,
 ) -> showing.DataPass:
     """Read the summaries; with ``wait``, again and again until none of them is stale."""
     while True:
-        found = showing.read(connection, data_pass_id, name, runs, live)
+        found = showing.read(connection, data_pass_id, name, runs, live, detectors)
         if not (wait and found.stale):
             return found
         waiting.until_fresh(connection, [(data_pass_id, run) for run in found.stale], tell)

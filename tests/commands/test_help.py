@@ -63,3 +63,4 @@ def test_the_examples_work(db: Connection[Any], dsn: str, tmp_path: Path, monkey
         tried += 1
     assert tried > 15
     assert (tmp_path / "526525.svg").exists()
+    assert (tmp_path / "LHC22o_apass7.svg").exists()

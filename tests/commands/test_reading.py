@@ -151,6 +151,26 @@ async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) 
     assert (answer.exit_code, answer.stdout) == (0, "502,503,504,505\n"), answer.output
 
 
+@pytest.mark.parametrize("suffix", [".svg", ".html"])
+def test_show_saves_a_picture(period: Connection[Any], dsn: str, tmp_path: Path, suffix: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    file = tmp_path / f"pass{suffix}"
+    answer = ask(dsn, "show", "LHC22o_apass7", "501", "503", "--live", "--save", str(file))
+    assert answer.exit_code == 0, answer.output
+    assert (answer.stdout, answer.stderr) == ("", f"written: {file}\n")
+    written = file.read_text()
+    for said in (
+        "LHC22o_apass7",
+        "501 TPC: good 75.0 %, bad 25.0 %",
+        "501 all: good 75.0 %, bad 25.0 %",
+        "503 ITS: good",
+    ):
+        assert said in written
+    assert "502" not in written
+    refused = ask(dsn, "show", "LHC22o_apass7", "--save", str(tmp_path / "nowhere" / f"pass{suffix}"))
+    assert (refused.exit_code, refused.stderr.partition(": ")[2][:12]) == (1, "cannot write")
+
+
 def test_changes_say_what_dropped_and_why(period: Connection[Any], dsn: str) -> None:
     period.execute("delete from gaq.changes")
     assert ask(dsn, "changes").stdout == "no change in the last 1 d\n"
@@ -243,6 +263,8 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["show", "1", "--json", "--csv"], "--json and --csv exclude each other"),
         (["show", "1", "--live", "--wait"], "--live and --wait exclude each other"),
         (["show", "1", "--list", "--stale"], "--list and --stale exclude each other"),
+        (["show", "1", "--save", "pass.pdf"], "'--save': the name must end in .svg or .html"),
+        (["show", "1", "--save", "pass.svg", "--json"], "--save and --json exclude each other"),
         (["show", "1", "--lines"], "--lines says how --list is written: give both"),
         (["show", "1", "--not-bad", "0.95"], "'--not-bad': '0.95' is not a condition: write '>=0.95'"),
         (["show", "1", "--not-bad", ">95"], "'--not-bad': '>95' has a limit above 1: write '>0.95' or '>95%'"),

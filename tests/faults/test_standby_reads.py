@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -55,7 +56,7 @@ def test_a_standby_answers_everything_that_is_only_read(standby: Server) -> None
         ]
 
 
-def test_the_commands_work_on_a_standby(standby: Server) -> None:
+def test_the_commands_work_on_a_standby(standby: Server, tmp_path: Path) -> None:
     shown = ask(standby, "show", "LHC22o_apass7", "--live", "--json")
     assert shown.exit_code == 0, shown.output
     assert [each["computed_now"] for each in json.loads(shown.stdout)["summaries"]] == [
@@ -73,6 +74,9 @@ def test_the_commands_work_on_a_standby(standby: Server) -> None:
     changed = ask(standby, "changes", "LHC22o_apass7", "503", "--json")
     assert changed.exit_code == 0, changed.output
     assert [(each["good_before"], each["good_after"]) for each in json.loads(changed.stdout)][-1] == (1.0, 0.0)
+    drawn = ask(standby, "show", "LHC22o_apass7", "--live", "--save", str(tmp_path / "pass.svg"))
+    assert drawn.exit_code == 0, drawn.output
+    assert "501 all: bad 100.0 %" in (tmp_path / "pass.svg").read_text()
     explained = ask(standby, "explain", "LHC22o_apass7", "501", "--json")
     assert explained.exit_code == 0, explained.output
     assert [period["quality"] for period in json.loads(explained.stdout)["periods"]] == ["bad"]
