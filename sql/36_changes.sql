@@ -62,15 +62,15 @@ create or replace function gaq.trim_changes(at_most int) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    since timestamptz := clock_timestamp() - (select keep_changes from gaq.settings);
 begin
-    if exists (select from gaq.changes c where c.changed_at < since order by c.changed_at limit 1) then
+    -- Almost always there is nothing to do: one look into the index.
+    if exists (select from gaq.changes
+               where changed_at < statement_timestamp() - (select keep_changes from gaq.settings)) then
         delete from gaq.changes c
         where c.ctid = any (array(
             select old.ctid
             from gaq.changes old
-            where old.changed_at < since
+            where old.changed_at < statement_timestamp() - (select keep_changes from gaq.settings)
             order by old.changed_at
             limit at_most
             for update skip locked));
