@@ -60,7 +60,7 @@ class ElementaryPeriod:
     """A stretch of a run in which no flag begins or ends, as ``gaq.periods`` returns it.
 
     ``flag_ids``: the effective flags on detectors that matter; ``unverified_flag_ids``: those without a verification;
-    ``detectors_without_flag``: ids of the detectors that matter and have none.
+    ``detectors_without_flag``: ids of the detectors that matter and have none; None for one that no flag can name.
     """
 
     start: datetime
@@ -68,7 +68,7 @@ class ElementaryPeriod:
     quality: Literal["good", "mc_reproducible", "bad", "undefined"]
     flag_ids: tuple[int, ...]
     unverified_flag_ids: tuple[int, ...]
-    detectors_without_flag: tuple[int, ...]
+    detectors_without_flag: tuple[int | None, ...]
 
     def __post_init__(self) -> None:
         """Freeze the lists that the database returns."""

@@ -127,7 +127,7 @@ def render(changes: Sequence[Change]) -> RenderableType:
         parts.append(
             Text.assemble(f"{change.changed_at:%Y-%m-%d %H:%M:%S}  ", (f"{name} / {change.run_number}", "bold"))
         )
-        parts.append(Padding(Text(f"{change.said()}\n{why(change)}"), (0, 0, 0, 4), expand=False))
+        parts += [Padding(Text(line), (0, 0, 0, 4), expand=False) for line in (change.said(), why(change))]
     parts.append(Text(f"{count(len(changes), 'change')}; times in UTC", style="dim"))
     return Group(*parts)
 

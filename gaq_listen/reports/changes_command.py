@@ -18,6 +18,7 @@ from gaq_listen.reports import names
     "--keep",
     type=duration,
     default=None,
+    envvar="GAQ_LISTEN_CHANGES_KEEP",
     help="Set how long this database keeps changes: 30d. 0 keeps none. Needs the role gaq_worker.",
 )
 @optional_data_pass_argument

@@ -58,6 +58,7 @@ def _picture_file(ctx: click.Context, parameter: click.Parameter, path: Path | N
     default=None,
     callback=_picture_file,
     metavar="FILE",
+    envvar="GAQ_LISTEN_SHOW_SAVE",
     help="Draw runs, detectors and totals to a file: .svg or .html.",
 )
 @data_pass_argument
