@@ -13,6 +13,8 @@ from gaq_listen.observe.serving import Address
 from gaq_listen.operating import commands as for_operators
 from gaq_listen.options import Commands, address, dsn_option, duration, log_format_option, option
 from gaq_listen.reports import commands as reports
+from gaq_listen.reports.changes_command import changes
+from gaq_listen.reports.show_command import show
 from gaq_listen.running import Showing, run_worker
 from gaq_listen.settings import WorkerSettings
 
@@ -141,8 +143,9 @@ def demo(length: float | None, rate: float, seed: int, log_format: Format) -> No
 
 for command in (
     reports.status,
-    reports.show,
+    show,
     reports.explain,
+    changes,
     for_operators.recalculate,
     for_operators.verify,
     for_operators.failures,

@@ -49,6 +49,11 @@ def data_pass_argument(command: Any) -> Any:
     return click.argument("data_pass", shell_complete=_data_passes)(command)
 
 
+def optional_data_pass_argument(command: Any) -> Any:
+    """Add the same, which may be left out."""
+    return click.argument("data_pass", required=False, shell_complete=_data_passes)(command)
+
+
 def _data_passes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names that begin so, asked of the database; none when it does not answer."""
     dsn = ctx.params.get("dsn") or os.environ.get("GAQ_LISTEN_DSN", "")

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from gaq_listen.errors import BadSetting
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(text: str) -> float:
-    """Reads a duration such as ``250ms``, ``30s``, ``5m`` or ``1h``; a bare number is seconds.
+    """Reads a duration such as ``250ms``, ``30s``, ``5m``, ``1h`` or ``7d``; a bare number is seconds.
 
     Raises:
         BadSetting: it is not one.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)?\s*", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|d)?\s*", text)
     if match is None:
         raise BadSetting(f"{text!r} is not a duration: write 250ms, 30s or 5m")
     return float(match[1]) * _UNITS[match[2] or "s"]

@@ -197,10 +197,11 @@ begin
     -- A later statement, so a later snapshot: it sees every change whose mark has just been deleted.
     return query
     with claimed as (
-        select u.*, s.explicitly_not_bad_run_coverage as good
+        select u.*, s.explicitly_not_bad_run_coverage as good, s.bad_run_coverage as bad, s.mc_reproducible_coverage as mcr,
+               s.missing_verifications_count as unverified, s.undefined_quality_periods_count as undefined, s.not_computable
         from unnest(passes, runs, since, why) u (data_pass_id, run_number, first_mark, causes)
         cross join lateral (
-            select s.explicitly_not_bad_run_coverage from gaq.summaries s
+            select s.* from gaq.summaries s
             where s.data_pass_id = u.data_pass_id and s.run_number = u.run_number offset 0
         ) s
     ), present as materialized (
@@ -240,6 +241,19 @@ begin
             seconds_stale = excluded.seconds_stale,
             refreshed_for = excluded.refreshed_for,
             refreshed_by = excluded.refreshed_by
+    ), changed as (
+        -- What is kept of a change, by pairs whose values differ. One that has left is in no row of computed.
+        insert into gaq.changes
+        select c.data_pass_id, c.run_number, clock_timestamp(), c.causes, worker, f.data_pass_id is null,
+               c.bad, f.bad_run_coverage, c.good, f.explicitly_not_bad_run_coverage, c.mcr, f.mc_reproducible_coverage,
+               c.unverified, f.missing_verifications_count, c.undefined, f.undefined_quality_periods_count,
+               c.not_computable, f.not_computable
+        from claimed c
+        left join computed f on f.data_pass_id = c.data_pass_id and f.run_number = c.run_number
+        where f.error is null and (select keep_changes > '0' from gaq.settings)
+          and (c.bad, c.good, c.mcr, c.unverified, c.undefined, c.not_computable)
+              is distinct from (f.bad_run_coverage, f.explicitly_not_bad_run_coverage, f.mc_reproducible_coverage,
+                                f.missing_verifications_count, f.undefined_quality_periods_count, f.not_computable)
     ), failing as materialized (
         select n.*
         from (
@@ -270,6 +284,8 @@ begin
     left join failing on failing.data_pass_id = c.data_pass_id and failing.run_number = c.run_number
     left join gaq.source_data_passes named on named.id = c.data_pass_id
     order by c.first_mark;
+
+    perform gaq.trim_changes(2 * max_pairs);
 
     -- (With the notification queue full, the commit would fail; who listens is far behind in any case.)
     if announce and pg_notification_queue_usage() < 0.5 then

@@ -76,7 +76,7 @@ language sql stable security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 begin atomic
-    select distinct d.detector_id, coalesce(n.name, '#' || d.detector_id)
+    select distinct d.detector_id, coalesce(n.name, '#' || coalesce(d.detector_id::text, 'null'))
     from gaq.source_gaq_detectors d
     left join gaq.source_detectors n on n.id = d.detector_id
     where d.data_pass_id = explain_detectors.data_pass_id and d.run_number = explain_detectors.run_number
@@ -118,16 +118,17 @@ begin atomic
         left join gaq.source_runs r on r.run_number = f.run_number
         where f.data_pass_id = explain_flags.data_pass_id and f.run_number = explain_flags.run_number
     )
-    select f.id, f.detector_id, coalesce(n.name, '#' || f.detector_id), t.name, t.bad, t.mc_reproducible,
+    select f.id, f.detector_id, coalesce(n.name, '#' || f.detector_id), coalesce(t.name, '#' || f.flag_type_id),
+           coalesce(t.bad, false), coalesce(t.mc_reproducible, false),     -- of no type: it covers, and says nothing bad
            gaq.showable(f.starts), gaq.showable(f.ends), gaq.showable(f.created_at), d.created_by, d.comment,
            (select count(*)::int from gaq.source_verifications v where v.flag_id = f.id),
            f.span,
-           tstzmultirange(f.span) - coalesce(range_agg(f.span) over later, '{}'),
+           tstzmultirange(f.span) - gaq.union_of(tstzmultirange(f.span)) over later,
            array(select l.id from flag l
                  where l.detector_id = f.detector_id and (l.created_at, l.id) > (f.created_at, f.id) and l.span && f.span
                  order by l.created_at, l.id)
     from flag f
-    join gaq.source_flag_types t on t.id = f.flag_type_id
+    left join gaq.source_flag_types t on t.id = f.flag_type_id
     left join gaq.source_detectors n on n.id = f.detector_id
     left join gaq.source_flag_details d on d.id = f.id
     window later as (partition by f.detector_id order by f.created_at desc, f.id desc

@@ -7,9 +7,11 @@ from benchmarks.lab import Lab
 from benchmarks.scenarios import (
     bulk,
     burst,
+    changes,
     compute,
     growth,
     idle,
+    live,
     reading,
     refresh,
     rest,
@@ -32,5 +34,7 @@ SCENARIOS: dict[str, Callable[[Lab], list[Figure]]] = {
     "workers": workers.measure,
     "reading": reading.measure,
     "rest": rest.measure,
+    "live": live.measure,
+    "changes": changes.measure,
 }
 """By the names that ``--only`` takes, in the order in which they are measured."""

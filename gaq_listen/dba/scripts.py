@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaq_listen.errors import UnknownName
 
-VERSION = 3
+VERSION = 4
 """The version of what these scripts install, as ``gaq.installation`` records it."""
 
 INSTALL_SCRIPTS = (
@@ -20,6 +20,7 @@ INSTALL_SCRIPTS = (
     "25_expansion",
     "30_compute",
     "35_failures",
+    "36_changes",
     "38_due",
     "40_refresh",
     "45_drain",
@@ -27,8 +28,12 @@ INSTALL_SCRIPTS = (
     "52_gaq_summaries",
     "55_operating",
     "60_status",
+    "61_data_passes",
     "62_explain",
+    "63_periods",
+    "64_live",
     "65_objects",
+    "66_detectors",
     "70_grants",
     "80_installed",
 )

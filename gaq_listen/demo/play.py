@@ -24,6 +24,15 @@ NAME = "demo"
 """The database."""
 
 
+HINTS = (
+    "gaq-listen show {name} --live",
+    "gaq-listen show {name} --not-bad '>=0.95' --max-undefined 0 --list --live",
+    "gaq-listen show {name} --live --save {name}.svg",
+    "gaq-listen changes --since 1m",
+)
+"""What to try in a second terminal, with the name of a data pass."""
+
+
 def play(length: float | None, rate: float, seed: int, log_format: Format, also: Observer = lambda event: None) -> int:
     """Plays for ``length`` seconds, or until a signal; returns the exit code, 1 when something was left stale.
 
@@ -42,6 +51,9 @@ def play(length: float | None, rate: float, seed: int, log_format: Format, also:
             period = fill(connection, seed=seed)
             installer.install(connection)
         click.echo(f"from a second terminal: export GAQ_LISTEN_DSN='{dsn}'; gaq-listen status --watch", err=True)
+        name = period.data_passes[0].name
+        for hint in HINTS:
+            click.echo(f"    {hint.format(name=name)}", err=True)
         click.echo(f"or with psql: psql -h {server.host} -U {server.user} {NAME}", err=True)
         return asyncio.run(_Play(dsn, period, rate, seed).run(length, log_format, also))
 

@@ -1,9 +1,8 @@
-"""The commands that only read: how fresh it is, what the summaries are, and why."""
+"""The commands that only read: how fresh it is, and why a summary is what it is."""
 
 import json
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,8 +11,7 @@ from rich.live import Live
 
 from gaq_listen.options import connected, data_pass_argument, dsn_option, duration, option, tell
 from gaq_listen.reports import explain as explaining
-from gaq_listen.reports import names, show_view, status_view
-from gaq_listen.reports import show as showing
+from gaq_listen.reports import names, status_view
 from gaq_listen.reports import status as asking
 from gaq_listen.reports.saving import SUFFIXES, save
 
@@ -66,51 +64,6 @@ def _print_status(console: Console, report: asking.Status, as_json: bool) -> Non
         console.print(status_view.render(report), soft_wrap=True)
 
 
-@click.command(short_help="The summaries of a data pass.")
-@dsn_option
-@option("--stale", is_flag=True, help="Only those that are stale.")
-@option("--below", type=click.FloatRange(0, 1), default=None, help="Only those with less than this that is good: 0.9")
-@option("--mc-as-not-bad", is_flag=True, help="MC reproducible counts as not bad.")
-@option("--sort", type=click.Choice(list(showing.SORTS)), default="run", help="What to sort by: the worst comes first.")
-@option("--json", "as_json", is_flag=True, help="A JSON list.")
-@option("--csv", "as_csv", is_flag=True, help="CSV, with a line of names.")
-@data_pass_argument
-@click.argument("runs", nargs=-1, type=int, metavar="[RUN]...")
-def show(
-    dsn: str,
-    data_pass: str,
-    runs: tuple[int, ...],
-    stale: bool,
-    below: float | None,
-    mc_as_not_bad: bool,
-    sort: str,
-    as_json: bool,
-    as_csv: bool,
-) -> None:
-    """The summaries of a data pass, given by name or id: all runs, or the runs named.
-
-    \b
-    Examples:
-      gaq-listen show LHC22o_apass7
-      gaq-listen show LHC22o_apass7 526525 526726
-      gaq-listen show LHC22o_apass7 --below 0.9 --mc-as-not-bad --sort good
-      gaq-listen show LHC22o_apass7 --csv > LHC22o_apass7.csv
-    """
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
-    chosen = showing.Selection(runs, stale, below, mc_as_not_bad, sort)
-    with connected(dsn) as connection:
-        data_pass_id, name = names.data_pass(connection, data_pass)
-        summaries = chosen.of(showing.read(connection, data_pass_id, runs))
-    if as_json:
-        click.echo(show_view.as_json(data_pass_id, name, summaries))
-    elif as_csv:
-        click.echo(show_view.as_csv(data_pass_id, name, summaries), nl=False)
-    else:
-        console = Console()
-        console.print(show_view.render(name, summaries, chosen, datetime.now(UTC), console.width))
-
-
 def _file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     if path is not None and path.suffix not in SUFFIXES:
         raise click.BadParameter(f"the name must end in {', '.join(SUFFIXES)}: that decides what is written")
@@ -128,9 +81,10 @@ def _file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> 
     metavar="FILE",
     help="Write it to a file to send around: .svg, .html or .txt.",
 )
+@option("--json", "as_json", is_flag=True, help="One JSON object: periods, flags, totals, and why it is stale.")
 @data_pass_argument
 @click.argument("run_number", type=int, metavar="RUN")
-def explain(dsn: str, data_pass: str, run_number: int, save_to: Path | None) -> None:
+def explain(dsn: str, data_pass: str, run_number: int, save_to: Path | None, as_json: bool) -> None:
     """Why the summary of a run in a data pass is what it is.
 
     Draws what each detector that matters has been flagged, which flag hides which, and what that makes of the whole;
@@ -140,10 +94,16 @@ def explain(dsn: str, data_pass: str, run_number: int, save_to: Path | None) -> 
     Examples:
       gaq-listen explain LHC22o_apass7 526525
       gaq-listen explain LHC22o_apass7 526525 --save 526525.svg
+      gaq-listen explain LHC22o_apass7 526525 --json > 526525.json
     """
+    if as_json and save_to is not None:
+        raise click.UsageError("--json and --save exclude each other: redirect the JSON to a file")
     with connected(dsn) as connection:
         data_pass_id, name = names.data_pass(connection, data_pass)
         pair = explaining.read(connection, data_pass_id, name, run_number)
+    if as_json:
+        click.echo(explaining.as_json(pair))
+        return
     if save_to is None:
         console = Console()
         console.print(explaining.render(pair, console.width))

@@ -25,8 +25,17 @@ def save(path: Path, render: Callable[[int], RenderableType], title: str) -> Non
     """
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(render(WIDTH))
+    write(path, exported(console, path.suffix, title))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text to a file.
+
+    Raises:
+        GaqListenError: the file cannot be written.
+    """
     try:
-        path.write_text(exported(console, path.suffix, title), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise GaqListenError(f"cannot write {path}: {error.strerror}") from error
 

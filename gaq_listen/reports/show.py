@@ -1,25 +1,61 @@
 """The summaries of a data pass."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
+import psycopg
+from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.errors import UnknownName
+from gaq_listen import database
+from gaq_listen.errors import GaqListenError, UnknownName
+from gaq_listen.reports.explain.pair import Quality
+from gaq_listen.reports.filters import Comparison
 
-_SUMMARIES = """
+_COLUMNS = """
 select run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
-       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at, updated_at
-from gaq.current_summaries where data_pass_id = %s order by run_number
+       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at, updated_at,
+       l.seconds as run_seconds
 """
+_STORED = f"""
+{_COLUMNS}
+from gaq.current_summaries left join gaq.run_lengths l using (run_number)
+where data_pass_id = %(data_pass_id)s order by run_number
+"""
+_LIVE = f"""
+{_COLUMNS}, computed_now, error
+from gaq.live_summaries(%(data_pass_id)s, %(runs)s) left join gaq.run_lengths l using (run_number) order by run_number
+"""
+
+
+_DETECTORS = "select run_number, detector, good, mc_reproducible, bad from gaq.detector_qualities(%s, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorQuality:
+    """Which fractions of a run, 0 to 1, a detector that matters was good, MC reproducible and bad."""
+
+    run_number: int
+    detector: str
+    good: float
+    mc_reproducible: float
+    bad: float
+
+    @property
+    def shares(self) -> dict[Quality, float]:
+        """The fractions by quality; what is left of the run has no flag."""
+        return {Quality.GOOD: self.good, Quality.MC_REPRODUCIBLE: self.mc_reproducible, Quality.BAD: self.bad}
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One row of ``gaq_summaries``: coverages from 0 to 1; None: not computable, or not computed yet."""
+    """One row of ``gaq_summaries``: coverages from 0 to 1; None: not computable, or not computed yet.
+
+    ``run_seconds``: the length of the run, None when it is unknown. ``computed_now``: not stored, but computed when it
+    was read; ``error``: why it could not be.
+    """
 
     run_number: int
     bad_run_coverage: float | None
@@ -30,6 +66,9 @@ class Summary:
     not_computable: bool | None
     invalidated_at: datetime | None
     updated_at: datetime | None
+    run_seconds: float | None = None
+    computed_now: bool = False
+    error: str | None = None
 
     def not_bad(self, mc_as_not_bad: bool) -> float | None:
         """What counts as not bad: the good part, or with ``mc_as_not_bad`` the MC reproducible one as well."""
@@ -52,10 +91,35 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class DataPass:
+    """Summaries of a data pass, by run number, at one moment of the database's clock.
+
+    ``live``: those that are stale were computed when they were read. ``detectors``: empty unless asked for.
+    """
+
+    data_pass_id: int
+    name: str
+    at: datetime
+    live: bool
+    summaries: tuple[Summary, ...]
+    detectors: tuple[DetectorQuality, ...] = ()
+
+    def chosen(self, selection: "Selection") -> "DataPass":
+        """Return the same with the selected summaries only, in the order of the selection."""
+        return replace(self, summaries=tuple(selection.of(self.summaries)))
+
+    @property
+    def stale(self) -> list[int]:
+        """The runs whose values may be out of date."""
+        return [summary.run_number for summary in self.summaries if summary.invalidated_at is not None]
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """Which summaries of a data pass, in which order; None and False: no condition.
 
-    ``below``: those with less than this (0 to 1) that is not bad.
+    ``below``: those with less than this (0 to 1) that is not bad; ``not_bad``: a condition on the same fraction.
+    ``max_unverified``, ``max_undefined``: at most so many missing verifications and undefined quality periods.
     """
 
     runs: tuple[int, ...] = ()
@@ -63,20 +127,51 @@ class Selection:
     below: float | None = None
     mc_as_not_bad: bool = False
     sort: str = "run"
+    not_bad: Comparison | None = None
+    max_unverified: int | None = None
+    max_undefined: int | None = None
 
     def of(self, summaries: Sequence[Summary]) -> list[Summary]:
         """Those of these that are wanted; what has no value comes last."""
-        return sorted((summary for summary in summaries if self._wants(summary)), key=self._key)
+        wanted = (summary for summary in summaries if self.named(summary) and not self.reasons_against(summary))
+        return sorted(wanted, key=self._key)
 
-    def _wants(self, summary: Summary) -> bool:
-        if self.runs and summary.run_number not in self.runs:
-            return False
-        if self.stale and summary.invalidated_at is None:
-            return False
-        if self.below is not None:
-            not_bad = summary.not_bad(self.mc_as_not_bad)
-            return not_bad is not None and not_bad < self.below
-        return True
+    def named(self, summary: Summary) -> bool:
+        """Return whether the run is one of ``runs``, or no runs are named."""
+        return not self.runs or summary.run_number in self.runs
+
+    def reasons_against(self, summary: Summary) -> list[str]:
+        """Return each condition that the summary does not meet, with its value; none: it meets all."""
+        reasons = []
+        if self.stale and summary.invalidated_at is None and not summary.computed_now:
+            reasons.append("fresh")
+        not_bad = summary.not_bad(self.mc_as_not_bad)
+        if not_bad is None:
+            if self.conditions:
+                reasons.append("not computable" if summary.not_computable else "never computed")
+            return reasons
+        if self.below is not None and not not_bad < self.below:
+            reasons.append(f"not bad {not_bad:.6g}, not <{self.below:.12g}")
+        if self.not_bad is not None and not self.not_bad.holds(not_bad):
+            reasons.append(f"not bad {not_bad:.6g}, not {self.not_bad}")
+        for what, value, most in (
+            ("missing verifications", summary.missing_verifications_count, self.max_unverified),
+            ("undefined quality periods", summary.undefined_quality_periods_count, self.max_undefined),
+        ):
+            if most is not None and (value or 0) > most:
+                reasons.append(f"{what} {value}, not <={most}")
+        return reasons
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions on values that are set, by the names of their options."""
+        given = {
+            "below": self.below,
+            "not_bad": None if self.not_bad is None else str(self.not_bad),
+            "max_unverified": self.max_unverified,
+            "max_undefined": self.max_undefined,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
     def _key(self, summary: Summary) -> tuple[bool, float, int]:
         value = SORTS[self.sort](summary, self.mc_as_not_bad)
@@ -98,16 +193,44 @@ SORTS: dict[str, Any] = {
 """What they can be sorted by: the worst comes first."""
 
 
-def read(connection: Connection[TupleRow], data_pass_id: int, runs: Sequence[int] = ()) -> list[Summary]:
-    """All summaries of a data pass, by run number.
+def read(
+    connection: Connection[TupleRow],
+    data_pass_id: int,
+    name: str,
+    runs: Sequence[int] = (),
+    live: bool = False,
+    detectors: bool = False,
+) -> DataPass:
+    """Read the summaries of a data pass, in one snapshot: all, or those of these runs.
+
+    With ``live``, the database computes the stale ones now. With ``detectors``, the quality of each is read as well.
 
     Raises:
         UnknownName: one of these ``runs`` has no summary in this data pass.
+        GaqListenError: too many are stale to compute them now; the message says what to do.
     """
-    with connection.cursor(row_factory=class_row(Summary)) as cursor:
-        cursor.execute(_SUMMARIES, (data_pass_id,))
-        summaries = cursor.fetchall()
-    missing = set(runs) - {summary.run_number for summary in summaries}
+    wanted = {"data_pass_id": data_pass_id, "runs": list(runs) or None}
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction(), connection.cursor(row_factory=class_row(Summary)) as cursor:
+            ((at,),) = connection.execute("select clock_timestamp()").fetchall()
+            cursor.execute(_LIVE if live else _STORED, wanted)
+            found = cursor.fetchall()
+            qualities = _detectors(connection, data_pass_id, found) if detectors else ()
+    except psycopg.errors.ProgramLimitExceeded as error:
+        raise GaqListenError(database.with_hint(error)) from error
+    finally:
+        connection.isolation_level = None
+    missing = set(runs) - {summary.run_number for summary in found}
     if missing:
         raise UnknownName(f"not in this data pass: run {', '.join(map(str, sorted(missing)))}")
-    return summaries
+    summaries = tuple(summary for summary in found if not runs or summary.run_number in runs)
+    return DataPass(data_pass_id, name, at, live, summaries, qualities)
+
+
+def _detectors(
+    connection: Connection[TupleRow], data_pass_id: int, summaries: Sequence[Summary]
+) -> tuple[DetectorQuality, ...]:
+    with connection.cursor(row_factory=class_row(DetectorQuality)) as cursor:
+        cursor.execute(_DETECTORS, (data_pass_id, [summary.run_number for summary in summaries]))
+        return tuple(cursor.fetchall())

@@ -3,18 +3,20 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import datetime
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observe.text import clean, count, duration, percent
+from gaq_listen.observe.text import clean, count, duration, number, percent
 from gaq_listen.reports.explain.pair import Quality
-from gaq_listen.reports.marks import bar, legend
-from gaq_listen.reports.show import Selection, Summary
+from gaq_listen.reports.marks import STYLES, bar, legend
+from gaq_listen.reports.show import DataPass, Selection, Summary
+from gaq_listen.reports.totals import Totals, totals
 
 _WIDE = 92
 """Columns from which on an age stands beside the time."""
@@ -23,19 +25,40 @@ _NARROW = 76
 """Columns below which only the run, what is good and bad, and the state are shown."""
 
 
-def render(name: str, summaries: Sequence[Summary], chosen: Selection, now: datetime, width: int) -> RenderableType:
-    """A table of coverages in percent of the run, for so many columns."""
-    title = Text.assemble((clean(name), "bold"), f"  {count(len(summaries), 'run')}")
+def render(shown: DataPass, chosen: Selection, width: int) -> RenderableType:
+    """A table of coverages in percent of the run, and their totals, for so many columns."""
+    title = Text.assemble((clean(shown.name), "bold"), f"  {count(len(shown.summaries), 'run')}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    columns = _columns(chosen, now, width)
+    columns = _columns(chosen, shown.at, width)
     for heading, _ in columns:
         table.add_column(heading, justify="left" if heading in ("", "state") else "right", no_wrap=True)
-    for summary in summaries:
+    for summary in shown.summaries:
         table.add_row(*(cell(summary) for _, cell in columns))
+    last = total_line(totals(shown.summaries))
     if width < _NARROW:
-        return Group(title, table)
+        return Group(title, table, last)
     notes = "unver.: flags without verification; undef.: periods in which a detector has no flag"
-    return Group(title, table, legend(), Text(notes, style="dim"))
+    return Group(title, table, legend(), Text(notes, style="dim"), last)
+
+
+def total_line(total: Totals) -> Text:
+    """All of it in one line: how many runs and hours, the coverages by hours, and what is still to be done."""
+    line = Text.assemble(("together", "bold"), f"  {count(total.runs, 'run')}, {total.hours:.1f} h")
+    if total.bad_run_coverage is not None:
+        line.append(": ")
+        shares = (
+            ("good", STYLES[Quality.GOOD], total.explicitly_not_bad_run_coverage),
+            ("MC reproducible", STYLES[Quality.MC_REPRODUCIBLE], total.mc_reproducible_coverage),
+            ("bad", STYLES[Quality.BAD], total.bad_run_coverage),
+            ("undecided", STYLES[Quality.UNKNOWN], total.undecided_coverage),
+        )
+        line.append_text(Text(", ").join(Text(f"{name} {_percent(share)} %", style) for name, style, share in shares))
+    todo = (
+        f"not computable {number(total.not_computable)}",
+        f"missing verifications {number(total.missing_verifications)}",
+        f"stale {number(total.stale)}",
+    )
+    return line.append(f"; {', '.join(todo)}")
 
 
 def _columns(chosen: Selection, now: datetime, width: int) -> list[tuple[str, Callable[[Summary], Text | str]]]:
@@ -76,7 +99,7 @@ def _count(number: int | None) -> str:
 def _state(summary: Summary, now: datetime, width: int) -> Text:
     computed = {None: "never computed", True: "not computable", False: ""}[summary.not_computable]
     if summary.invalidated_at is None:
-        return Text(computed or "fresh")
+        return Text(computed or "fresh") if not summary.computed_now else Text(f"{computed or 'computed'} now")
     if computed:
         return Text(f"{computed}, stale" if width >= _NARROW else computed, style="yellow")
     age = duration((now - summary.invalidated_at).total_seconds())
@@ -85,18 +108,33 @@ def _state(summary: Summary, now: datetime, width: int) -> Text:
     return Text(f"stale {shown}", style="yellow")
 
 
-def as_json(data_pass_id: int, name: str, summaries: Sequence[Summary]) -> str:
-    """A list of objects."""
-    named = {"data_pass_id": data_pass_id, "data_pass": name}
-    return json.dumps([named | summary.as_json() for summary in summaries], indent=2)
+def as_json(shown: DataPass) -> str:
+    """One object: the data pass, the totals, and a list of the summaries."""
+    return json.dumps(
+        {
+            "data_pass_id": shown.data_pass_id,
+            "data_pass": shown.name,
+            "at": shown.at.isoformat(),
+            "live": shown.live,
+            "totals": totals(shown.summaries).as_json(),
+            "summaries": list(_rows(shown)),
+        },
+        indent=2,
+    )
 
 
-def as_csv(data_pass_id: int, name: str, summaries: Sequence[Summary]) -> str:
+def as_csv(shown: DataPass) -> str:
     """A line a summary, under a line of names; nothing where there is no value."""
     written = io.StringIO()
-    columns = ["data_pass_id", "data_pass", *(field.name for field in fields(Summary))]
-    writer = csv.DictWriter(written, columns, lineterminator="\n")
+    writer = csv.DictWriter(written, _NAMES, lineterminator="\n")
     writer.writeheader()
-    for summary in summaries:
-        writer.writerow({"data_pass_id": data_pass_id, "data_pass": name} | summary.as_json())
+    writer.writerows(_rows(shown))
     return written.getvalue()
+
+
+_NAMES = ["data_pass_id", "data_pass", *(field.name for field in fields(Summary))]
+
+
+def _rows(shown: DataPass) -> Iterator[dict[str, Any]]:
+    for summary in shown.summaries:
+        yield {"data_pass_id": shown.data_pass_id, "data_pass": shown.name} | summary.as_json()

@@ -13,6 +13,7 @@ from psycopg import Connection
 
 from gaq_listen.cli import main
 from gaq_listen.demo.period import fill
+from gaq_listen.demo.play import HINTS
 
 ENDLESS = ("run", "demo", "status --watch")
 LAST = ("install", "uninstall", "doctor")
@@ -26,9 +27,11 @@ def examples(name: str) -> list[str]:
 
 
 def everything() -> Iterator[str]:
-    """In an order in which they can be run one after the other on one database."""
+    """With what the demo prints, in an order in which they can be run one after the other on one database."""
     for name in sorted(main.commands, key=lambda name: (name in LAST, name)):
         yield from examples(name)
+        if name == "show":
+            yield from (hint.format(name="LHC22o_apass7") for hint in HINTS)
 
 
 @pytest.mark.parametrize("name", main.commands)
@@ -63,3 +66,4 @@ def test_the_examples_work(db: Connection[Any], dsn: str, tmp_path: Path, monkey
         tried += 1
     assert tried > 15
     assert (tmp_path / "526525.svg").exists()
+    assert (tmp_path / "LHC22o_apass7.svg").exists()

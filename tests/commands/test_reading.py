@@ -1,5 +1,6 @@
 """status, show and explain, in this process: what they print, refuse and write."""
 
+import asyncio
 import csv
 import io
 import json
@@ -12,10 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg import Connection
 
+from gaq_listen import __version__
 from gaq_listen.cli import main
+from gaq_listen.dba.scripts import VERSION
 from gaq_listen.reports.status import read
 from tests.database.test_rights import reader as reader
 from tests.engine.working import working
+from tests.poison import poison
 from tests.tables import drain
 
 BAD_FLAG = """
@@ -70,15 +74,135 @@ def test_show_filters_sorts_and_exports(period: Connection[Any], dsn: str) -> No
     drain(period)
 
     def runs(*words: str) -> list[int]:
-        return [each["run_number"] for each in json.loads(ask(dsn, "show", "1", "--json", *words).stdout)]
+        return [each["run_number"] for each in json.loads(ask(dsn, "show", "1", "--json", *words).stdout)["summaries"]]
 
     assert runs("--sort", "good") == [501, 502, 503, 504, 505]
     assert runs("--below", "0.9") == [501]
     assert runs("--below", "0.9", "--mc-as-not-bad") == []
+    assert runs("--not-bad", "<=75%") == [501]
+    assert runs("--not-bad", ">=0.95") == [502, 503, 504, 505]
+    assert runs("--not-bad", ">=0.95", "--mc-as-not-bad", "--max-undefined", "0") == [501, 502, 503, 504, 505]
     rows = list(csv.DictReader(io.StringIO(ask(dsn, "show", "LHC22o_apass7", "--csv", "501").stdout)))
     assert [(row["data_pass"], row["run_number"], row["mc_reproducible_coverage"]) for row in rows] == [
         ("LHC22o_apass7", "501", "0.25")
     ]
+
+
+def test_show_ends_with_totals(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    drain(period)
+    last = " ".join(ask(dsn, "show", "1").stdout.split()).rpartition("together")[2]
+    assert last.startswith(" 5 runs, 5.0 h: good 95.0 %, MC reproducible 0.0 %, bad 5.0 %, undecided 0.0 %;")
+    found = json.loads(ask(dsn, "show", "1", "--json").stdout)["totals"]
+    assert (found["runs"], found["hours"], found["bad_run_coverage"]) == (5, 5.0, pytest.approx(0.05))
+
+
+def test_show_live_computes_what_is_stale_and_stores_nothing(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    poison(period, 1, 502)
+    before = period.execute("select * from gaq_summaries order by 1, 2").fetchall()
+    found = json.loads(ask(dsn, "show", "1", "--live", "--json").stdout)
+    assert found["live"]
+    assert [(each["run_number"], each["bad_run_coverage"]) for each in found["summaries"] if each["computed_now"]] == [
+        (501, 0.25)
+    ]
+    assert [each["run_number"] for each in found["summaries"] if each["error"]] == [502]
+    assert found["totals"]["stale"] == 1
+    shown = ask(dsn, "show", "1", "--live").stdout
+    assert re.search(r"501 .* 75\.0 .* computed now *$", shown, re.MULTILINE)
+    assert re.search(r"502 .* stale ", shown)
+    assert period.execute("select * from gaq_summaries order by 1, 2").fetchall() == before
+
+
+def test_too_much_to_compute_live_is_refused_with_what_to_do(period: Connection[Any], dsn: str) -> None:
+    period.execute(
+        "insert into runs (run_number) select 10000 + n from generate_series(1, 1001) n;"
+        "insert into data_pass_runs select 1, 10000 + n from generate_series(1, 1001) n"
+    )
+    answer = ask(dsn, "show", "1", "--live")
+    assert answer.exit_code == 1
+    assert "1001 runs of this data pass are stale: at most 1000 are computed at once (name fewer runs" in answer.stderr
+    assert ask(dsn, "show", "1", "501", "10007", "--live").exit_code == 0
+
+
+def test_a_run_list_is_never_made_of_stale_values(period: Connection[Any], dsn: str) -> None:
+    criteria = ("--not-bad", ">=0.95", "--max-undefined", "0", "--list")
+    assert ask(dsn, "show", "1", *criteria).stdout == "501,502,503,504,505\n"
+    period.execute(BAD_FLAG.encode())
+    refused = ask(dsn, "show", "1", *criteria)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "1 of 5 runs is stale (501), so a list could be wrong" in refused.stderr
+    live = ask(dsn, "show", "1", *criteria, "--live", "--lines")
+    assert (live.exit_code, live.stdout, live.stderr) == (0, "502\n503\n504\n505\n", "4 of 5 runs of LHC22o_apass7\n")
+    found = json.loads(ask(dsn, "show", "1", *criteria, "--live", "--json").stdout)
+    assert found["left_out"] == [{"run_number": 501, "reasons": ["not bad 0.75, not >=0.95"]}]
+    assert (found["runs_considered"], found["runs_in"], found["runs_out"]) == (5, 4, 1)
+    assert (found["version"], found["sql_version"], found["live"]) == (__version__, VERSION, True)
+
+
+async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) -> None:
+    period.execute("select gaq.pause()")
+    period.execute(BAD_FLAG.encode())
+    asking = asyncio.create_task(asyncio.to_thread(ask, dsn, "show", "1", "--not-bad", ">0.9", "--list", "--wait"))
+    async with working(dsn):
+        assert not asking.done()
+        period.execute("select gaq.resume()")
+        answer = await asking
+    assert (answer.exit_code, answer.stdout) == (0, "502,503,504,505\n"), answer.output
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".html"])
+def test_show_saves_a_picture(period: Connection[Any], dsn: str, tmp_path: Path, suffix: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    file = tmp_path / f"pass{suffix}"
+    answer = ask(dsn, "show", "LHC22o_apass7", "501", "503", "--live", "--save", str(file))
+    assert answer.exit_code == 0, answer.output
+    assert (answer.stdout, answer.stderr) == ("", f"written: {file}\n")
+    written = file.read_text()
+    for said in (
+        "LHC22o_apass7",
+        "501 TPC: good 75.0 %, bad 25.0 %",
+        "501 all: good 75.0 %, bad 25.0 %",
+        "503 ITS: good",
+    ):
+        assert said in written
+    assert "502" not in written
+    refused = ask(dsn, "show", "LHC22o_apass7", "--save", str(tmp_path / "nowhere" / f"pass{suffix}"))
+    assert (refused.exit_code, refused.stderr.partition(": ")[2][:12]) == (1, "cannot write")
+
+
+def test_changes_say_what_dropped_and_why(period: Connection[Any], dsn: str) -> None:
+    period.execute("delete from gaq.changes")
+    assert ask(dsn, "changes").stdout == "no change in the last 1 d\n"
+    period.execute(BAD_FLAG.encode())
+    period.execute("select from gaq.refresh(worker => 'gaq-1')")
+    answer = ask(dsn, "changes", "LHC22o_apass7", "501", "--since", "1h")
+    assert answer.exit_code == 0, answer.output
+    shown = " ".join(answer.stdout.split())
+    assert "LHC22o_apass7 / 501 good 100.0 → 75.0 %, bad 0.0 → 25.0 %, missing verifications 2 → 3" in shown
+    assert "because of: flag, by gaq-1" in shown
+    (found,) = json.loads(ask(dsn, "changes", "--json").stdout)
+    assert (found["data_pass"], found["run_number"], found["good_after"], found["cause"]) == (
+        "LHC22o_apass7",
+        501,
+        0.75,
+        "flag",
+    )
+    assert ask(dsn, "changes", "LHC23a_apass1").stdout.startswith("no change")
+    explained = ask(dsn, "explain", "LHC22o_apass7", "501")
+    assert "What changed last" in explained.stdout
+    assert "good 100.0 → 75.0 %" in explained.stdout
+    assert json.loads(ask(dsn, "explain", "1", "501", "--json").stdout)["changes"] == [found]
+
+
+def test_how_long_changes_are_kept_is_set_and_said(period: Connection[Any], dsn: str) -> None:
+    answer = ask(dsn, "changes", "--keep", "2d")
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", "changes are kept for 2 d (before: 90 d)\n")
+    assert "keeps changes for 2 d only: see --keep" in ask(dsn, "changes", "--since", "7d").stderr
+    assert ask(dsn, "changes", "--since", "1d").stderr == ""
+    assert "only the newest 3 are shown: see --limit" in ask(dsn, "changes", "--limit", "3").stderr
+    ask(dsn, "changes", "--keep", "0")
+    assert "no changes are kept: see --keep" in ask(dsn, "changes").stderr
 
 
 def test_explain_draws_the_pair_and_why_it_is_stale(period: Connection[Any], dsn: str) -> None:
@@ -94,6 +218,22 @@ def test_explain_draws_the_pair_and_why_it_is_stale(period: Connection[Any], dsn
     drain(period)
     again = " ".join(ask(dsn, "explain", "1", "501").stdout.split())
     assert re.search(r"Refreshed .* after it had become stale, for: flag, by \S+ Fresh: nothing has changed", again)
+
+
+def test_explain_exports_what_it_draws(period: Connection[Any], dsn: str) -> None:
+    period.execute(BAD_FLAG.encode())
+    answer = ask(dsn, "explain", "LHC22o_apass7", "501", "--json")
+    assert answer.exit_code == 0, answer.output
+    found = json.loads(answer.stdout)
+    assert [(each["from"][11:16], each["to"][11:16], each["quality"]) for each in found["periods"]] == [
+        ("02:00", "02:15", "good"),
+        ("02:15", "02:30", "bad"),
+        ("02:30", "03:00", "good"),
+    ]
+    assert found["totals"]["qualities"]["bad"] == {"seconds": 900.0, "fraction": 0.25}
+    assert found["computed"]["bad"] == 0.25
+    assert found["stored"]["values"]["bad"] == 0.0
+    assert [mark["cause"] for mark in found["marks"]] == ["flag"]
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".html", ".txt"])
@@ -121,12 +261,22 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["show", "1", "--below", "90"], "'--below': 90.0 is not in the range 0<=x<=1"),
         (["show", "1", "--sort", "size"], "'--sort': 'size' is not one of"),
         (["show", "1", "--json", "--csv"], "--json and --csv exclude each other"),
+        (["show", "1", "--live", "--wait"], "--live and --wait exclude each other"),
+        (["show", "1", "--list", "--stale"], "--list and --stale exclude each other"),
+        (["show", "1", "--save", "pass.pdf"], "'--save': the name must end in .svg or .html"),
+        (["show", "1", "--save", "pass.svg", "--json"], "--save and --json exclude each other"),
+        (["show", "1", "--lines"], "--lines says how --list is written: give both"),
+        (["show", "1", "--not-bad", "0.95"], "'--not-bad': '0.95' is not a condition: write '>=0.95'"),
+        (["show", "1", "--not-bad", ">95"], "'--not-bad': '>95' has a limit above 1: write '>0.95' or '>95%'"),
+        (["explain", "1", "501", "--json", "--save", "501.svg"], "--json and --save exclude each other"),
         (["status", "--objective", "-1s"], "'--objective': '-1s' is not a duration: write 250ms, 30s or 5m"),
         (["run", "--max-batch", "0"], "'--max-batch': 0 is not in the range"),
         (["run", "--metrics-listen", "9187"], "'--metrics-listen': '9187' is not HOST:PORT: write 127.0.0.1:9187"),
         (["run", "--metrics-listen", "localhost:99999"], "'--metrics-listen': 'localhost:99999' is not HOST:PORT"),
         (["run", "--log-format", "xml"], "'--log-format': 'xml' is not one of"),
         (["demo", "--rate", "0"], "'--rate': 0.0 is not in the range x>0"),
+        (["changes", "LHC22o_apas7"], "did you mean 'LHC22o_apass7'"),
+        (["changes", "--since", "yesterday"], "'--since': 'yesterday' is not a duration"),
         (["statsu"], "no command 'statsu'; did you mean 'status'?"),
         (["verfy"], "did you mean 'verify'?"),
     ],
@@ -149,6 +299,7 @@ def test_the_shell_completes_names_of_data_passes(period: Connection[Any], dsn: 
 
     assert complete("gaq-listen show LHC2") == ["LHC22o_apass7", "LHC23a_apass1"]
     assert complete("gaq-listen explain LHC23") == ["LHC23a_apass1"]
+    assert complete("gaq-listen changes LHC23") == ["LHC23a_apass1"]
     dsn = "host=/nonexistent"
     assert complete("gaq-listen show LHC") == []
 

@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from gaq_listen.errors import UnknownName
 from gaq_listen.reports.explain import read
-from gaq_listen.reports.explain.adding import add_up, periods
+from gaq_listen.reports.explain.adding import add_up
 from gaq_listen.reports.explain.pair import Explanation, Flag, Quality, Span
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
@@ -84,7 +84,7 @@ def test_what_a_later_flag_hides(period: Connection[Any], asking: Connection[Any
     assert (bad.created_by, bad.comment, bad.verifications) == ("TPC expert", "sector 12", 0)
     assert good.hidden_by == (bad.flag_id,)
     assert [(start.minute, end.minute) for start, end in good.effective] == [(0, 15), (30, 0)]
-    assert [period.quality for period in periods(pair)] == [Quality.GOOD, Quality.BAD, Quality.GOOD]
+    assert [period.quality for period in pair.periods] == [Quality.GOOD, Quality.BAD, Quality.GOOD]
 
 
 def test_the_one_created_later_hides_whatever_its_id(period: Connection[Any], asking: Connection[Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from psycopg import Connection
 
 from tests.conftest import Connect
-from tests.database.world import assert_fresh, wrong
+from tests.database.world import assert_fresh, live_wrong, wrong
 from tests.shapes import LINK, Shape, Variant, in_every_shape
 from tests.tables import drain, stale
 
@@ -156,5 +156,6 @@ def test_nothing_is_lost(
 ) -> None:
     interleaving.run(shape, course, committed, connect)
     assert wrong(committed) <= stale(committed)
+    assert live_wrong(committed) == set()
     drain(committed)
     assert_fresh(committed)

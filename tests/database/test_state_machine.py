@@ -85,9 +85,10 @@ class Series(RuleBasedStateMachine):
         self.check()
 
     def check(self) -> None:
-        """What is wrong is stale."""
-        wrong, stale = judge(self.worker)
+        """What is wrong is stale, and live summaries are right."""
+        wrong, stale, live_wrong = judge(self.worker)
         assert wrong <= stale
+        assert live_wrong == set()
 
     def teardown(self) -> None:
         if self.in_transaction:

@@ -106,6 +106,11 @@ SELECT data_pass_id, run_number, bad_run_coverage, mc_reproducible_coverage, exp
        missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at IS NOT NULL
 FROM gaq_summaries
 """
+_LIVE = """
+SELECT data_pass_id, run_number, bad_run_coverage, mc_reproducible_coverage, explicitly_not_bad_run_coverage,
+       missing_verifications_count, undefined_quality_periods_count, not_computable, error IS NOT NULL
+FROM data_passes CROSS JOIN LATERAL gaq.live_summaries(data_passes.id)
+"""
 _RUNS = """
 SELECT data_pass_id, run_number,
        EXTRACT(epoch FROM coalesce(first_tf_timestamp, time_trg_start, time_o2_start)),
@@ -121,13 +126,14 @@ _OF_A_COLUMN = "qc_flags WHERE data_pass_id IS NOT NULL"
 _OF_A_LINK = f"qc_flags JOIN {LINK} ON quality_control_flag_id = id"
 
 
-def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key]]:
-    """The pairs whose stored summary is wrong, and those that are marked as stale.
+def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key], set[Key]]:
+    """The pairs whose stored summary is wrong, those that are marked as stale, and those whose live summary is wrong.
 
     Wrong is what is not what the model says of the source tables, and what is shown but is no pair.
     """
     with connection.pipeline():
         shown = connection.execute(_SHOWN)
+        live = connection.execute(_LIVE)
         runs = connection.execute(_RUNS)
         detectors = connection.execute("SELECT data_pass_id, run_number, detector_id FROM gaq_detectors")
         flag_types = connection.execute("SELECT id, bad, mc_reproducible FROM qc_flag_types")
@@ -135,6 +141,7 @@ def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key]]:
         verifications = connection.execute("SELECT flag_id FROM qc_flag_verifications")
 
         rows = shown.fetchall()
+        live_rows = live.fetchall()
 
     is_stale = {(row[0], row[1]) for row in rows if row[-1]}
     is_stored = {(row[0], row[1]): Summary(*row[2:-1]) for row in rows}
@@ -152,12 +159,16 @@ def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key]]:
         key = (data_pass_id, run_number)
         pair = Pair(_instant(start), _instant(end), tuple(detectors_of[key]), types, tuple(flags_of[key]))
         right[key] = summary(pair)
-    is_wrong = {
+    is_live = {(row[0], row[1]): Summary(*row[2:-1]) for row in live_rows if not row[-1]}
+    return _unlike(is_stored, right), is_stale, _unlike(is_live, right)
+
+
+def _unlike(shown: dict[Key, Summary], right: dict[Key, Summary]) -> set[Key]:
+    return {
         key
-        for key in is_stored.keys() | right.keys()
-        if key not in is_stored or key not in right or is_stored[key].differences(right[key])
+        for key in shown.keys() | right.keys()
+        if key not in shown or key not in right or shown[key].differences(right[key])
     }
-    return is_wrong, is_stale
 
 
 def _flag(row: Sequence[Any], verified: Counter[int]) -> Flag:
@@ -183,6 +194,11 @@ def _instant(seconds: Decimal | None) -> Instant | None:
 def wrong(connection: Connection[Any]) -> set[Key]:
     """The pairs whose stored summary is not what the model says, or that are no pair any more."""
     return judge(connection)[0]
+
+
+def live_wrong(connection: Connection[Any]) -> set[Key]:
+    """The pairs of which gaq.live_summaries says something else than the model, or that are no pair any more."""
+    return judge(connection)[2]
 
 
 def assert_fresh(connection: Connection[Any]) -> None:

@@ -78,6 +78,7 @@ class Broken(AssertionError):
 
 
 UNMARKED = "a summary is wrong and not marked"
+LIVE = "a live summary is wrong"
 OVERSLEPT = "a worker sleeps beside a mark"
 FAILS = "a worker fails"
 WAITS = "somebody waits for somebody else"
@@ -243,10 +244,12 @@ class Stage:
     # What must hold ----------------------------------------------------------------------------------------------
 
     async def _check(self) -> None:
-        """After something was committed: what is wrong is marked, and no worker sleeps beside a mark."""
-        wrong, stale = judge(self._director)
+        """After a commit: what is wrong is marked, live summaries are right, and no worker sleeps beside a mark."""
+        wrong, stale, live_wrong = judge(self._director)
         if not wrong <= stale:
             raise self._broken(UNMARKED, f"{sorted(wrong - stale)}")
+        if live_wrong:
+            raise self._broken(LIVE, f"{sorted(live_wrong)}")
         await self._check_sleepers()
 
     async def _check_sleepers(self) -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gaq_listen.reports.explain.pair import Explanation, Flag, Quality, Span, Stored, Values
+from gaq_listen.reports.explain.pair import Explanation, Flag, Period, Quality, Span, Stored, Values
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -74,6 +74,14 @@ FLAGS = (
     flag(4, "TPC", Quality.BAD, span=None, starts=at(90), ends=at(95)),
     flag(8, "ZDC", Quality.BAD, span(0, 60)),
 )
+PERIODS = (
+    Period(span(0, 10), Quality.GOOD, (1, 2, 5), (), ()),
+    Period(span(10, 20.5), Quality.BAD, (1, 2, 7), (), ()),
+    Period(span(20.5, 30), Quality.GOOD, (1, 2, 5), (), ()),
+    Period(span(30, 40), Quality.UNKNOWN, (1, 2), (), (3,)),
+    Period(span(40, 45), Quality.UNKNOWN, (1, 3), (3,), (3,)),
+    Period(span(45, 60), Quality.UNKNOWN, (1, 2), (), (3,)),
+)
 VALUES = Values(
     bad=10.5 / 60,
     good=19.5 / 60,
@@ -88,6 +96,7 @@ def explained(**other: Any) -> Explanation:
     """The pair; fresh unless told otherwise."""
     values: dict[str, Any] = {
         "at": NOW,
+        "data_pass_id": 12,
         "data_pass": "LHC22o_apass7",
         "run_number": 526641,
         "in_data_pass": True,
@@ -95,6 +104,7 @@ def explained(**other: Any) -> Explanation:
         "qc_time_end": END,
         "detectors": DETECTORS,
         "flags": FLAGS,
+        "periods": PERIODS,
         "stored": Stored(VALUES, NOW - timedelta(minutes=3), 0.0042, "flag", "gaq-1"),
         "computed": VALUES,
         "error": None,

@@ -1,14 +1,15 @@
 """How an explanation is drawn and how it adds up. Rewrite the goldens with ``GAQ_LISTEN_GOLDEN=write``."""
 
 import io
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from rich.console import Console
 
-from gaq_listen.reports.explain import render
-from gaq_listen.reports.explain.adding import add_up, periods, why_not
+from gaq_listen.reports.explain import as_json, render
+from gaq_listen.reports.explain.adding import add_up, why_not
 from gaq_listen.reports.explain.pair import Explanation, Failure, Quality, Values
 from tests.golden_files import SIZES, check
 from tests.reports.pairs import END, FLAGS, HOSTILE, NOW, START, VALUES, at, explained, flag, span
@@ -25,6 +26,7 @@ SCENES = {
     "not-computable": explained(
         qc_time_end=None,
         flags=tuple(replace(each, span=None, effective=(), hidden_by=()) for each in FLAGS[:2]),
+        periods=(),
         computed=Values(None, None, None, None, None, True),
         stored=None,
     ),
@@ -48,18 +50,6 @@ def text(pair: Explanation, width: int = 200) -> str:
 @pytest.mark.parametrize("name", SCENES)
 def test_drawn(name: str, size: tuple[int, int]) -> None:
     check(f"explain-{name}", size, text(SCENES[name], size[0]), whole=True)
-
-
-def test_the_elementary_periods() -> None:
-    found = [(period.span, period.quality, period.uncovered) for period in periods(explained())]
-    assert found == [
-        (span(0, 10), Quality.GOOD, ()),
-        (span(10, 20.5), Quality.BAD, ()),
-        (span(20.5, 30), Quality.GOOD, ()),
-        (span(30, 40), Quality.UNKNOWN, ("TPC",)),
-        (span(40, 45), Quality.UNKNOWN, ("TPC",)),
-        (span(45, 60), Quality.UNKNOWN, ("TPC",)),
-    ]
 
 
 def test_they_add_up_to_the_whole() -> None:
@@ -134,3 +124,41 @@ def test_nothing_from_outside_is_markup_or_acts() -> None:
     shown = text(explained(data_pass=HOSTILE, flags=tuple(hostile), detectors=((3, HOSTILE),), error=HOSTILE))
     assert shown.replace("\n", "").isprintable()
     assert "[bold]x[/]" in shown
+
+
+def test_the_json_says_what_the_picture_says() -> None:
+    pair = explained(marks=((NOW - timedelta(seconds=75), "flag"), (NOW, "run times")))
+    found = json.loads(as_json(pair))
+    assert [(each["quality"], each["flag_ids"], each["detectors_without_flag"]) for each in found["periods"]] == [
+        ("good", [1, 2, 5], []),
+        ("bad", [1, 2, 7], []),
+        ("good", [1, 2, 5], []),
+        ("undefined", [1, 2], ["TPC"]),
+        ("undefined", [1, 3], ["TPC"]),
+        ("undefined", [1, 2], ["TPC"]),
+    ]
+    total = add_up(pair)
+    assert total is not None
+    assert {name: each["fraction"] for name, each in found["totals"]["qualities"].items()} == {
+        "good": total.share(Quality.GOOD),
+        "mc_reproducible": 0.0,
+        "bad": total.share(Quality.BAD),
+        "undefined": total.share(Quality.UNKNOWN),
+    }
+    assert found["totals"]["seconds"] == 3600
+    assert (found["totals"]["missing_verifications"], found["totals"]["undefined_quality_periods"]) == (1, 3)
+    assert found["stale_since"] == "2026-11-24T21:28:50.120000+00:00"
+    assert [mark["cause"] for mark in found["marks"]] == ["flag", "run times"]
+    by_id = {flag["id"]: flag for flag in found["flags"]}
+    assert (by_id[7]["created_by"], by_id[7]["verified"], by_id[3]["verified"]) == ("the other expert", True, False)
+    assert by_id[6]["effective"] == []
+    assert by_id[6]["hidden_by"] == [7]
+    assert [flag["id"] for flag in found["flags"] if not flag["detector_matters"]] == [8]
+    assert len(by_id[5]["effective"]) == 2
+
+
+def test_the_json_of_a_pair_that_is_not_computable_says_why() -> None:
+    found = json.loads(as_json(SCENES["not-computable"]))
+    assert (found["periods"], found["totals"], found["stored"]) == ([], None, None)
+    assert found["not_computable_because"] == ["the end of the run is not known"]
+    assert json.loads(as_json(SCENES["failing"]))["error"] == "division by zero"

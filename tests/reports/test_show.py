@@ -10,10 +10,14 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from gaq_listen.errors import GaqListenError
+from gaq_listen.reports import run_list
 from gaq_listen.reports.explain.pair import Quality
+from gaq_listen.reports.filters import comparison
 from gaq_listen.reports.marks import bar
-from gaq_listen.reports.show import SORTS, Selection, Summary
+from gaq_listen.reports.show import SORTS, DataPass, Selection, Summary
 from gaq_listen.reports.show_view import as_csv, as_json, render
+from gaq_listen.reports.totals import totals
 from tests.golden_files import SIZES, check
 
 NOW = datetime(2026, 11, 24, 21, 30, 5, tzinfo=UTC)
@@ -30,6 +34,7 @@ def summary(run: int, good: float | None, mc: float | None = 0.0, bad: float | N
         "not_computable": False,
         "invalidated_at": None,
         "updated_at": NOW - timedelta(minutes=5),
+        "run_seconds": 3600.0,
     }
     return Summary(**(values | other))
 
@@ -44,6 +49,7 @@ ALL = [
     summary(6, None, None, None, **NOTHING, not_computable=True),
     summary(7, None, None, None, **NOTHING, not_computable=None, updated_at=None, invalidated_at=NOW),
 ]
+SHOWN = DataPass(12, "LHC22o_apass7", NOW, False, tuple(ALL))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +68,15 @@ ALL = [
         (Selection(sort="bad", mc_as_not_bad=True), [2, 3, 4, 1, 5, 6, 7]),
         (Selection(sort="unverified"), [2, 1, 3, 4, 5, 6, 7]),
         (Selection(sort="undefined"), [5, 1, 2, 3, 4, 6, 7]),
+        (Selection(not_bad=comparison("<0.5")), [3, 5]),
+        (Selection(not_bad=comparison("<=0.5")), [2, 3, 5]),
+        (Selection(not_bad=comparison("=0.5")), [2]),
+        (Selection(not_bad=comparison(">=0.9994")), [1, 4]),
+        (Selection(not_bad=comparison(">0.9994")), [1]),
+        (Selection(not_bad=comparison(">=0.95"), mc_as_not_bad=True), [1, 3, 4]),
+        (Selection(max_unverified=2), [1, 3, 4, 5]),
+        (Selection(max_undefined=0), [1, 2, 3, 4]),
+        (Selection(max_undefined=3, max_unverified=12), [1, 2, 3, 4, 5]),
     ],
 )
 def test_chosen(chosen: Selection, runs: list[int]) -> None:
@@ -77,7 +92,7 @@ def test_every_order_is_tried() -> None:
 def test_drawn(mc_as_not_bad: bool, size: tuple[int, int]) -> None:
     console = Console(file=io.StringIO(), width=size[0], color_system=None)
     with console.capture() as shown:
-        console.print(render("LHC22o_apass7", ALL, Selection(mc_as_not_bad=mc_as_not_bad), NOW, size[0]))
+        console.print(render(SHOWN, Selection(mc_as_not_bad=mc_as_not_bad), size[0]))
     check(f"show-{'mc' if mc_as_not_bad else 'all'}", size, shown.get(), whole=True)
 
 
@@ -101,10 +116,68 @@ def test_bar(shares: tuple[float, float, float], drawn: str) -> None:
 
 
 def test_json_and_csv_say_the_same() -> None:
-    objects = json.loads(as_json(12, "LHC22o_apass7", ALL))
-    rows = list(csv.DictReader(io.StringIO(as_csv(12, "LHC22o_apass7", ALL))))
+    objects = json.loads(as_json(SHOWN))["summaries"]
+    rows = list(csv.DictReader(io.StringIO(as_csv(SHOWN))))
     assert [list(each) for each in objects] == [list(row) for row in rows]
     for each, row in zip(objects, rows, strict=True):
         assert {name: "" if value is None else str(value) for name, value in each.items()} == row
     assert objects[3]["explicitly_not_bad_run_coverage"] == 0.9994
     assert objects[6]["not_computable"] is None
+
+
+def test_totals_are_weighted_by_the_length_of_the_runs() -> None:
+    found = totals(
+        [
+            summary(1, 1.0, run_seconds=3 * 3600),
+            summary(2, 0.0, 0.5, 0.25, run_seconds=3600, invalidated_at=NOW),
+            summary(3, None, None, None, **NOTHING, not_computable=True, run_seconds=7200),
+            summary(4, 1.0, run_seconds=None),
+        ]
+    )
+    assert (found.runs, found.hours, found.not_computable, found.stale) == (4, 4.0, 1, 1)
+    assert found.missing_verifications == 6
+    shares = found.explicitly_not_bad_run_coverage, found.mc_reproducible_coverage, found.bad_run_coverage
+    assert (*shares, found.undecided_coverage) == (0.75, 0.125, 0.0625, 0.0625)
+
+
+def test_totals_of_nothing_have_no_coverage() -> None:
+    found = totals([summary(1, None, None, None, **NOTHING, not_computable=True)])
+    assert (found.hours, found.bad_run_coverage, found.undecided_coverage) == (0.0, None, None)
+
+
+FRESH = DataPass(12, "LHC22o_apass7", NOW, False, tuple(each for each in ALL if each.invalidated_at is None))
+GOOD_RUNS = Selection(not_bad=comparison(">=0.5"), max_unverified=2)
+
+
+def test_a_run_list_says_why_each_other_run_is_out() -> None:
+    made = run_list.make(FRESH, GOOD_RUNS)
+    assert made.runs == (1,)
+    assert made.left_out == {
+        2: ["missing verifications 12, not <=2"],
+        5: ["not bad 0, not >=0.5"],
+        6: ["not computable"],
+    }
+    found = json.loads(made.as_json(4))
+    assert found["criteria"] == {"not_bad": ">=0.5", "max_unverified": 2, "mc_as_not_bad": False, "runs": None}
+    assert (found["runs_considered"], found["runs_in"], found["runs_out"], found["runs"]) == (4, 1, 3, [1])
+    assert found["left_out"][0] == {"run_number": 2, "reasons": ["missing verifications 12, not <=2"]}
+    assert (found["database_time"], found["live"]) == (NOW.isoformat(), False)
+
+
+def test_a_run_list_without_conditions_has_all_runs_that_have_values() -> None:
+    made = run_list.make(FRESH, Selection())
+    assert made.as_text(one_a_line=False) == "1,2,5"
+    assert made.as_text(one_a_line=True) == "1\n2\n5"
+    assert made.left_out == {6: ["not computable"]}
+
+
+def test_a_run_list_with_a_stale_run_is_refused() -> None:
+    """Also when its old values do not meet the conditions: its new ones might."""
+    with pytest.raises(GaqListenError, match=r"3 of 7 runs are stale \(3, 4, 7\), .*--live .*--wait"):
+        run_list.make(SHOWN, GOOD_RUNS)
+    with pytest.raises(GaqListenError, match=r"1 of 2 runs is stale \(3\)"):
+        run_list.make(SHOWN, Selection(runs=(1, 3)))
+    assert run_list.make(SHOWN, Selection(runs=(1, 2))).runs == (1, 2)
+    failing = DataPass(12, "p", NOW, True, (summary(1, 1.0), summary(2, 1.0, invalidated_at=NOW, error="too many")))
+    with pytest.raises(GaqListenError, match=r"1 of 2 runs is stale \(2\) and cannot be computed now: too many"):
+        run_list.make(failing, Selection())

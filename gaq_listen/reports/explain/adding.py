@@ -1,27 +1,16 @@
-"""How the numbers of a summary add up, from the effective periods of its flags. Pure.
+"""How the numbers of a summary add up, from its elementary periods. Pure.
 
-What is a flag's effective period is the database's word; here they are laid side by side, and the outcome is held
-against what the database computed.
+The database says what the elementary periods are (gaq.periods). This module adds them up, and compares the sums with
+what the database computes.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
 
-from gaq_listen.reports.explain.pair import Explanation, Flag, Quality, Span, Values
+from gaq_listen.reports.explain.pair import Explanation, Flag, Quality, Values
 
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """An elementary period: within it no flag begins or ends. ``uncovered``: names of detectors without one."""
-
-    span: Span
-    quality: Quality
-    uncovered: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,49 +37,20 @@ class Sum:
         )
 
 
-def quality_at(flags: Sequence[Flag], detector: int, at: datetime) -> Quality:
-    """What counts for a detector at an instant."""
-    for flag in flags:
-        if flag.detector_id == detector and any(start <= at < end for start, end in flag.effective):
-            return flag.quality
-    return Quality.UNKNOWN
-
-
-def periods(pair: Explanation) -> list[Period]:
-    """The elementary periods of the run, in order: none when its times are unknown."""
-    if pair.window is None:
-        return []
-    flags = [flag for flag in pair.flags if pair.counts(flag)]
-    bounds = sorted({*pair.window, *(bound for flag in flags for span in flag.effective for bound in span)})
-    return [_period(pair, flags, span) for span in pairwise(bounds)]
-
-
-def _period(pair: Explanation, flags: Sequence[Flag], span: Span) -> Period:
-    qualities = {name: quality_at(flags, detector, span[0]) for detector, name in pair.detectors}
-    uncovered = tuple(name for name, quality in qualities.items() if quality is Quality.UNKNOWN)
-    there = set(qualities.values())
-    if uncovered or not there:
-        return Period(span, Quality.UNKNOWN, uncovered)
-    for worst in (Quality.BAD, Quality.MC_REPRODUCIBLE):
-        if worst in there:
-            return Period(span, worst, ())
-    return Period(span, Quality.GOOD, ())
-
-
 def add_up(pair: Explanation) -> Sum | None:
     """What they add up to; None when the pair is not computable: see :func:`why_not`."""
     if pair.window is None or why_not(pair):
         return None
-    elementary = periods(pair)
+    unverified = {flag_id for period in pair.periods for flag_id in period.unverified}
     time = {
-        quality: sum((p.span[1] - p.span[0] for p in elementary if p.quality is quality), timedelta())
+        quality: sum((p.span[1] - p.span[0] for p in pair.periods if p.quality is quality), timedelta())
         for quality in Quality
     }
     return Sum(
         time=time,
         whole=pair.window[1] - pair.window[0],
-        unverified=tuple(f for f in pair.flags if pair.counts(f) and f.effective and not f.verifications),
-        undefined=sum(len(period.uncovered) for period in elementary),
+        unverified=tuple(flag for flag in pair.flags if flag.flag_id in unverified),
+        undefined=sum(len(period.uncovered) for period in pair.periods),
     )
 
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
 
+from gaq_listen.reports.changes import Change
+
 Span: TypeAlias = tuple[datetime, datetime]
 """From the first instant to the one after the last; never empty."""
 
@@ -16,6 +18,15 @@ class Quality(Enum):
     MC_REPRODUCIBLE = "MC reproducible"
     BAD = "bad"
     UNKNOWN = "no flag"
+
+
+QUALITY_NAMES = {
+    Quality.GOOD: "good",
+    Quality.MC_REPRODUCIBLE: "mc_reproducible",
+    Quality.BAD: "bad",
+    Quality.UNKNOWN: "undefined",
+}
+"""The names that ``gaq.periods`` gives to qualities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,21 @@ class Flag:
     span: Span | None
     effective: tuple[Span, ...]
     hidden_by: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """An elementary period, as ``gaq.periods`` returns it: within it no flag begins or ends.
+
+    ``flags``: ids of the effective flags on detectors that matter; ``unverified``: those without a verification.
+    ``uncovered``: ids of the detectors without a flag, None for one that no flag can name.
+    """
+
+    span: Span
+    quality: Quality
+    flags: tuple[int, ...]
+    unverified: tuple[int, ...]
+    uncovered: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +104,28 @@ class Failure:
 class Explanation:
     """All of one moment, ``at``.
 
-    ``detectors``: ids and names of those that matter. ``stored``: None when it was never computed. ``computed``: what
+    ``detectors``: ids and names of those that matter. ``periods``: in order; none when the pair is not computable.
+    ``stored``: None when it was never computed. ``computed``: what
     the database computes now; or its ``error``. ``marks``: when and why it was made stale; none: it is fresh.
+    ``changes``: the last ones of its values.
     """
 
     at: datetime
+    data_pass_id: int
     data_pass: str
     run_number: int
     in_data_pass: bool
     qc_time_start: datetime | None
     qc_time_end: datetime | None
-    detectors: tuple[tuple[int, str], ...]
+    detectors: tuple[tuple[int | None, str], ...]
     flags: tuple[Flag, ...]
+    periods: tuple[Period, ...]
     stored: Stored | None
     computed: Values | None
     error: str | None
     marks: tuple[tuple[datetime, str], ...]
     failure: Failure | None = None
+    changes: tuple[Change, ...] = ()
 
     @property
     def window(self) -> Span | None:
@@ -106,3 +137,7 @@ class Explanation:
     def counts(self, flag: Flag) -> bool:
         """Whether the flag is on a detector that matters."""
         return any(flag.detector_id == detector for detector, _ in self.detectors)
+
+    def uncovered(self, period: Period) -> list[str]:
+        """Return the names of the detectors without a flag in a period."""
+        return [name for detector, name in self.detectors if detector in period.uncovered]

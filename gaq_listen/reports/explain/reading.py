@@ -9,12 +9,17 @@ from psycopg.rows import TupleRow, dict_row
 
 from gaq_listen import database
 from gaq_listen.errors import UnknownName
-from gaq_listen.reports.explain.pair import Explanation, Failure, Flag, Quality, Stored, Values
+from gaq_listen.reports import changes
+from gaq_listen.reports.explain.pair import QUALITY_NAMES, Explanation, Failure, Flag, Period, Quality, Stored, Values
 from gaq_listen.reports.names import suggestion
+
+LAST_CHANGES = 5
+"""How many changes of a pair are shown with it."""
 
 _PAIR = "select clock_timestamp() as at, * from gaq.explain_pair(%s, %s)"
 _DETECTORS = "select detector_id, detector from gaq.explain_detectors(%s, %s)"
 _FLAGS = "select * from gaq.explain_flags(%s, %s)"
+_PERIODS = "select * from gaq.periods(%s, %s)"
 _MARKS = """
 select invalidated_at, cause from gaq.marks
 where data_pass_id = %s and run_number = %s and isfinite(invalidated_at) order by invalidated_at
@@ -24,6 +29,7 @@ select error, attempts, gaq.showable(next_try_at) as next_try_at from gaq.failur
 where data_pass_id = %s and run_number = %s
 """
 _COMPUTED = "select * from gaq.explain_computed(%s, %s)"
+_QUALITIES = {name: quality for quality, name in QUALITY_NAMES.items()}
 _RUNS = "select run_number::text from gaq.current_summaries where data_pass_id = %s"
 
 
@@ -47,8 +53,11 @@ def read(connection: Connection[TupleRow], data_pass_id: int, data_pass: str, ru
         pair = found[0]
         failures = ask(_FAILURE)
         computed, error = _computed(connection, key)
+        # Periods of a run whose times no program can hold are not asked for: its window counts as unknown.
+        has_times = pair["qc_time_start"] is not None and pair["qc_time_end"] is not None
         return Explanation(
             at=pair["at"],
+            data_pass_id=data_pass_id,
             data_pass=data_pass,
             run_number=run_number,
             in_data_pass=pair["in_data_pass"],
@@ -56,11 +65,13 @@ def read(connection: Connection[TupleRow], data_pass_id: int, data_pass: str, ru
             qc_time_end=pair["qc_time_end"],
             detectors=tuple((row["detector_id"], row["detector"]) for row in ask(_DETECTORS)),
             flags=tuple(map(_flag, ask(_FLAGS))),
+            periods=tuple(map(_period, ask(_PERIODS))) if has_times else (),
             stored=_stored(pair),
             computed=computed,
             error=error,
             marks=tuple((row["invalidated_at"], row["cause"]) for row in ask(_MARKS)),
             failure=Failure(**failures[0]) if failures else None,
+            changes=tuple(changes.read(connection, *key, at_most=LAST_CHANGES)),
         )
 
 
@@ -87,6 +98,16 @@ def _stored(pair: dict[str, Any]) -> Stored | None:
         pair["not_computable"],
     )
     return Stored(values, *(pair[name] for name in ("updated_at", "seconds_stale", "refreshed_for", "refreshed_by")))
+
+
+def _period(row: dict[str, Any]) -> Period:
+    return Period(
+        span=(row["from"], row["to"]),
+        quality=_QUALITIES[row["quality"]],
+        flags=tuple(row["flag_ids"]),
+        unverified=tuple(row["unverified_flag_ids"]),
+        uncovered=tuple(row["detectors_without_flag"]),
+    )
 
 
 def _flag(row: dict[str, Any]) -> Flag:

@@ -8,7 +8,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gaq_listen.observe.text import clean, count, duration
-from gaq_listen.reports.explain.adding import Sum, add_up, periods, why_not
+from gaq_listen.reports.changes import why
+from gaq_listen.reports.explain.adding import Sum, add_up, why_not
 from gaq_listen.reports.explain.pair import Explanation, Flag, Quality, Values
 from gaq_listen.reports.explain.timeline import timeline
 from gaq_listen.reports.marks import STYLES
@@ -26,6 +27,8 @@ def render(pair: Explanation, width: int) -> RenderableType:
     parts += [Text(), _title("Flags"), *_flags(pair)]
     parts += [Text(), _title("How it adds up"), *(_sum(pair, total) if total else _nothing(pair))]
     parts += [Text(), _title("What is stored"), *_stored(pair)]
+    if pair.changes:
+        parts += [Text(), _title("What changed last"), *_changes(pair)]
     return Group(*parts)
 
 
@@ -125,8 +128,8 @@ def _sum(pair: Explanation, total: Sum) -> Iterator[RenderableType]:
     flags = _some([f"#{flag.flag_id}" for flag in total.unverified])
     yield _indented(f"Missing verifications: {len(total.unverified)}" + (f", of {flags}" if flags else ""))
     missing = [
-        f"{_time(period.span[0])}–{_time(period.span[1])} {' '.join(map(clean, period.uncovered))}"  # noqa: RUF001
-        for period in periods(pair)
+        f"{_time(period.span[0])}–{_time(period.span[1])} {' '.join(map(clean, pair.uncovered(period)))}"  # noqa: RUF001
+        for period in pair.periods
         if period.uncovered
     ]
     yield _indented(f"Undefined quality periods: {total.undefined}" + (f": {_some(missing)}" if missing else ""))
@@ -171,6 +174,12 @@ def _stored(pair: Explanation) -> Iterator[RenderableType]:
         again = f", tried again {second(failure.next_try_at)}" if failure.next_try_at else ""
         tries = count(failure.attempts, "time")
         yield _indented(Text(f"Refreshing it has failed {tries}{again}: {clean(failure.error)}", style="bold red"))
+
+
+def _changes(pair: Explanation) -> Iterator[RenderableType]:
+    for change in pair.changes:
+        yield _indented(f"{second(change.changed_at)}  {change.said()}")
+        yield _indented(why(change), by=4)
 
 
 def _stale(pair: Explanation) -> Iterator[RenderableType]:

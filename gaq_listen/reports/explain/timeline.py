@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from rich.text import Text
 
 from gaq_listen.observe.text import clean
-from gaq_listen.reports.explain.adding import periods
 from gaq_listen.reports.explain.pair import Explanation, Quality, Span
 from gaq_listen.reports.marks import legend, sign
 
@@ -29,7 +28,7 @@ def timeline(pair: Explanation, width: int) -> list[Text]:
         spans = [(span, flag.quality) for flag in pair.flags if flag.detector_id == detector for span in flag.effective]
         rows.append(Text.assemble(f"  {name:<{label}}  ", _row(pair.window, spans, columns)))
     if names:
-        together = [(period.span, period.quality) for period in periods(pair)]
+        together = [(period.span, period.quality) for period in pair.periods]
         rows.append(Text.assemble((f"  {'all':<{label}}  ", "bold"), _row(pair.window, together, columns)))
     rows.append(Text.assemble(f"  {'':{label}}  ", legend()))
     return rows

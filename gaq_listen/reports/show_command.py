@@ -1,0 +1,153 @@
+"""The command ``show``: the summaries of a data pass as a table, data, or a list of runs."""
+
+from pathlib import Path
+
+import click
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from rich.console import Console
+
+from gaq_listen.dba.scripts import VERSION
+from gaq_listen.observe.text import clean, count
+from gaq_listen.operating import waiting
+from gaq_listen.options import connected, data_pass_argument, dsn_option, option, tell
+from gaq_listen.reports import names, picture, run_list, show_view
+from gaq_listen.reports import show as showing
+from gaq_listen.reports.filters import Comparison, not_bad_option
+from gaq_listen.reports.saving import write
+
+PICTURES = {".svg": picture.as_svg, ".html": picture.as_html}
+"""What draws a data pass, by the ending of the file."""
+
+
+def _picture_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix not in PICTURES:
+        raise click.BadParameter(f"the name must end in {' or '.join(PICTURES)}: that decides what is written")
+    return path
+
+
+@click.command(short_help="The summaries of a data pass.")
+@dsn_option
+@option("--live", is_flag=True, help="Compute the stale ones now, so that no value is out of date. Nothing is stored.")
+@option("--wait", is_flag=True, help="Wait until a worker has refreshed the stale ones.")
+@option("--stale", is_flag=True, help="Only those that are stale.")
+@option("--below", type=click.FloatRange(0, 1), default=None, help="Only those with less than this that is good: 0.9")
+@not_bad_option
+@option(
+    "--max-unverified",
+    type=click.IntRange(min=0),
+    default=None,
+    help="Only runs with at most so many unverified flags.",
+)
+@option(
+    "--max-undefined",
+    type=click.IntRange(min=0),
+    default=None,
+    help="Only runs with at most so many periods in which a detector has no flag.",
+)
+@option("--mc-as-not-bad", is_flag=True, help="MC reproducible counts as not bad.")
+@option("--sort", type=click.Choice(list(showing.SORTS)), default="run", help="What to sort by: the worst comes first.")
+@option("--list", "as_list", is_flag=True, help="Only the run numbers, separated by commas. Stale runs are refused.")
+@option("--lines", is_flag=True, help="With --list: one run number a line.")
+@option("--json", "as_json", is_flag=True, help="One JSON object. With --list: where the list comes from, too.")
+@option("--csv", "as_csv", is_flag=True, help="CSV, with a line of names.")
+@option(
+    "--save",
+    "save_to",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    default=None,
+    callback=_picture_file,
+    metavar="FILE",
+    envvar="GAQ_LISTEN_SHOW_SAVE",
+    help="Draw runs, detectors and totals to a file: .svg or .html.",
+)
+@data_pass_argument
+@click.argument("runs", nargs=-1, type=int, metavar="[RUN]...")
+def show(
+    dsn: str,
+    data_pass: str,
+    runs: tuple[int, ...],
+    live: bool,
+    wait: bool,
+    stale: bool,
+    below: float | None,
+    not_bad: Comparison | None,
+    max_unverified: int | None,
+    max_undefined: int | None,
+    mc_as_not_bad: bool,
+    sort: str,
+    as_list: bool,
+    lines: bool,
+    as_json: bool,
+    as_csv: bool,
+    save_to: Path | None,
+) -> None:
+    """The summaries of a data pass, given by name or id: all runs, or the runs named. The last line has the totals.
+
+    With --list, the runs that meet the conditions. A list is refused (exit code 1) while one of the runs is stale,
+    unless --live or --wait is given.
+
+    \b
+    Examples:
+      gaq-listen show LHC22o_apass7
+      gaq-listen show LHC22o_apass7 526525 526726
+      gaq-listen show LHC22o_apass7 --below 0.9 --mc-as-not-bad --sort good
+      gaq-listen show LHC22o_apass7 --live --csv > LHC22o_apass7.csv
+      gaq-listen show LHC22o_apass7 --live --save LHC22o_apass7.svg
+      gaq-listen show LHC22o_apass7 --not-bad '>=0.95' --max-unverified 0 --max-undefined 0 --list --live
+    """
+    others = {"--list": as_list, "--json": as_json, "--csv": as_csv}
+    _refuse(
+        {"--json": as_json, "--csv": as_csv},
+        {"--live": live, "--wait": wait},
+        {"--list": as_list, "--csv": as_csv},
+        {"--list": as_list, "--stale": stale},
+        *({"--save": save_to is not None, name: given} for name, given in others.items()),
+    )
+    if lines and not as_list:
+        raise click.UsageError("--lines says how --list is written: give both")
+    chosen = showing.Selection(
+        runs, stale, below, mc_as_not_bad, sort, not_bad, max_unverified=max_unverified, max_undefined=max_undefined
+    )
+    with connected(dsn) as connection:
+        data_pass_id, name = names.data_pass(connection, data_pass)
+        found = _read(connection, data_pass_id, name, runs, live, wait, detectors=save_to is not None)
+    if as_list:
+        made = run_list.make(found, chosen)
+        click.echo(made.as_json(VERSION) if as_json else made.as_text(lines))
+        tell(f"{len(made.runs)} of {count(len(found.summaries), 'run')} of {clean(name)}")
+        return
+    shown = found.chosen(chosen)
+    if save_to is not None:
+        write(save_to, PICTURES[save_to.suffix](shown))
+        tell(f"written: {save_to}")
+    elif as_json:
+        click.echo(show_view.as_json(shown))
+    elif as_csv:
+        click.echo(show_view.as_csv(shown), nl=False)
+    else:
+        console = Console()
+        console.print(show_view.render(shown, chosen, console.width))
+
+
+def _refuse(*together: dict[str, bool]) -> None:
+    for options in together:
+        if all(options.values()):
+            raise click.UsageError(f"{' and '.join(options)} exclude each other")
+
+
+def _read(
+    connection: Connection[TupleRow],
+    data_pass_id: int,
+    name: str,
+    runs: tuple[int, ...],
+    live: bool,
+    wait: bool,
+    detectors: bool,
+) -> showing.DataPass:
+    """Read the summaries; with ``wait``, again and again until none of them is stale."""
+    while True:
+        found = showing.read(connection, data_pass_id, name, runs, live, detectors)
+        if not (wait and found.stale):
+            return found
+        waiting.until_fresh(connection, [(data_pass_id, run) for run in found.stale], tell)
