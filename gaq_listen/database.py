@@ -1,7 +1,6 @@
 """How a connection to PostgreSQL is made, and what goes wrong with it, said in a sentence."""
 
 import os
-import re
 from typing import Any
 
 import psycopg
@@ -9,6 +8,7 @@ from psycopg import Connection, conninfo
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba.scripts import VERSION
+from gaq_listen.diagnosis import explain, is_lost, sentence
 from gaq_listen.errors import BadSetting, DatabaseUnreachable, GaqListenError, NotInstalled
 from gaq_listen.line import ROUND_TRIP, Line
 
@@ -42,19 +42,6 @@ def parameters(dsn: str, application_name: str) -> dict[str, Any]:
     if "PGAPPNAME" not in os.environ:
         given.setdefault("application_name", application_name)
     return given
-
-
-def sentence(error: BaseException) -> str:
-    """The first line of an error of PostgreSQL or libpq: what it is, without the context.
-
-    Of several hosts that were tried, what each said: the last need not be the one that matters.
-    """
-    if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        return error.diag.message_primary
-    text = str(error)
-    said = re.findall(r"^- .*?': (.*)$", text, re.MULTILINE) or text.strip().splitlines()[:1]
-    bare = (words.removeprefix("connection failed: ").removeprefix("connection is bad: ") for words in said)
-    return "; ".join(dict.fromkeys(bare)) or type(error).__name__
 
 
 def unreachable(error: BaseException) -> DatabaseUnreachable:
@@ -175,14 +162,8 @@ def _judge(name: str, installed: bool, version: list[TupleRow]) -> None:
         )
 
 
-def explained(error: psycopg.Error) -> GaqListenError:
-    """Any other error of the database, as a sentence."""
-    return GaqListenError(f"the database refused: {with_hint(error)}")
-
-
-def with_hint(error: BaseException) -> str:
-    """What it is, and what to do about it if that is known."""
-    hint = error.diag.message_hint if isinstance(error, psycopg.Error) else None
-    if isinstance(error, psycopg.errors.InsufficientPrivilege) and not hint:
-        hint = "a worker's role needs GRANT gaq_worker, a reader's GRANT gaq_reader; to install, be a superuser"
-    return sentence(error) + (f" ({hint})" if hint else "")
+def explained(error: psycopg.Error | TimeoutError) -> GaqListenError:
+    """Return an error of the database as one sentence: the server cannot be reached, or it refuses."""
+    if is_lost(error):
+        return unreachable(error)
+    return GaqListenError(f"the database refused: {explain(error)}")

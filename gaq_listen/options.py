@@ -88,8 +88,6 @@ class Commands(click.Group):
         """Runs the command."""
         try:
             return super().invoke(ctx)
-        except psycopg.OperationalError as error:
-            self._fail(database.unreachable(error))
         except psycopg.Error as error:
             self._fail(database.explained(error))
         except GaqListenError as error:

@@ -19,6 +19,7 @@ from gaq_listen import database, events
 from gaq_listen.attending import state_of
 from gaq_listen.audit import Audit
 from gaq_listen.backlog import Backlog
+from gaq_listen.diagnosis import explain, is_lasting
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.enrolment import Enrolment, Totals
 from gaq_listen.errors import DoorbellRequired
@@ -33,6 +34,9 @@ HEALTHY = 10.0
 
 PROMOTION = 1.0
 """Seconds between two looks whether a standby has been promoted."""
+
+BROKEN = 5.0
+"""Seconds between two tries while the database is broken: trying again does not heal it, only somebody can."""
 
 _TROUBLE = (psycopg.Error, TimeoutError)
 """What may heal by itself, once the worker had been at work: a lost connection, a lock, a right that was revoked."""
@@ -69,6 +73,7 @@ class Worker:
         self._allowance = Allowance(settings.batch_timeout, settings.heartbeat)
         self._connected: float | None = None
         self._lost: float | None = None
+        self._broken: float | None = None
 
     def stop(self, reason: str) -> None:
         """Asks it to stop, soon: the batch in flight finishes."""
@@ -98,9 +103,7 @@ class Worker:
                 await self._retry()
         except _Stopped:
             pass
-        except (psycopg.OperationalError, TimeoutError) as error:
-            raise database.unreachable(error) from error
-        except psycopg.Error as error:
+        except (psycopg.Error, TimeoutError) as error:
             raise database.explained(error) from error
         finally:
             if self._connected is not None:
@@ -129,7 +132,7 @@ class Worker:
                         return
                     if lost_before or self._connected is None or self._clock() - self._connected < HEALTHY:
                         raise
-                    self._observe(events.Disconnected(database.with_hint(error), 0))
+                    self._tell_trouble(error, 0)
 
     def _is_final(self, state: RetryCallState) -> bool:
         """Whether there is no use in trying again."""
@@ -137,12 +140,27 @@ class Worker:
         verdict = refusal(str(error))
         if self._connected is None and (verdict is not Refusal.WAIT or self._settings.once):
             return True
+        if self._settings.once and is_lasting(error):
+            return True
         return self._stop.is_set() or verdict is Refusal.GIVE_UP
 
     def _tell_disconnected(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        delay = state.next_action.sleep if state.next_action else 0
-        self._observe(events.Disconnected(database.with_hint(error or TimeoutError()), delay))
+        self._tell_trouble(error or TimeoutError(), state.next_action.sleep if state.next_action else 0)
+
+    def _tell_trouble(self, error: BaseException, delay: float) -> None:
+        if is_lasting(error):
+            self._broken = self._broken or self._clock()
+            self._observe(events.Broken(explain(error), delay))
+        else:
+            self._observe(events.Disconnected(explain(error), delay))
+
+    def _observe_service(self, event: events.Event) -> None:
+        """Pass on an event of the service. The first full round after a breakage says that it is repaired."""
+        if self._broken is not None and isinstance(event, events.Counted | events.Waiting):
+            self._observe(events.Repaired(self._clock() - self._broken))
+            self._broken = None
+        self._observe(event)
 
     async def _connect_and_serve(self) -> None:
         settings = self._settings
@@ -165,13 +183,35 @@ class Worker:
                 async with self._connection("gaq-listen doorbell") as listening:
                     bell = await self._doorbell(listening, work)
                     look = None if bell is None else state_of(work, asked=listening)
-                    await self._service(Work(work, backlog, enrolment, audit, bell, look)).serve()
+                    await self._serve(Work(work, backlog, enrolment, audit, bell, look))
             # Whoever looks sees it gone; should that fail, its row tells by itself that it has gone.
             with suppress(*_TROUBLE):
                 await enrolment.leave()
 
     def _service(self, work: Work) -> Service:
-        return Service(self._settings, self._observe, self._clock, self._stop, self._totals, work)
+        return Service(self._settings, self._observe_service, self._clock, self._stop, self._totals, work)
+
+    async def _serve(self, work: Work) -> None:
+        """Serve until stopped. While the database is broken, stay connected, say so, and try again."""
+        service = self._service(work)
+        while True:
+            try:
+                return await service.serve()
+            except psycopg.Error as error:
+                if not is_lasting(error):
+                    raise
+                self._tell_trouble(error, BROKEN)
+                if work.bell is not None:
+                    await work.bell.let_go()
+                try:
+                    await work.enrolment.report("broken", self._totals)
+                except psycopg.Error as unreported:
+                    if not is_lasting(unreported):
+                        raise
+                self._alive()
+                await nap(self._stop, BROKEN)
+                if self._stop.is_set():
+                    return None
 
     def _tell_connected(self, work: Line) -> None:
         first = self._connected is None

@@ -13,6 +13,9 @@ where not exists (select from gaq.summaries s
   and not exists (select from gaq.invalidations i
                   where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
 
+-- What failed is tried at once: this installation may be what it needed.
+update gaq.failures set next_try_at = clock_timestamp() where next_try_at > clock_timestamp();
+
 do $$ begin
     if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
@@ -24,7 +27,7 @@ insert into gaq.installed_objects (kind, name, checksum)
 select kind, name, checksum from gaq.objects() order by kind, name;
 
 insert into gaq.installation (version, server_version, sources, installed_by, installed_at)
-values (3, current_setting('server_version_num')::int, gaq.sources(), session_user, now())
+values (4, current_setting('server_version_num')::int, gaq.sources(), session_user, now())
 on conflict (only_row) do update
 set version = excluded.version, server_version = excluded.server_version, sources = excluded.sources,
     installed_by = excluded.installed_by, installed_at = excluded.installed_at;

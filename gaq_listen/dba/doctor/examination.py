@@ -6,9 +6,9 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.database import sentence
 from gaq_listen.dba.doctor import backlog, bell, blind, drift, holding, rights
 from gaq_listen.dba.doctor.finding import INSTALL, Finding
+from gaq_listen.diagnosis import sentence
 
 CHECKS: Mapping[str, Callable[[Connection[TupleRow]], list[Finding]]] = {
     "installed objects": drift.changed,
