@@ -42,20 +42,27 @@ def sentence(error: BaseException) -> str:
     return "; ".join(dict.fromkeys(bare)) or type(error).__name__
 
 
-def explain(error: BaseException, advice: str | None = None) -> str:
+def explain(error: BaseException) -> str:
     """Return what the server said, with its detail, and what to do about it.
 
-    ``advice`` goes before the server's hint, which speaks to whoever writes a query if an object is missing.
+    That is the error's note, if it has one; else what is known of its SQLSTATE. If an object is missing, the server's
+    own hint comes last: it speaks to whoever writes a query.
     """
-    detail = error.diag.message_detail if isinstance(error, psycopg.Error) else None
-    hint = advice or _advice(error) or (error.diag.message_hint if isinstance(error, psycopg.Error) else None)
+    detail, theirs = (
+        (error.diag.message_detail, error.diag.message_hint) if isinstance(error, psycopg.Error) else (None, None)
+    )
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    hint = notes or (theirs if _is_ours(error) else None) or _advice(error) or theirs
     return sentence(error) + (f": {detail}" if detail else "") + (f" ({hint})" if hint else "")
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Return whether the hint is one of a function of ours, or speaks of something else than the text of a query."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] not in ("42", "3F", "0A")
 
 
 def _advice(error: BaseException) -> str | None:
     state = (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
-    if isinstance(error, psycopg.Error) and error.diag.message_hint and state[:2] not in ("42", "3F", "0A"):
-        return None
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return _RIGHT
     if isinstance(error, psycopg.errors.LockNotAvailable):

@@ -12,7 +12,8 @@ from click.shell_completion import CompletionItem
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen import database
+from gaq_listen import database, rights
+from gaq_listen.encoding import write_anywhere
 from gaq_listen.errors import BadSetting, GaqListenError
 from gaq_listen.reports import names
 from gaq_listen.settings import seconds
@@ -76,6 +77,11 @@ schema_option = option("--source-schema", default="public", help="The schema tha
 class Commands(click.Group):
     """Turns errors into one sentence and an exit code."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the program."""
+        write_anywhere()
+        return super().main(*args, **kwargs)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -103,9 +109,13 @@ class Commands(click.Group):
 def connected(dsn: str, installed: bool = True) -> Iterator[Connection[TupleRow]]:
     """A connection for a few questions."""
     with database.connect_now(dsn, "gaq-listen") as connection:
-        if installed:
-            database.require_installed(connection)
-        yield connection
+        try:
+            if installed:
+                database.require_installed(connection)
+            yield connection
+        except psycopg.errors.InsufficientPrivilege as error:
+            rights.note(connection, error)
+            raise
 
 
 def tell(text: str) -> None:

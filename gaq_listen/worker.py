@@ -15,8 +15,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from gaq_listen import database, events
-from gaq_listen.attending import state_of
+from gaq_listen import database, events, rights
+from gaq_listen.attending import backend_of, state_of
 from gaq_listen.audit import Audit
 from gaq_listen.backlog import Backlog
 from gaq_listen.diagnosis import explain, is_lasting
@@ -65,7 +65,8 @@ class Worker:
         self._alive = alive
         self.abandoned = False
         self._host = socket.gethostname()
-        self._name = settings.name or f"{self._host}:{os.getpid()}"
+        self._name = settings.name or None
+        self._backend: int | None = None
         self._stop = asyncio.Event()
         self._lines: set[Line] = set()
         self._started = clock()
@@ -164,17 +165,18 @@ class Worker:
 
     async def _connect_and_serve(self) -> None:
         settings = self._settings
-        async with self._connection("gaq-listen worker") as work:
+        async with self._connection("gaq-listen worker") as work, self._noting_rights(work):
             await database.require_installed_async(work)
             await database.limit_session(work, settings.batch_timeout)
             if await database.is_standby(work):
-                self._tell_connected(work)
+                self._tell_connected(work, self._name or f"{self._host}:{os.getpid()}")
                 await self._wait_for_promotion(work)
-            enrolment = Enrolment(work, self._name, self._host, os.getpid())
+            enrolment = Enrolment(work, self._name, self._host, os.getpid(), self._backend)
             await enrolment.enroll()
-            self._tell_connected(work)
+            self._name, self._backend = enrolment.name, enrolment.backend
+            self._tell_connected(work, enrolment.name)
             pace = (0.0, 0.0) if settings.once else (settings.debounce, settings.max_wait)
-            backlog = Backlog(work, *pace, self._name, settings.announce, allowance=self._allowance)
+            backlog = Backlog(work, *pace, enrolment.name, settings.announce, allowance=self._allowance)
             audit = Audit(work, self._allowance.whole.answer)
             if settings.once:
                 await self._service(Work(work, backlog, enrolment, audit)).drain_all()
@@ -182,7 +184,10 @@ class Worker:
             else:
                 async with self._connection("gaq-listen doorbell") as listening:
                     bell = await self._doorbell(listening, work)
-                    look = None if bell is None else state_of(work, asked=listening)
+                    look = None
+                    if bell is not None:
+                        look = state_of(await backend_of(work), asked=listening)
+                        await enrolment.listens(await backend_of(listening))
                     await self._serve(Work(work, backlog, enrolment, audit, bell, look))
             # Whoever looks sees it gone; should that fail, its row tells by itself that it has gone.
             with suppress(*_TROUBLE):
@@ -200,6 +205,8 @@ class Worker:
             except psycopg.Error as error:
                 if not is_lasting(error):
                     raise
+                if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                    await rights.note_async(work.line, error)
                 self._tell_trouble(error, BROKEN)
                 if work.bell is not None:
                     await work.bell.let_go()
@@ -213,12 +220,14 @@ class Worker:
                 if self._stop.is_set():
                     return None
 
-    def _tell_connected(self, work: Line) -> None:
+    def _tell_connected(self, work: Line, name: str) -> None:
         first = self._connected is None
         self._connected = self._clock()
         if first:
             version = work.info.parameter_status("server_version") or "?"
-            self._observe(events.Started(work.info.dbname, version, self._name))
+            self._observe(
+                events.Started(work.info.dbname, version, name or self._name or f"{self._host}:{os.getpid()}")
+            )
         elif self._lost is not None:
             self._observe(events.Reconnected(self._connected - self._lost))
         self._lost = None
@@ -233,6 +242,15 @@ class Worker:
         finally:
             self._lines.discard(line)
             await line.close()
+
+    @asynccontextmanager
+    async def _noting_rights(self, work: Line) -> AsyncIterator[None]:
+        """Let an error within the context say which right is missing."""
+        try:
+            yield
+        except psycopg.errors.InsufficientPrivilege as error:
+            await rights.note_async(work, error)
+            raise
 
     async def _unless_stopped(self, connecting: Coroutine[None, None, Line]) -> Line:
         """A connection; when asked to stop before there is one, there is nothing to finish."""

@@ -17,8 +17,7 @@ INDEXES = "gaq-listen install --plan --sources FILE.sql"
 
 _STALE = """
 select stale_pairs, date_part('epoch', clock_timestamp() - stale_since),
-       (select array_agg(pid order by pid) from pg_catalog.pg_stat_activity
-        where datname = current_database() and application_name = 'gaq-listen worker')
+       (select array_agg(backend_pid order by backend_pid) from gaq.workers where gaq.is_there(backend_pid))
 from gaq.status
 """
 
