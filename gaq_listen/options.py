@@ -71,7 +71,12 @@ dsn_option = option(
     show_default="libpq's PG* variables",
     help="Connection string or URL of the database.",
 )
-schema_option = option("--source-schema", default="public", help="The schema that the source tables are in.")
+schema_option = option(
+    "--source-schema",
+    default=None,
+    show_default="the one it was installed with, else public",
+    help="The schema that the source tables are in.",
+)
 
 
 class Commands(click.Group):
