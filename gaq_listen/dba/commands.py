@@ -77,7 +77,8 @@ def uninstall(dsn: str, lock_timeout: float, drop_dependents: bool) -> None:
 def doctor(dsn: str, as_json: bool) -> None:
     """Compares what is installed with what should be, and looks for what makes marking blind or slow.
 
-    Each finding says what, why it matters, and the command that mends it. Exits with 0 when there is none, else 1.
+    Each finding says what, why it matters, and the command that fixes it; where no command can, what to do. Exits with
+    0 when there is none, else 1.
 
     \b
     Example:

@@ -58,7 +58,7 @@ def filling(usage: float, open_pids: list[str]) -> list[Finding]:
         Finding(
             f"the notification queue is {usage:.0%} full",
             "a listener does not read; from 50% on writers do not ring, and when it is full those who notify fail",
-            f"SELECT pg_terminate_backend(…) of the session that listens and does not read{suspects}",
+            f"end the session that listens and does not read, with pg_terminate_backend{suspects}",
             "error",
         )
     ]
@@ -103,7 +103,7 @@ def sight(connection: Connection[TupleRow]) -> list[Finding]:
         Finding(
             f"{role} cannot see what other sessions do",
             "so old transactions, and who holds the doorbell's lock, were not looked for",
-            f'GRANT pg_monitor TO "{role.replace(chr(34), chr(34) * 2)}"; or run gaq-listen doctor as a superuser',
+            f'GRANT pg_monitor TO "{role.replace(chr(34), chr(34) * 2)}"; -- or run gaq-listen doctor as a superuser',
             "note",
         )
     ]
