@@ -12,6 +12,7 @@ from gaq_listen.database import connect
 from gaq_listen.diagnosis import explain, is_lasting
 from gaq_listen.errors import GaqListenError
 from gaq_listen.pacing import Allowance
+from gaq_listen.reports import status
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 from tests.engine.test_isolation import SLOW
@@ -64,7 +65,7 @@ async def test_a_worker_says_broken_stays_connected_and_recovers(period: Connect
         row = "select state, gaq.is_there(backend_pid) from gaq.workers where name = 'one'"
         await work.until(lambda: period.execute(row).fetchall() == [("broken", True)])
         # Writers do not ring for a worker that cannot work.
-        assert not asleep(period)
+        assert period.execute("select count(*) from gaq.bell_holders").fetchone() == (0,)
         period.execute(REPAIR_EXPAND)
         await work.until(lambda: work.of(events.Repaired))
         await work.until(lambda: stale(period) == 0)
@@ -72,6 +73,19 @@ async def test_a_worker_says_broken_stays_connected_and_recovers(period: Connect
         assert not work.of(events.Disconnected)
         assert not work.of(events.Reconnected)
     assert differences(period) == []
+
+
+async def test_status_is_not_good_beside_a_broken_worker(period: Connection[Any], dsn: str) -> None:
+    async with working(dsn, sweep=3600.0) as work:
+        await work.until(lambda: asleep(period))
+        assert status.read(period, objective=3600.0).good
+        period.execute("alter function gaq.next_due rename to elsewhere")
+        period.execute(BAD_FLAG, (1, 501))
+        await work.until(lambda: work.of(events.Broken))
+        (worker,) = await work.until(lambda: [w for w in status.read(period).workers if w.state == "broken"])
+        assert worker.alive
+        (wrong,) = status.read(period, objective=3600.0).wrong()
+        assert wrong.startswith("a worker can refresh nothing")
 
 
 async def test_a_broken_worker_stops_at_once(period: Connection[Any], dsn: str) -> None:
