@@ -8,7 +8,7 @@ from gaq_listen.line import Line
 
 Result = TypeVar("Result")
 
-BUSY = "active"
+IDLE = "idle"
 _STATE = "select state, state_change from pg_stat_activity where pid = %s"
 
 State: TypeAlias = tuple[object, ...] | None
@@ -25,11 +25,11 @@ async def attended(work: Awaitable[Result], line: Line, look: Look) -> Result:
         TimeoutError, psycopg.OperationalError: the connection is of no use any more.
     """
     task = asyncio.ensure_future(work)
-    before: State = (BUSY,)
+    before: State = None
     try:
         while not (await asyncio.wait({task}, timeout=line.round_trip))[0]:
             now = await look()
-            if now is None or (now[0] != BUSY and now == before):
+            if now is None or (_is_idle(now) and now == before):
                 line.cut()
                 await asyncio.wait({task})
                 raise TimeoutError(f"the server has not answered for {2 * line.round_trip:g} s, nor is it at work")
@@ -43,9 +43,20 @@ async def attended(work: Awaitable[Result], line: Line, look: Look) -> Result:
             task.exception()  # seen
 
 
-def state_of(backend: Line, asked: Line) -> Look:
+def _is_idle(state: tuple[object, ...]) -> bool:
+    """Return whether the backend waits for a query. A server with track_activities off tells nothing."""
+    return str(state[0]).startswith(IDLE)
+
+
+async def backend_of(line: Line) -> int:
+    """Return the pid of the backend that serves a connection: behind a pooler, what libpq knows is the pooler's."""
+    async with line.answering():
+        (row,) = await (await line.execute("select pg_backend_pid()")).fetchall()
+    return int(row[0])
+
+
+def state_of(pid: int, asked: Line) -> Look:
     """Asks one connection what the server says of the backend of another: its state, and since when."""
-    pid = backend.info.backend_pid
 
     async def look() -> State:
         async with asked.answering():

@@ -8,7 +8,7 @@ from datetime import timedelta
 from psycopg import AsyncClientCursor, Error, errors
 from psycopg.rows import class_row
 
-from gaq_listen.database import sentence
+from gaq_listen.diagnosis import sentence
 from gaq_listen.events import FailedPair, RefreshedPair
 from gaq_listen.line import Line
 from gaq_listen.pacing import Allowance, Allowed

@@ -1,7 +1,6 @@
 """How a connection to PostgreSQL is made, and what goes wrong with it, said in a sentence."""
 
 import os
-import re
 from typing import Any
 
 import psycopg
@@ -9,6 +8,8 @@ from psycopg import Connection, conninfo
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba.scripts import VERSION
+from gaq_listen.diagnosis import explain, is_lost, sentence
+from gaq_listen.encoding import read_any_text
 from gaq_listen.errors import BadSetting, DatabaseUnreachable, GaqListenError, NotInstalled
 from gaq_listen.line import ROUND_TRIP, Line
 
@@ -25,11 +26,13 @@ _NETWORK = {
 def parameters(dsn: str, application_name: str) -> dict[str, Any]:
     """The libpq parameters of a DSN, with defaults for what neither it nor the environment sets.
 
+    Whitespace around the DSN is not part of it: a file or a secret that holds one ends with a newline.
+
     Raises:
         BadSetting: it is no connection string or URL.
     """
     try:
-        given: dict[str, Any] = conninfo.conninfo_to_dict(dsn)
+        given: dict[str, Any] = conninfo.conninfo_to_dict(dsn.strip())
     except psycopg.ProgrammingError as error:
         # libpq's message may repeat the string, and with it a password.
         raise BadSetting(
@@ -39,22 +42,10 @@ def parameters(dsn: str, application_name: str) -> dict[str, Any]:
     for name, (variable, value) in _NETWORK.items():
         if variable is None or variable not in os.environ:
             given.setdefault(name, value)
+    given["client_encoding"] = "UTF8"
     if "PGAPPNAME" not in os.environ:
         given.setdefault("application_name", application_name)
     return given
-
-
-def sentence(error: BaseException) -> str:
-    """The first line of an error of PostgreSQL or libpq: what it is, without the context.
-
-    Of several hosts that were tried, what each said: the last need not be the one that matters.
-    """
-    if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        return error.diag.message_primary
-    text = str(error)
-    said = re.findall(r"^- .*?': (.*)$", text, re.MULTILINE) or text.strip().splitlines()[:1]
-    bare = (words.removeprefix("connection failed: ").removeprefix("connection is bad: ") for words in said)
-    return "; ".join(dict.fromkeys(bare)) or type(error).__name__
 
 
 def unreachable(error: BaseException) -> DatabaseUnreachable:
@@ -62,10 +53,22 @@ def unreachable(error: BaseException) -> DatabaseUnreachable:
     return DatabaseUnreachable(f"cannot connect to PostgreSQL: {sentence(error)}")
 
 
-# Whatever is configured for the role, a worker that waits is not idle for too long.
+# A session's settings come from the server, the database, the role, the environment and the DSN. Fixed are those that
+# change what is read or written, and those that end what may take its time. A command that waits for a lock says so
+# after a while. (pg_settings tells which of them this version has.)
 _SESSION = """
-set default_transaction_isolation = 'read committed'; set timezone = 'UTC';
-set idle_session_timeout = 0; set statement_timeout = 0
+set statement_timeout = 0;
+select set_config(name, wanted, false)
+from (values
+    ('client_encoding', case current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end),
+    ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'), ('TimeZone', 'UTC'), ('extra_float_digits', '1'),
+    ('standard_conforming_strings', 'on'), ('quote_all_identifiers', 'off'),
+    ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),
+    ('default_transaction_deferrable', 'off'),
+    ('lock_timeout', '10s'), ('transaction_timeout', '0'), ('idle_session_timeout', '0'),
+    ('idle_in_transaction_session_timeout', '0')
+) fixed (name, wanted)
+where exists (select from pg_catalog.pg_settings s where s.name = fixed.name)
 """
 # The other side of a half-open connection: a server that does not notice keeps what a worker that has gone had locked.
 _WATCH = """
@@ -87,9 +90,10 @@ async def connect(dsn: str, application_name: str, round_trip: float = ROUND_TRI
     """
     connection = await Line.connect(**parameters(dsn, application_name), autocommit=True, prepare_threshold=None)
     connection.round_trip = round_trip
+    read_any_text(connection)
     try:
         async with connection.answering():
-            await connection.execute(_SESSION)
+            await connection.execute(_SESSION.encode())
             await connection.execute(_WATCH, {"idle": round(round_trip), "unheard": round(round_trip * 2000)})
     except BaseException:
         await connection.close()
@@ -130,7 +134,8 @@ def connect_now(dsn: str, application_name: str) -> Connection[TupleRow]:
     """
     try:
         connection = psycopg.connect(**parameters(dsn, application_name), autocommit=True, prepare_threshold=None)
-        connection.execute(_SESSION)
+        read_any_text(connection)
+        connection.execute(_SESSION.encode())
     except psycopg.OperationalError as error:
         raise unreachable(error) from error
     return connection
@@ -175,14 +180,8 @@ def _judge(name: str, installed: bool, version: list[TupleRow]) -> None:
         )
 
 
-def explained(error: psycopg.Error) -> GaqListenError:
-    """Any other error of the database, as a sentence."""
-    return GaqListenError(f"the database refused: {with_hint(error)}")
-
-
-def with_hint(error: BaseException) -> str:
-    """What it is, and what to do about it if that is known."""
-    hint = error.diag.message_hint if isinstance(error, psycopg.Error) else None
-    if isinstance(error, psycopg.errors.InsufficientPrivilege) and not hint:
-        hint = "a worker's role needs GRANT gaq_worker, a reader's GRANT gaq_reader; to install, be a superuser"
-    return sentence(error) + (f" ({hint})" if hint else "")
+def explained(error: psycopg.Error | TimeoutError) -> GaqListenError:
+    """Return an error of the database as one sentence: the server cannot be reached, or it refuses."""
+    if is_lost(error):
+        return unreachable(error)
+    return GaqListenError(f"the database refused: {explain(error)}")

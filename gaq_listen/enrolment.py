@@ -1,5 +1,6 @@
 """How a worker shows in ``gaq.workers``: under a name of its own, with its state and what it has done."""
 
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,12 +19,24 @@ class Totals:
 
 
 class Enrolment:
-    """The row of one worker, written through its work connection: the row counts while that lives."""
+    """The row of one worker, written through its work connection: the row counts while that lives.
 
-    def __init__(self, connection: Line, name: str, host: str, pid: int) -> None:
+    ``name`` is the worker's; None: host and process, and something more if another worker has that name, as in two
+    containers that have the same host name and number their processes alike. ``backend_before``: the backend that the
+    worker had when it was connected before; None: it was not.
+    """
+
+    def __init__(
+        self, connection: Line, name: str | None, host: str, pid: int, backend_before: int | None = None
+    ) -> None:
         self._connection = connection
-        self._name = name
+        self._named = name is not None
+        self.name = name or f"{host}:{pid}"
+        """What the worker is called."""
         self._process = (host, pid)
+        self.backend = backend_before
+        """The backend that the row tells of."""
+        self._doorbell: int | None = None
         self._enrolled = False
         self.state = ""
         """What was last reported."""
@@ -35,8 +48,29 @@ class Enrolment:
             psycopg.errors.UniqueViolation: another worker has it.
         """
         with suppress(errors.LockNotAvailable):
-            await self._call("gaq.enroll(%s, %s, %s)", self._name, *self._process)
+            try:
+                await self._enroll()
+            except errors.UniqueViolation:
+                if self._named:
+                    raise
+                self.name = f"{self.name}:{secrets.token_hex(2)}"
+                await self._enroll()
             self._enrolled = True
+            if self._doorbell is not None:
+                await self.listens(self._doorbell)
+
+    async def _enroll(self) -> None:
+        async with self._connection.answering():
+            cursor = await self._connection.execute(
+                "select pg_backend_pid() from gaq.enroll(%s, %s, %s, %s)", (self.name, *self._process, self.backend)
+            )
+            (row,) = await cursor.fetchall()
+        self.backend = row[0]
+
+    async def listens(self, doorbell_pid: int) -> None:
+        """Tells which backend sleeps at the doorbell."""
+        self._doorbell = doorbell_pid
+        await self._call("gaq.enroll_doorbell(%s, %s)", self.name, doorbell_pid)
 
     async def report(self, state: str, totals: Totals, swept: int | None = None) -> None:
         """Tells the state, what was done so far and, after a sweep, how many pairs that found."""
@@ -45,7 +79,7 @@ class Enrolment:
             await self.enroll()
         await self._call(
             "gaq.report(%s, %s, %s, %s, %s, %s)",
-            self._name,
+            self.name,
             state,
             totals.batches,
             totals.pairs,
@@ -55,7 +89,7 @@ class Enrolment:
 
     async def leave(self) -> None:
         """Gives the name back."""
-        await self._call("gaq.leave(%s)", self._name)
+        await self._call("gaq.leave(%s)", self.name)
 
     async def _call(self, call: str, *values: object) -> None:
         async with self._connection.answering():

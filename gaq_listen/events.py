@@ -181,6 +181,25 @@ class Reconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """The worker is connected and can refresh nothing: the database lacks something, or has something of another type.
+
+    Trying again does not heal that: ``reason`` says what is wrong and what to do. The next try is in
+    ``next_try`` seconds.
+    """
+
+    reason: str
+    next_try: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """The worker can refresh again, after so many seconds."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """Asked to stop (by a signal, or ``--once`` is done); the batch in flight finishes."""
 
@@ -212,6 +231,8 @@ Event = (
     | Waiting
     | Disconnected
     | Reconnected
+    | Broken
+    | Repaired
     | Stopping
     | Stopped
 )

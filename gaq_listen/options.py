@@ -12,7 +12,8 @@ from click.shell_completion import CompletionItem
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen import database
+from gaq_listen import database, rights
+from gaq_listen.encoding import write_anywhere
 from gaq_listen.errors import BadSetting, GaqListenError
 from gaq_listen.reports import names
 from gaq_listen.settings import seconds
@@ -75,11 +76,21 @@ dsn_option = option(
     show_default="libpq's PG* variables",
     help="Connection string or URL of the database.",
 )
-schema_option = option("--source-schema", default="public", help="The schema that the source tables are in.")
+schema_option = option(
+    "--source-schema",
+    default=None,
+    show_default="the one it was installed with, else public",
+    help="The schema that the source tables are in.",
+)
 
 
 class Commands(click.Group):
     """Turns errors into one sentence and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the program."""
+        write_anywhere()
+        return super().main(*args, **kwargs)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -93,8 +104,6 @@ class Commands(click.Group):
         """Runs the command."""
         try:
             return super().invoke(ctx)
-        except psycopg.OperationalError as error:
-            self._fail(database.unreachable(error))
         except psycopg.Error as error:
             self._fail(database.explained(error))
         except GaqListenError as error:
@@ -110,9 +119,13 @@ class Commands(click.Group):
 def connected(dsn: str, installed: bool = True) -> Iterator[Connection[TupleRow]]:
     """A connection for a few questions."""
     with database.connect_now(dsn, "gaq-listen") as connection:
-        if installed:
-            database.require_installed(connection)
-        yield connection
+        try:
+            if installed:
+                database.require_installed(connection)
+            yield connection
+        except psycopg.errors.InsufficientPrivilege as error:
+            rights.note(connection, error)
+            raise
 
 
 def tell(text: str) -> None:

@@ -40,6 +40,10 @@ class ServiceManager:
                 self._tell(f"STATUS=disconnected: {reason}")
                 # It has tried: that nobody can be reached is no reason to start it afresh.
                 self.alive()
+            case events.Broken(reason):
+                self._tell(f"STATUS=broken: {reason}")
+            case events.Repaired():
+                self._tell("STATUS=repaired")
             case events.Paused(by):
                 self._tell(f"STATUS=paused by {by}")
             case events.Resumed():

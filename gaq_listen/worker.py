@@ -15,10 +15,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from gaq_listen import database, events
-from gaq_listen.attending import state_of
+from gaq_listen import database, events, rights
+from gaq_listen.attending import backend_of, state_of
 from gaq_listen.audit import Audit
 from gaq_listen.backlog import Backlog
+from gaq_listen.diagnosis import explain, is_lasting
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.enrolment import Enrolment, Totals
 from gaq_listen.errors import DoorbellRequired
@@ -33,6 +34,9 @@ HEALTHY = 10.0
 
 PROMOTION = 1.0
 """Seconds between two looks whether a standby has been promoted."""
+
+BROKEN = 5.0
+"""Seconds between two tries while the database is broken: trying again does not heal it, only somebody can."""
 
 _TROUBLE = (psycopg.Error, TimeoutError)
 """What may heal by itself, once the worker had been at work: a lost connection, a lock, a right that was revoked."""
@@ -61,7 +65,8 @@ class Worker:
         self._alive = alive
         self.abandoned = False
         self._host = socket.gethostname()
-        self._name = settings.name or f"{self._host}:{os.getpid()}"
+        self._name = settings.name or None
+        self._backend: int | None = None
         self._stop = asyncio.Event()
         self._lines: set[Line] = set()
         self._started = clock()
@@ -69,6 +74,7 @@ class Worker:
         self._allowance = Allowance(settings.batch_timeout, settings.heartbeat)
         self._connected: float | None = None
         self._lost: float | None = None
+        self._broken: float | None = None
 
     def stop(self, reason: str) -> None:
         """Asks it to stop, soon: the batch in flight finishes."""
@@ -98,9 +104,7 @@ class Worker:
                 await self._retry()
         except _Stopped:
             pass
-        except (psycopg.OperationalError, TimeoutError) as error:
-            raise database.unreachable(error) from error
-        except psycopg.Error as error:
+        except (psycopg.Error, TimeoutError) as error:
             raise database.explained(error) from error
         finally:
             if self._connected is not None:
@@ -129,7 +133,7 @@ class Worker:
                         return
                     if lost_before or self._connected is None or self._clock() - self._connected < HEALTHY:
                         raise
-                    self._observe(events.Disconnected(database.with_hint(error), 0))
+                    self._tell_trouble(error, 0)
 
     def _is_final(self, state: RetryCallState) -> bool:
         """Whether there is no use in trying again."""
@@ -137,26 +141,42 @@ class Worker:
         verdict = refusal(str(error))
         if self._connected is None and (verdict is not Refusal.WAIT or self._settings.once):
             return True
+        if self._settings.once and is_lasting(error):
+            return True
         return self._stop.is_set() or verdict is Refusal.GIVE_UP
 
     def _tell_disconnected(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        delay = state.next_action.sleep if state.next_action else 0
-        self._observe(events.Disconnected(database.with_hint(error or TimeoutError()), delay))
+        self._tell_trouble(error or TimeoutError(), state.next_action.sleep if state.next_action else 0)
+
+    def _tell_trouble(self, error: BaseException, delay: float) -> None:
+        if is_lasting(error):
+            self._broken = self._broken or self._clock()
+            self._observe(events.Broken(explain(error), delay))
+        else:
+            self._observe(events.Disconnected(explain(error), delay))
+
+    def _observe_service(self, event: events.Event) -> None:
+        """Pass on an event of the service. The first full round after a breakage says that it is repaired."""
+        if self._broken is not None and isinstance(event, events.Counted | events.Waiting):
+            self._observe(events.Repaired(self._clock() - self._broken))
+            self._broken = None
+        self._observe(event)
 
     async def _connect_and_serve(self) -> None:
         settings = self._settings
-        async with self._connection("gaq-listen worker") as work:
+        async with self._connection("gaq-listen worker") as work, self._noting_rights(work):
             await database.require_installed_async(work)
             await database.limit_session(work, settings.batch_timeout)
             if await database.is_standby(work):
-                self._tell_connected(work)
+                self._tell_connected(work, self._name or f"{self._host}:{os.getpid()}")
                 await self._wait_for_promotion(work)
-            enrolment = Enrolment(work, self._name, self._host, os.getpid())
+            enrolment = Enrolment(work, self._name, self._host, os.getpid(), self._backend)
             await enrolment.enroll()
-            self._tell_connected(work)
+            self._name, self._backend = enrolment.name, enrolment.backend
+            self._tell_connected(work, enrolment.name)
             pace = (0.0, 0.0) if settings.once else (settings.debounce, settings.max_wait)
-            backlog = Backlog(work, *pace, self._name, settings.announce, allowance=self._allowance)
+            backlog = Backlog(work, *pace, enrolment.name, settings.announce, allowance=self._allowance)
             audit = Audit(work, self._allowance.whole.answer)
             if settings.once:
                 await self._service(Work(work, backlog, enrolment, audit)).drain_all()
@@ -164,21 +184,50 @@ class Worker:
             else:
                 async with self._connection("gaq-listen doorbell") as listening:
                     bell = await self._doorbell(listening, work)
-                    look = None if bell is None else state_of(work, asked=listening)
-                    await self._service(Work(work, backlog, enrolment, audit, bell, look)).serve()
+                    look = None
+                    if bell is not None:
+                        look = state_of(await backend_of(work), asked=listening)
+                        await enrolment.listens(await backend_of(listening))
+                    await self._serve(Work(work, backlog, enrolment, audit, bell, look))
             # Whoever looks sees it gone; should that fail, its row tells by itself that it has gone.
             with suppress(*_TROUBLE):
                 await enrolment.leave()
 
     def _service(self, work: Work) -> Service:
-        return Service(self._settings, self._observe, self._clock, self._stop, self._totals, work)
+        return Service(self._settings, self._observe_service, self._clock, self._stop, self._totals, work)
 
-    def _tell_connected(self, work: Line) -> None:
+    async def _serve(self, work: Work) -> None:
+        """Serve until stopped. While the database is broken, stay connected, say so, and try again."""
+        service = self._service(work)
+        while True:
+            try:
+                return await service.serve()
+            except psycopg.Error as error:
+                if not is_lasting(error):
+                    raise
+                if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                    await rights.note_async(work.line, error)
+                self._tell_trouble(error, BROKEN)
+                if work.bell is not None:
+                    await work.bell.let_go()
+                try:
+                    await work.enrolment.report("broken", self._totals)
+                except psycopg.Error as unreported:
+                    if not is_lasting(unreported):
+                        raise
+                self._alive()
+                await nap(self._stop, BROKEN)
+                if self._stop.is_set():
+                    return None
+
+    def _tell_connected(self, work: Line, name: str) -> None:
         first = self._connected is None
         self._connected = self._clock()
         if first:
             version = work.info.parameter_status("server_version") or "?"
-            self._observe(events.Started(work.info.dbname, version, self._name))
+            self._observe(
+                events.Started(work.info.dbname, version, name or self._name or f"{self._host}:{os.getpid()}")
+            )
         elif self._lost is not None:
             self._observe(events.Reconnected(self._connected - self._lost))
         self._lost = None
@@ -193,6 +242,15 @@ class Worker:
         finally:
             self._lines.discard(line)
             await line.close()
+
+    @asynccontextmanager
+    async def _noting_rights(self, work: Line) -> AsyncIterator[None]:
+        """Let an error within the context say which right is missing."""
+        try:
+            yield
+        except psycopg.errors.InsufficientPrivilege as error:
+            await rights.note_async(work, error)
+            raise
 
     async def _unless_stopped(self, connecting: Coroutine[None, None, Line]) -> Line:
         """A connection; when asked to stop before there is one, there is nothing to finish."""

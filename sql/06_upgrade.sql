@@ -1,29 +1,45 @@
--- From version 1: everything belonged to whoever had installed it, and less was stored and told. Nothing is lost
--- elsewhere: where an installation stopped half-way, what this drops is created again. From version 2, the other files are
--- enough.
+-- What other installations left, a restored dump or an earlier version, becomes what the following files expect.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
 
+-- Everything of ours belongs to gaq_owner. It does not in version 1, where it belonged to whoever had installed it, nor after
+-- a restore with --no-owner, or on a server that had no such role.
 do $$
 declare
     thing record;
 begin
-    if to_regnamespace('gaq') is null or to_regclass('gaq.installation') is not null then
+    if to_regclass('gaq.summaries') is null then       -- nothing is installed, or the schema is somebody else's
         return;
     end if;
-    alter schema gaq owner to gaq_owner;
+    if exists (select from pg_namespace where nspname = 'gaq' and nspowner <> 'gaq_owner'::regrole) then
+        alter schema gaq owner to gaq_owner;
+    end if;
     for thing in
         select case relkind when 'v' then 'view' else 'table' end as kind, oid::regclass as name
-        from pg_class where relnamespace = 'gaq'::regnamespace and relkind in ('r', 'v')
+        from pg_class
+        where relnamespace = 'gaq'::regnamespace and relkind in ('r', 'v') and relowner <> 'gaq_owner'::regrole
     loop
         execute format('alter %s %s owner to gaq_owner', thing.kind, thing.name);
     end loop;
     for thing in
-        select oid::regprocedure as name from pg_proc where pronamespace = 'gaq'::regnamespace
+        select oid::regprocedure as name
+        from pg_proc where pronamespace = 'gaq'::regnamespace and proowner <> 'gaq_owner'::regrole
     loop
         execute format('alter routine %s owner to gaq_owner', thing.name);
     end loop;
+end
+$$;
+
+set role gaq_owner;
+
+-- From version 1: less was stored and told. Nothing is lost elsewhere: where an installation stopped half-way, what this drops
+-- is created again.
+do $$
+begin
+    if to_regnamespace('gaq') is null or to_regclass('gaq.installation') is not null then
+        return;
+    end if;
     alter table gaq.summaries add column if not exists seconds_stale double precision, add column if not exists refreshed_for text,
         add column if not exists refreshed_by text;
     alter table gaq.wide_invalidations
@@ -36,3 +52,15 @@ begin
     drop view if exists gaq.status;
 end
 $$;
+
+-- From version 3: a worker was known by its host and process, and not by its backends.
+do $$
+begin
+    if to_regclass('gaq.workers') is not null then
+        alter table gaq.workers add column if not exists doorbell_pid int;
+        drop function if exists gaq.enroll(text, text, int);
+    end if;
+end
+$$;
+
+reset role;

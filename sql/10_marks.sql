@@ -98,7 +98,8 @@ create table if not exists gaq.workers (
     pairs           bigint not null default 0,
     swept_at        timestamptz,
     swept_found     int,                                -- pairs that the last sweep found and no wake-up had announced
-    found_by_sweeps bigint not null default 0           -- and all sweeps
+    found_by_sweeps bigint not null default 0,          -- and all sweeps
+    doorbell_pid    int                                 -- the backend that sleeps at the doorbell; null: the worker polls
 );
 
 

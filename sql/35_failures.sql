@@ -69,7 +69,8 @@ end;
 
 
 -- For a pair whose computation the server ended (a statement_timeout, no memory), which gaq.refresh itself cannot take
--- note of: nothing if it is not marked, or if another worker has it.
+-- note of: nothing if it is not marked, or if another worker has it. The transaction that was ended had expanded the wide
+-- marks and added the row of a pair that was never computed; both went with it, so both are done here again.
 create or replace function gaq.fail(data_pass_id bigint, run_number bigint, error text, state text)
 returns table (attempts int, next_try double precision)
 language plpgsql security definer
@@ -78,6 +79,18 @@ as $$
 declare
     mark record;
 begin
+    perform gaq.expand();
+    perform from gaq.seeding for update skip locked;
+    if found then
+        insert into gaq.summaries (data_pass_id, run_number)
+        select fail.data_pass_id, fail.run_number
+        where exists (select from gaq.invalidations i
+                      where i.data_pass_id = fail.data_pass_id and i.run_number = fail.run_number)
+          -- (An insert would wait for a worker that has claimed a row that is there.)
+          and not exists (select from gaq.summaries s
+                          where s.data_pass_id = fail.data_pass_id and s.run_number = fail.run_number)
+        on conflict do nothing;
+    end if;
     perform from gaq.summaries s
     where s.data_pass_id = fail.data_pass_id and s.run_number = fail.run_number
     for no key update skip locked;

@@ -56,7 +56,8 @@ begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'gaq.refresh needs a READ COMMITTED transaction, this one is %',
                         upper(current_setting('transaction_isolation'))
-            using hint = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED', errcode = 'invalid_transaction_state';
+            using hint = 'BEGIN ISOLATION LEVEL READ COMMITTED, or SET default_transaction_isolation = ''read committed''',
+                  errcode = 'invalid_transaction_state';
     end if;
     if max_pairs is null or max_pairs not between 1 and 100000 then
         raise exception 'max_pairs must be between 1 and 100000: they are refreshed in one transaction'

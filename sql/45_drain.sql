@@ -13,10 +13,14 @@ declare
     refreshed int;
     failing int;
 begin
+    -- Whatever the session's default is, each batch is READ COMMITTED. That must be said before anything else in a transaction:
+    -- so the one of the call ends here, and nothing is asked between a commit and the next batch.
+    commit;
     loop
+        set transaction isolation level read committed;
         select count(*) into refreshed from gaq.refresh(max_pairs);
-        commit;
         exit when refreshed = 0;
+        commit;
     end loop;
     if exists (select from gaq.paused) then
         raise warning 'gaq-listen is paused: nothing is refreshed until gaq.resume()';

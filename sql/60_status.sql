@@ -15,7 +15,13 @@ declare
     wide bigint := (select count(*) from (select from gaq.wide_invalidations limit 1001) w);
 begin
     if wide <= 1000 then
-        select count(*), min(invalidated_at) into stale_pairs, stale_since from gaq.pending;
+        -- (Not from gaq.pending, which finds the oldest mark of each pair: of a million marks, here the oldest of all is enough.)
+        select count(*), least((select min(invalidated_at) from gaq.invalidations),
+                               (select min(invalidated_at) from gaq.expanded_invalidations))
+        into stale_pairs, stale_since
+        from (select data_pass_id, run_number from gaq.invalidations
+              union
+              select data_pass_id, run_number from gaq.expanded_invalidations) marked;
     else
         select least((select count(*) from gaq.source_pairs),
                      (select count(*) from (select distinct data_pass_id, run_number from gaq.invalidations) m) + count(*)),

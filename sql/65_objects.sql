@@ -22,45 +22,47 @@ create table if not exists gaq.installed_objects (
 
 -- Everything of ours as it is now: each function, view, table, index and trigger, with who owns it and a checksum of its
 -- definition.
+-- Every column has a name: a dump writes down one that PostgreSQL has made up, and then the text is another.
 create or replace function gaq.objects() returns table (kind text, name text, owner text, checksum text)
 language sql stable
 set search_path = pg_catalog, pg_temp       -- so that definitions name everything with its schema
 set timezone = 'UTC'                        -- and instants read the same for everybody
 set datestyle = 'ISO'
+set quote_all_identifiers = off
 set intervalstyle = 'postgres'
 begin atomic
-    select 'function', format('gaq.%I(%s)', proname, pg_get_function_identity_arguments(oid)),
-           pg_get_userbyid(proowner),
+    select 'function' as kind, format('gaq.%I(%s)', proname, pg_get_function_identity_arguments(oid)) as name,
+           pg_get_userbyid(proowner) as owner,
            md5(case when prokind = 'a'
                     then (select concat_ws(' ', aggtransfn, aggtranstype::regtype, agginitval) from pg_aggregate
                           where aggfnoid = pg_proc.oid)
-                    else pg_get_functiondef(oid) end)
+                    else pg_get_functiondef(oid) end) as checksum
     from pg_proc
     where pronamespace = 'gaq'::regnamespace
     union all
-    select 'view', oid::regclass::text, pg_get_userbyid(relowner), md5(pg_get_viewdef(oid))
+    select 'view' as kind, oid::regclass::text as name, pg_get_userbyid(relowner) as owner, md5(pg_get_viewdef(oid)) as checksum
     from pg_class
     where relkind = 'v' and (relnamespace = 'gaq'::regnamespace
                              or oid in (select tgrelid from pg_trigger where tgfoid = 'gaq.request()'::regprocedure))
     union all
-    select 'table', c.oid::regclass::text, pg_get_userbyid(relowner),
+    select 'table' as kind, c.oid::regclass::text as name, pg_get_userbyid(relowner) as owner,
            md5(concat_ws(' ', relpersistence, relreplident, reloptions, string_agg(
                concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull, attidentity, pg_get_expr(adbin, adrelid)),
-               ', ' order by attnum)))
+               ', ' order by attnum))) as checksum
     from pg_class c
     join pg_attribute a on attrelid = c.oid and attnum > 0 and not attisdropped
     left join pg_attrdef on adrelid = c.oid and adnum = attnum
     where relkind = 'r' and relnamespace = 'gaq'::regnamespace
     group by c.oid, relowner, relpersistence, relreplident, reloptions
     union all
-    select 'index', indexrelid::regclass::text, pg_get_userbyid(relowner),
-           md5(concat_ws(' ', indisvalid, pg_get_indexdef(indexrelid)))
+    select 'index' as kind, indexrelid::regclass::text as name, pg_get_userbyid(relowner) as owner,
+           md5(concat_ws(' ', indisvalid, pg_get_indexdef(indexrelid))) as checksum
     from pg_index
     join pg_class on pg_class.oid = indexrelid
     where relnamespace = 'gaq'::regnamespace
     union all
-    select 'trigger', format('%I on %s', tgname, tgrelid::regclass), pg_get_userbyid(relowner),
-           md5(concat_ws(' ', tgenabled, pg_get_triggerdef(t.oid)))
+    select 'trigger' as kind, format('%I on %s', tgname, tgrelid::regclass) as name, pg_get_userbyid(relowner) as owner,
+           md5(concat_ws(' ', tgenabled, pg_get_triggerdef(t.oid))) as checksum
     from pg_trigger t
     join pg_proc on pg_proc.oid = tgfoid
     join pg_class on pg_class.oid = tgrelid

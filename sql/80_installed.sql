@@ -13,6 +13,9 @@ where not exists (select from gaq.summaries s
   and not exists (select from gaq.invalidations i
                   where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
 
+-- What failed is tried at once: this installation may be what it needed.
+update gaq.failures set next_try_at = clock_timestamp() where next_try_at > clock_timestamp();
+
 do $$ begin
     if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();

@@ -30,7 +30,7 @@ sources_option = option(
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Change nothing: tell what would be done, and what is in its way."
 )
-def install(dsn: str, source_schema: str, sources: str | None, lock_timeout: float, only_plan: bool) -> None:
+def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeout: float, only_plan: bool) -> None:
     """Creates schema gaq, the view gaq_summaries, and the triggers on the source tables; or brings them up to date.
 
     Each step is a transaction that locks one table at the most, and gives up and tries again when it would hold up
@@ -52,16 +52,22 @@ def install(dsn: str, source_schema: str, sources: str | None, lock_timeout: flo
 @click.command(short_help="Removes triggers, view and schema gaq.")
 @dsn_option
 @lock_timeout_option
+@click.option(
+    "--drop-dependents", is_flag=True, help="Also drop what others have built on gaq_summaries, such as their views."
+)
 @click.confirmation_option("--yes", prompt="Remove the triggers, gaq_summaries and all stored summaries?")
-def uninstall(dsn: str, lock_timeout: float) -> None:
+def uninstall(dsn: str, lock_timeout: float, drop_dependents: bool) -> None:
     """Removes the triggers, the view gaq_summaries, and schema gaq with all stored summaries. Source data stays.
+
+    If others have built views, materialized views or functions on gaq_summaries, it lists them and removes nothing,
+    unless --drop-dependents is given.
 
     \b
     Example:
       gaq-listen uninstall --yes
     """
     with connected(dsn, installed=False) as connection:
-        installer.uninstall(connection, lock_timeout, tell)
+        installer.uninstall(connection, lock_timeout, tell, drop_dependents)
         tell(f"nothing of gaq-listen is left in database {connection.info.dbname!r}")
 
 
@@ -71,7 +77,8 @@ def uninstall(dsn: str, lock_timeout: float) -> None:
 def doctor(dsn: str, as_json: bool) -> None:
     """Compares what is installed with what should be, and looks for what makes marking blind or slow.
 
-    Each finding says what, why it matters, and the command that mends it. Exits with 0 when there is none, else 1.
+    Each finding says what, why it matters, and the command that fixes it; where no command can, what to do. Exits with
+    0 when there is none, else 1.
 
     \b
     Example:
@@ -87,7 +94,7 @@ def doctor(dsn: str, as_json: bool) -> None:
 @click.argument("name", required=False)
 @schema_option
 @sources_option
-def sql(name: str | None, source_schema: str, sources: str | None) -> None:
+def sql(name: str | None, source_schema: str | None, sources: str | None) -> None:
     """Prints the SQL script NAME, or the names of all.
 
     NAME "install" is all that gaq-listen install applies; NAME "sources" is the one file that names source tables. Both
@@ -101,7 +108,10 @@ def sql(name: str | None, source_schema: str, sources: str | None) -> None:
     if name is None:
         click.echo("\n".join(["install", *scripts.names()]))
     elif name == "install":
-        click.echo(sources_.installation(sources_.named(sources or sources_.REFERENCE), source_schema), nl=False)
+        click.echo(
+            sources_.installation(sources_.named(sources or sources_.REFERENCE), source_schema or sources_.SCHEMA),
+            nl=False,
+        )
     elif name in ("sources", "20_sources", "20_sources.sql"):
         click.echo(sources_.named(sources or sources_.REFERENCE).text, nl=False)
     else:

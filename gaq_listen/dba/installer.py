@@ -1,14 +1,18 @@
 """Applies the scripts step by step, each a transaction, and waits politely for locks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 from psycopg import Connection, sql
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from gaq_listen.database import explained
+from gaq_listen.dba import plan
 from gaq_listen.dba import sources as sources_
+from gaq_listen.dba.plan_queries import Row
+from gaq_listen.dba.plan_surroundings import EVENT_TRIGGERS, remedy
+from gaq_listen.dba.plan_text import Obstacle
 from gaq_listen.dba.scripts import Step, steps
 from gaq_listen.errors import GaqListenError
 
@@ -27,6 +31,10 @@ where pronamespace = to_regnamespace('gaq') and tgparentid = 0
 group by tgrelid order by 1
 """
 
+_ROLES_LEFT = """
+select rolname::text from pg_roles where rolname in ('gaq_owner', 'gaq_worker', 'gaq_reader') order by 1
+"""
+
 _TAKEN_OVER = """
 select exists (select from pg_class where relnamespace = to_regnamespace('gaq') and relname = 'original_summaries')
 """
@@ -34,42 +42,62 @@ select exists (select from pg_class where relnamespace = to_regnamespace('gaq') 
 
 def install(
     connection: Connection[TupleRow],
-    source_schema: str = "public",
+    source_schema: str | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
     tell: Tell = lambda _: None,
     sources: str | None = None,
 ) -> None:
     """Installs gaq-listen beside the source tables, or brings it up to date from any earlier version.
 
-    Without ``sources``: those that it was installed with before, else those of the reference.
+    Without ``sources`` or ``source_schema``: those that it was installed with before, else those of the reference, in
+    schema ``public``. The connection must be in autocommit.
 
     Raises:
-        GaqListenError: a source table or a right is missing, a lock could not be had, or it was installed with others.
+        GaqListenError: something that the plan names is in the way; nothing was changed. Or a step failed.
     """
+    _refuse_obstacles(plan.make(connection, source_schema, sources, measure=False).blockers)
+    schema = sources_.schema(connection, source_schema)
     for step in sources_.chosen(connection, sources).steps():
         tell(f"applying {step.title}")
-        _apply(connection, step, lock_timeout, tell, {"gaq.source_schema": source_schema})
+        _apply(connection, step, lock_timeout, tell, {"gaq.source_schema": schema})
+
+
+def _refuse_obstacles(obstacles: Sequence[Obstacle]) -> None:
+    if obstacles:
+        what = "; ".join(f"{obstacle.what}. {obstacle.remedy}" for obstacle in obstacles)
+        raise GaqListenError(f"nothing was changed, for this is in the way: {what}")
 
 
 def uninstall(
     connection: Connection[TupleRow],
     lock_timeout: float = LOCK_TIMEOUT,
     tell: Tell = lambda _: None,
+    drop_dependents: bool = False,
 ) -> None:
     """Removes everything of ours, one table at a time; does nothing where nothing is installed.
 
+    ``drop_dependents``: and what others have built on it, such as views that read gaq_summaries.
+
     Raises:
-        GaqListenError: a right is missing, or a lock could not be had.
+        GaqListenError: others have built on it, and nothing was changed. Or a step failed.
     """
     ((taken_over,),) = connection.execute(_TAKEN_OVER).fetchall()
+    settings = {"gaq.drop_dependents": "on" if drop_dependents else "off"}
+    check, *removal = steps("uninstall")
+    _apply(connection, check, lock_timeout, tell, settings)
     for table, triggers in connection.execute(_MARKED_TABLES).fetchall():
         tell(f"dropping triggers on {table}")
         # The name comes quoted from the server.
         drops = "".join(f'drop trigger "{trigger}" on {table};' for trigger in triggers)
         _apply(connection, Step(f"drop triggers on {table}", drops), lock_timeout, tell)
-    for step in steps("uninstall"):
+    for step in removal:
         tell(f"applying {step.title}")
-        _apply(connection, step, lock_timeout, tell)
+        _apply(connection, step, lock_timeout, tell, settings)
+    if left := [name for (name,) in connection.execute(_ROLES_LEFT).fetchall()]:
+        tell(
+            f"roles that stay, because somebody was given them, another database uses them, or this role may not drop "
+            f"them: {', '.join(left)}"
+        )
     if taken_over:
         tell(
             "gaq_summaries is the table again that was taken over, as it was then; to have it computed anew: "
@@ -114,7 +142,18 @@ def _apply(
             "(--source-schema), under the names in sql/20_sources.sql, or in those that --sources names; "
             "'gaq-listen sql reference_tables' prints the shape they should have"
         ) from error
-    except psycopg.OperationalError:
-        raise
+    except psycopg.errors.InsufficientPrivilege as error:
+        for trigger in _event_triggers_at_fault(connection, error):
+            error.add_note(f"the event trigger {trigger['name']} did this, as the role that creates: {remedy(trigger)}")
+        if not hasattr(error, "__notes__"):
+            error.add_note("gaq-listen install --plan tells which rights an installation needs")
+        raise explained(error) from error
     except psycopg.Error as error:
         raise explained(error) from error
+
+
+def _event_triggers_at_fault(connection: Connection[TupleRow], error: psycopg.Error) -> list[Row]:
+    """Return the event triggers whose functions the error's context names."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        triggers = cursor.execute(EVENT_TRIGGERS).fetchall()
+    return [trigger for trigger in triggers if trigger["proname"] in (error.diag.context or "")]

@@ -8,10 +8,11 @@ from gaq_listen.dba import indexes, plan_original
 from gaq_listen.dba import plan_queries as queries
 from gaq_listen.dba import plan_tables as tables_
 from gaq_listen.dba.plan_queries import Look, Row
-from gaq_listen.dba.plan_text import MissingIndex, Plan, render
+from gaq_listen.dba.plan_surroundings import event_triggers, table_owners
+from gaq_listen.dba.plan_text import Holder, MissingIndex, Plan, SourceTable, render
 from gaq_listen.dba.plan_wanted import ROLES, created, planned_steps
 from gaq_listen.dba.scripts import VERSION
-from gaq_listen.dba.sources import chosen
+from gaq_listen.dba.sources import chosen, schema
 
 __all__ = ["Plan", "make", "render", "show"]
 
@@ -19,24 +20,33 @@ OLDEST = 140000
 """The first PostgreSQL that will do."""
 
 
-def show(connection: Connection[TupleRow], source_schema: str, sources: str | None = None) -> bool:
+def show(connection: Connection[TupleRow], source_schema: str | None, sources: str | None = None) -> bool:
     """Prints the plan; returns whether nothing stands in the way."""
     plan = make(connection, source_schema, sources)
     click.echo(render(plan))
     return not plan.blockers
 
 
-def make(connection: Connection[TupleRow], source_schema: str, given: str | None = None) -> Plan:
+def make(
+    connection: Connection[TupleRow], source_schema: str | None = None, given: str | None = None, measure: bool = True
+) -> Plan:
     """Looks at everything, in a read-only transaction that is rolled back; takes about a second.
 
-    The connection must be in autocommit. ``given``: the name of sources; None: as installed before, else the reference.
+    The connection must be in autocommit. ``given``: the name of sources; None: as installed before, else the reference;
+    and so with ``source_schema``. Without ``measure``, it takes no second: how much is written, who holds locks, which
+    indexes are missing, and how many pairs would be marked stays unknown.
 
     Raises:
         GaqListenError: it was installed with other sources.
     """
     sources = chosen(connection, given)
+    source_schema = schema(connection, source_schema)
     look = Look(connection, source_schema)
     pooler = _pooler(look)
+    holders: tuple[Holder, ...] = ()
+    missing: list[indexes.Index] = []
+    described: tuple[SourceTable, ...] = ()
+    measured, since, backfill = 0.0, None, None
     with connection.transaction(force_rollback=True):
         connection.execute(queries.SESSION)
         (server,) = look.ask(queries.SERVER)
@@ -51,13 +61,17 @@ def make(connection: Connection[TupleRow], source_schema: str, given: str | None
         original = plan_original.taken_over(look)
         present = tables_.present(look, server, sources)
         role = _role(look, server, present)
-        holders = tables_.holders(look, present)
-        missing = indexes.missing(connection, source_schema, sources)
-        described, measured, since = tables_.described(look, present)
+        event_triggers(look)
+        table_owners(look, present)
+        if measure:
+            holders = tables_.holders(look, present)
+            missing = indexes.missing(connection, source_schema, sources)
+            described, measured, since = tables_.described(look, present)
         look.ask(queries.SOURCE_PATH)
         tables_.check_columns(look, sources)
-        tables_.check_generated(look, sources)
-        backfill = tables_.backfill(look, sources, replaces)
+        if measure:
+            tables_.check_generated(look, sources)
+            backfill = tables_.backfill(look, sources, replaces)
     return Plan(
         database=server["database"],
         schema=server["schema"],

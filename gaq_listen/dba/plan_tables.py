@@ -7,12 +7,12 @@ from datetime import datetime
 
 import psycopg
 
-from gaq_listen.database import sentence
 from gaq_listen.dba import plan_queries as queries
 from gaq_listen.dba.plan_queries import Look, Row
 from gaq_listen.dba.plan_text import Holder, SourceTable
 from gaq_listen.dba.plan_wanted import wanted
 from gaq_listen.dba.sources import Sources, shipped
+from gaq_listen.diagnosis import sentence
 from gaq_listen.observe.text import count
 
 INTERVAL = 1.0

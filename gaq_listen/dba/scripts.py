@@ -12,6 +12,7 @@ VERSION = 4
 """The version of what these scripts install, as ``gaq.installation`` records it."""
 
 INSTALL_SCRIPTS = (
+    "04_schema",
     "05_roles",
     "06_upgrade",
     "10_marks",

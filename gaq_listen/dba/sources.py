@@ -15,6 +15,9 @@ from gaq_listen.errors import GaqListenError, UnknownName
 REFERENCE = "reference"
 """The name of the sources that are taken when nothing else is said."""
 
+SCHEMA = "public"
+"""The schema that the source tables are in when nothing else is said."""
+
 _SCRIPT = "20_sources"
 _OTHERS = "sources_"
 _NAME = re.compile(r"gaq\.use_sources\('(\w+)'\)")
@@ -26,6 +29,17 @@ select (select pg_get_functiondef(p.oid) from pg_catalog.pg_proc p
        exists (select from pg_catalog.pg_class where relnamespace = n.oid and relname = 'source_pairs')
 from pg_catalog.pg_namespace n
 where nspname = 'gaq'
+"""
+
+
+# As in 04_schema.sql, which refuses any other.
+_SCHEMA = """
+select min(nspname) from pg_catalog.pg_trigger t
+join pg_catalog.pg_proc f on f.oid = tgfoid
+join pg_catalog.pg_class c on c.oid = tgrelid
+join pg_catalog.pg_namespace s on s.oid = c.relnamespace
+where f.pronamespace = to_regnamespace('gaq') and tgparentid = 0
+  and not exists (select from pg_catalog.pg_inherits where inhrelid = c.oid)
 """
 
 
@@ -78,6 +92,14 @@ def used(connection: Connection[TupleRow]) -> str | None:
     return None
 
 
+def schema(connection: Connection[TupleRow], given: str | None) -> str:
+    """Return the schema of the source tables: the one given; else the one that is installed; else ``public``."""
+    if given is not None:
+        return given
+    ((used,),) = connection.execute(_SCHEMA).fetchall()
+    return used or SCHEMA
+
+
 def chosen(connection: Connection[TupleRow], given: str | None) -> Sources:
     """Those that are given, if they are those that the database was installed with; and these, if none are given.
 
@@ -100,7 +122,7 @@ def chosen(connection: Connection[TupleRow], given: str | None) -> Sources:
     return sources
 
 
-def installation(sources: Sources, source_schema: str = "public") -> str:
+def installation(sources: Sources, source_schema: str = SCHEMA) -> str:
     """One script for psql that installs everything as ``gaq-listen install`` does, a transaction a step."""
     schema = source_schema.replace("'", "''")
     parts = [

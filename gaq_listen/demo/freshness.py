@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 from gaq_listen import database
 from gaq_listen.demo.period import Pair
 from gaq_listen.demo.shift import Change
+from gaq_listen.diagnosis import sentence
 from gaq_listen.errors import DatabaseUnreachable
 
 KEPT = 100_000
@@ -176,7 +177,7 @@ class Freshness:
                     await self._look_at(connection)
             raise self._lost
         except psycopg.OperationalError as error:
-            raise DatabaseUnreachable(f"freshness cannot be measured any more: {database.sentence(error)}") from error
+            raise DatabaseUnreachable(f"freshness cannot be measured any more: {sentence(error)}") from error
 
     async def _look_at(self, connection: AsyncConnection[TupleRow]) -> None:
         pairs, self._to_look_at = self._to_look_at, set()

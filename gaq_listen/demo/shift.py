@@ -14,6 +14,7 @@ import psycopg
 from gaq_listen import database
 from gaq_listen.demo.activity import Activity, Touched
 from gaq_listen.demo.period import Pair, Period
+from gaq_listen.diagnosis import sentence
 from gaq_listen.errors import DatabaseUnreachable, GaqListenError
 
 
@@ -99,7 +100,7 @@ class Shift:
                 try:
                     await self._make(kind, activity)
                 except psycopg.Error as error:
-                    why = f"the simulated shift failed ({kind}): {database.sentence(error)}"
+                    why = f"the simulated shift failed ({kind}): {sentence(error)}"
                     lost = connection.closed
                     raise (DatabaseUnreachable if lost else GaqListenError)(why) from error
 

@@ -23,6 +23,7 @@ _STYLES = {
     "CONNECTED": "green",
     "DRAINING": "cyan",
     "DISCONNECTED": "red",
+    "BROKEN": "red",
 }
 """Of the states; the others are yellow."""
 

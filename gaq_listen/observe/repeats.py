@@ -47,6 +47,7 @@ class Repeats:
 
 _ENDS: dict[type[events.Event], type[events.Event]] = {
     events.Reconnected: events.Disconnected,
+    events.Repaired: events.Broken,
     events.Listening: events.Polling,
     events.Recovered: events.Behind,
     events.Resumed: events.Paused,
@@ -57,7 +58,7 @@ _ENDS: dict[type[events.Event], type[events.Event]] = {
 def _says(event: events.Event) -> Key | None:
     """What it says, apart from figures; None: it always matters."""
     match event:
-        case events.Disconnected(reason) | events.Polling(reason):
+        case events.Disconnected(reason) | events.Broken(reason) | events.Polling(reason):
             return type(event), reason
         case events.Behind():
             return type(event), None

@@ -26,6 +26,7 @@ STATES = (
     "DRAINING",
     "PAUSED",
     "DISCONNECTED",
+    "BROKEN",
     "STOPPING",
     "STOPPED",
 )
@@ -70,6 +71,7 @@ class Standing:
         self._connection: Connection = None
         self._connection_since = now
         self._paused: tuple[float, events.Paused] | None = None
+        self._broken: tuple[float, events.Broken] | None = None
         self._ending: events.Stopping | events.Stopped | None = None
         self._pairs_left = 0
         self._left_at = now
@@ -95,6 +97,11 @@ class Standing:
                 self._paused = (now, event)
             case events.Resumed():
                 self._paused = None
+            case events.Broken():
+                self._broken = (now, event)
+                self._pairs_left = 0
+            case events.Repaired():
+                self._broken = None
             case events.Stopping() | events.Stopped():
                 self._ending = event
             case _:
@@ -139,6 +146,10 @@ class Standing:
                 wait = math.ceil(next_try - since)
                 when = f"next try in {ticking(wait)}" if wait > 0 else "trying again"
                 return "DISCONNECTED", f"{when}: {clean(reason)}"
+        if self._broken:
+            at, broken = self._broken
+            wait = math.ceil(broken.next_try - (now - at))
+            return "BROKEN", f"{f'next try in {ticking(wait)}' if wait > 0 else 'trying again'}: {clean(broken.reason)}"
         if self._paused:
             at, paused = self._paused
             why = f": {clean(paused.reason)}" if paused.reason else ""
@@ -159,7 +170,7 @@ class Standing:
     @property
     def listening(self) -> bool:
         """Whether a change is noticed at once, however much there is to do."""
-        return isinstance(self._connection, events.Listening) and not self._ending
+        return isinstance(self._connection, events.Listening) and not (self._ending or self._broken)
 
     @property
     def serving(self) -> bool:

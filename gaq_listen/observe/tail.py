@@ -91,6 +91,10 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
             return Text(f"disconnected, {when}: {clean(reason)}", style="red")
         case events.Reconnected(after):
             return Text(f"connected again after {duration(after)}", style="green")
+        case events.Broken(reason, next_try):
+            return Text(f"broken, next try in {duration(next_try)}: {clean(reason)}", style="red")
+        case events.Repaired(after):
+            return Text(f"repaired after {duration(after)}", style="green")
         case events.Stopping(reason):
             return Text(f"stopping: {clean(reason)}", style="yellow")
         case events.Stopped():

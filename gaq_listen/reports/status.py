@@ -107,11 +107,13 @@ class Status:
             wrong.append(f"pairs have been stale for longer than {self.objective:g} s")
         if self.triggers_disabled or self.triggers_missing:
             wrong.append("triggers are disabled or missing, so changes are not seen")
+        if any(worker.alive and worker.state == "broken" for worker in self.workers):
+            wrong.append("a worker can refresh nothing, because the database lacks something; see: gaq-listen doctor")
         return wrong
 
     @property
     def good(self) -> bool:
-        """Nothing has been stale for longer than the objective, and every trigger is there and enabled."""
+        """Nothing has been stale for longer than the objective, every trigger is enabled, and workers can refresh."""
         return not self.wrong()
 
     def as_json(self) -> dict[str, Any]:

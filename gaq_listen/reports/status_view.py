@@ -88,7 +88,8 @@ def _worker(status: Status, worker: WorkerRow) -> Text:
         found = number(worker.swept_found) if worker.swept_found else "nothing"
         swept = f"swept {_ago(status, worker.swept_at)} ago: {found}; all sweeps: {number(worker.found_by_sweeps)}"
     done = f"{count(worker.pairs, 'pair')} in {count(worker.batches, 'batch')}"
-    return Text(f"{name}{where}: {clean(worker.state)}, up {_ago(status, worker.started_at)}, {done}, {swept}")
+    style = "red" if worker.state == "broken" else ""
+    return Text(f"{name}{where}: {clean(worker.state)}, up {_ago(status, worker.started_at)}, {done}, {swept}", style)
 
 
 def _triggers(status: Status) -> Text:

@@ -43,6 +43,8 @@ LINES = [
     None,
     "WARNING disconnected next_try_s=3.2 reason=" + '"' + REASON.replace('"', r"\"") + '"',
     "INFO reconnected after_s=4.5",
+    "WARNING broken next_try_s=5.0 reason=" + '"' + REASON.replace('"', r"\"") + '"',
+    "INFO repaired after_s=12.0",
     "INFO stopping reason=SIGTERM",
     "INFO stopped batches=321 pairs=12345 seconds=3845.6",
 ]

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gaq_listen.errors import BadSetting
 from gaq_listen.events import (
     Audited,
+    Broken,
     Counted,
     Disconnected,
     Event,
@@ -89,7 +90,7 @@ def test_what_is_so_now() -> None:
     assert found["gaq_listen_objective_seconds", ()] == 1
     states = {labels[0]: value for (name, labels), value in found.items() if name == "gaq_listen_state"}
     assert [state for state, value in states.items() if value] == ["listening"]
-    assert len(states) == 9
+    assert len(states) == 10
 
 
 def test_what_is_not_known_is_not_zero() -> None:
@@ -113,6 +114,7 @@ def test_what_is_not_known_is_not_zero() -> None:
         ([Listening(), Counted(0), Paused("ops", 1.0)], False, "paused: by ops"),
         ([Listening(), Counted(0), Paused("ops", 1.0), Resumed(2.0)], True, "listening"),
         ([Listening(), Counted(0), Disconnected("refused", 3.0)], False, "disconnected: next try in 3 s: refused"),
+        ([Listening(), Counted(0), Broken("no view", 3.0)], False, "broken: next try in 3 s: no view"),
         ([Listening(), Counted(0), Stopping("SIGTERM")], False, "stopping"),
     ],
 )

@@ -220,6 +220,7 @@ def test_rendering() -> None:
         doctor.Finding("b", "c", "d", "note"),
     ]
     text = doctor.render(findings)
+    assert "\n   fix:  SELECT 1;" in doctor.render([doctor.Finding("a", "b", "SELECT 1;")])
     assert text.startswith("1. error: a \\x1b[31mname\\nof two lines word")
-    assert text.endswith("\n\n2. note: b\n   why:  c\n   mend: d\n\nfound 1 error, 1 note")
+    assert text.endswith("\n\n2. note: b\n   why:  c\n   do:   d\n\nfound 1 error, 1 note")
     assert max(map(len, text.splitlines())) <= 80

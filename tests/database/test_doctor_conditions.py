@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,10 +124,13 @@ CONDITIONS = [
 def test_it_is_found_and_mended(undone: Connection[Any], provoke: str, expected: str) -> None:
     undone.execute(provoke.encode())
     (found,) = [finding for finding in doctor.examine(undone) if finding.what.startswith(expected)]
-    # As a DBA would: the statements, then the command.
-    for statement in re.findall(r"[A-Z]{4,} [^;]+;", found.mend.replace(" CONCURRENTLY", "")):
-        undone.execute(statement.encode())
-    if "gaq-listen install" in found.mend:
-        for name in INSTALL_SCRIPTS:
-            undone.execute(script(name).encode())
+    assert found.is_fix, found.mend
+    # As a DBA would, one after the other, whatever the search path; an index, here in a transaction, not concurrently.
+    undone.execute("set local search_path = pg_catalog")
+    for command in found.mend.replace(" CONCURRENTLY", "").partition(" -- ")[0].split("; then "):
+        if command == "gaq-listen install":
+            for name in INSTALL_SCRIPTS:
+                undone.execute(script(name).encode())
+        elif command != "gaq-listen doctor":
+            undone.execute(command.encode())
     assert expected not in "\n".join(finding.what for finding in doctor.examine(undone))

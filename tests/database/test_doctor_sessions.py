@@ -33,7 +33,8 @@ def test_a_backlog(committed: Connection[Any], connect: Connect) -> None:
     found = only(committed)
     assert re.fullmatch(r"1 pair stale, the oldest for 2 min 0\d s", found.what)
     assert found.why == "no worker is connected, so nothing is refreshed"
-    worker = connect(application_name="gaq-listen worker")
+    worker = connect(autocommit=True)
+    worker.execute("select gaq.enroll('a', 'here', 7)")
     assert f"pid {worker.info.backend_pid}" in only(committed).why
     drain(committed)
     assert doctor.examine(committed) == []
@@ -124,12 +125,15 @@ def test_a_writer_that_keeps_workers_awake(
 
 
 def test_a_worker_that_hangs(db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    listening = connect(autocommit=True, application_name="gaq-listen doorbell")
+    listening = connect(autocommit=True, application_name="what PGAPPNAME says")
     listening.execute("listen gaq_invalidated")
+    worker = connect(autocommit=True)
+    worker.execute("select gaq.enroll('a', 'here', 7)")
+    worker.execute("select gaq.enroll_doorbell('a', %s)", (listening.info.backend_pid,))
     assert doctor.examine(db) == []
     monkeypatch.setattr(bell, "ASLEEP", 0.0)
     assert only(db).what.startswith(f"a worker listens (session {listening.info.backend_pid}), but neither works nor")
-    with connect(application_name="gaq-listen worker") as worker:
+    with worker.transaction():
         worker.execute("select 1")
         assert doctor.examine(db) == [], "it works through a backlog"
     listening.execute("select pg_advisory_lock(gaq.bell_key())")

@@ -14,6 +14,7 @@ import pytest
 from psycopg import Connection
 from pytest_postgresql.executors import NoopExecutor
 
+from gaq_listen.dba.doctor import backlog
 from tests.conftest import Connect, Server
 from tests.database import world
 
@@ -237,3 +238,15 @@ def test_whether_a_pair_has_any_flag_is_asked_of_its_own_flags(db: Connection[An
         assert db.execute(compute).fetchone() == (False,)
     assert read["qc_flags"][0] == 0
     assert read["qc_flags"][1] <= (200 if planned == "before the flags" else 11)
+
+
+def test_a_backlog_is_counted_in_one_pass_over_the_marks(many: Connection[Any]) -> None:
+    """By status and by doctor: they neither look for the oldest mark of each pair, nor ask for the mark of each."""
+    with many.transaction(force_rollback=True):
+        many.execute(MARK.encode())
+        with rows_read(many, "invalidations") as read:
+            assert many.execute("select stale_pairs from gaq.backlog()").fetchone() == (PAIRS,)
+        assert sum(read["invalidations"]) <= 2 * MARKS
+        with rows_read(many, "invalidations") as read:
+            many.execute(backlog._UNMARKED.encode())
+        assert sum(read["invalidations"]) <= 2 * MARKS

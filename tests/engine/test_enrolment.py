@@ -1,12 +1,17 @@
 """Workers are known by name, with what they do, while they are there."""
 
+import os
+import re
+import socket
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import Connection
 
-from gaq_listen import events
+from gaq_listen import database, events
+from gaq_listen.attending import attended, backend_of, state_of
+from gaq_listen.dba import doctor
 from gaq_listen.errors import GaqListenError
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
@@ -83,3 +88,62 @@ async def test_one_that_reconnects_keeps_its_name(period: Connection[Any], dsn: 
         period.execute(TERMINATE)
         await work.until(lambda: work.of(events.Reconnected) and workers(period) == [("a", "listening")])
         assert workers(period, "started_at") == since
+
+
+async def test_two_that_have_the_same_host_and_process_have_two_names(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in two containers of one host name, each of which runs its worker as process 1."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "container")
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    async with working(dsn, sweep=NEVER) as first, working(dsn, sweep=NEVER) as second:
+        await second.until(lambda: len(workers(period)) == 2)
+        one, other = (work.of(events.Started)[0].worker for work in (first, second))
+        assert one == "container:1"
+        assert re.fullmatch(r"container:1:[0-9a-f]{4}", other)
+        assert [row[0] for row in workers(period)] == [one, other]
+        # Nor do they exchange them when both connect again.
+        period.execute(TERMINATE)
+        await first.until(lambda: first.of(events.Reconnected) and second.of(events.Reconnected))
+        await second.until(lambda: workers(period) == [(one, "listening"), (other, "listening")])
+    with pytest.raises(GaqListenError, match="another worker is called container:1"):
+        async with working(dsn, sweep=NEVER), working(dsn, sweep=NEVER, name="container:1"):
+            pass
+
+
+@pytest.mark.parametrize("application", ["our worker", "gaq-listen worker - 10.0.0.1:4711", ""])
+async def test_a_worker_is_known_by_its_backend_whatever_its_application_name(
+    period: Connection[Any], dsn: str, application: str
+) -> None:
+    async with working(f"{dsn} application_name='{application}'", sweep=NEVER, name="a") as work:
+        await work.until(lambda: workers(period) == [("a", "listening")] and asleep(period))
+        assert doctor.examine(period) == []
+        with pytest.raises(GaqListenError, match="another worker is called a"):
+            await Worker(WorkerSettings(dsn=dsn, name="a", once=True), lambda _: None).run()
+
+
+def test_a_session_that_has_got_the_pid_of_a_worker_is_none(period: Connection[Any]) -> None:
+    period.execute("select gaq.enroll('a', 'here', 7)")
+    assert workers(period, "name") == [("a",)]
+    period.execute("update gaq.workers set seen_at = now() - interval '1 day'")
+    assert workers(period, "name") == []
+
+
+async def test_a_server_that_tells_nothing_of_its_sessions_is_not_taken_for_idle(
+    period: Connection[Any], dsn: str
+) -> None:
+    line = await database.connect(dsn, "gaq-listen worker", 0.2)
+    asked = await database.connect(dsn, "gaq-listen doorbell")
+    try:
+        await line.execute("set track_activities = off")
+        look = state_of(await backend_of(line), asked)
+
+        async def works() -> int:
+            cursor = await line.execute("select 7 from pg_sleep(1)")
+            (row,) = await cursor.fetchall()
+            return int(row[0])
+
+        assert await attended(works(), line, look) == 7
+    finally:
+        await line.close()
+        await asked.close()

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from gaq_listen.database import sentence
+from gaq_listen.diagnosis import sentence
 from gaq_listen.refusal import Refusal, refusal
 
 SERVER = 'connection failed: connection to server on socket "/s/.s.PGSQL.5432" failed: '

@@ -17,18 +17,25 @@ INDEXES = "gaq-listen install --plan --sources FILE.sql"
 
 _STALE = """
 select stale_pairs, date_part('epoch', clock_timestamp() - stale_since),
-       (select array_agg(pid order by pid) from pg_catalog.pg_stat_activity
-        where datname = current_database() and application_name = 'gaq-listen worker')
+       (select array_agg(backend_pid order by backend_pid) from gaq.workers where gaq.is_there(backend_pid))
 from gaq.status
 """
 
-# Seen at one moment: a pair, its summary and its mark change together.
+# Seen at one moment: a pair, its summary and its mark change together. First what differs, which is little.
 _UNMARKED = """
-select count(*) filter (where p.run_number is not null), count(*) filter (where p.run_number is null),
+with differing as materialized (
+    select data_pass_id, run_number, p.run_number is not null as belongs
+    from gaq.summaries s
+    full join gaq.source_pairs p using (data_pass_id, run_number)
+    where p.run_number is null or s.updated_at is null
+)
+select count(*) filter (where belongs), count(*) filter (where not belongs),
        (select tgrelid::regclass::text from pg_catalog.pg_trigger where tgfoid = 'gaq.request()'::regprocedure limit 1)
-from gaq.current_summaries s
-full join gaq.source_pairs p using (data_pass_id, run_number)
-where s.invalidated_at is null and (p.run_number is null or s.updated_at is null)
+from differing d
+where not exists (select from gaq.invalidations i
+                  where i.data_pass_id = d.data_pass_id and i.run_number = d.run_number)
+  and not exists (select from gaq.expanded_invalidations e
+                  where e.data_pass_id = d.data_pass_id and e.run_number = d.run_number)
 """
 
 _MARK_MISSING = """

@@ -22,21 +22,22 @@ select pg_notification_queue_usage(),
 
 _HELD = """
 select pid, coalesce(nullif(application_name, ''), usename::text, ''), exclusively,
-       application_name = 'gaq-listen doorbell' as ours,
+       exists (select from gaq.workers w where w.doorbell_pid = h.pid and gaq.is_there(w.backend_pid)) as ours,
        state = 'idle' as idle, coalesce(date_part('epoch', clock_timestamp() - xact_start), 0) as seconds
-from gaq.bell_holders
+from gaq.bell_holders h
 join pg_catalog.pg_stat_activity using (pid)
 order by 1
 """
 
 # While a worker works through a backlog, its listening connection is idle.
 _WAITING = """
-select array_agg(pid) filter (where application_name = 'gaq-listen doorbell' and idle > %(asleep)s),
-       coalesce(bool_or(application_name = 'gaq-listen worker' and (state <> 'idle' or idle <= %(asleep)s)), false)
-from (
-    select pid, application_name, state, date_part('epoch', clock_timestamp() - state_change) as idle
-    from pg_catalog.pg_stat_activity where datname = current_database()
-) session
+select array_agg(doorbell.pid) filter (where doorbell.state_change < clock_timestamp() - %(asleep)s * interval '1 s'),
+       coalesce(bool_or(work.state <> 'idle'
+                        or work.state_change >= clock_timestamp() - %(asleep)s * interval '1 s'), false)
+from gaq.workers w
+join pg_catalog.pg_stat_activity work on work.pid = w.backend_pid
+left join pg_catalog.pg_stat_activity doorbell on doorbell.pid = w.doorbell_pid
+where gaq.is_there(w.backend_pid)
 """
 
 _SIGHT = "select current_user, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
@@ -57,7 +58,7 @@ def filling(usage: float, open_pids: list[str]) -> list[Finding]:
         Finding(
             f"the notification queue is {usage:.0%} full",
             "a listener does not read; from 50% on writers do not ring, and when it is full those who notify fail",
-            f"SELECT pg_terminate_backend(…) of the session that listens and does not read{suspects}",
+            f"end the session that listens and does not read, with pg_terminate_backend{suspects}",
             "error",
         )
     ]
@@ -102,7 +103,7 @@ def sight(connection: Connection[TupleRow]) -> list[Finding]:
         Finding(
             f"{role} cannot see what other sessions do",
             "so old transactions, and who holds the doorbell's lock, were not looked for",
-            f'GRANT pg_monitor TO "{role.replace(chr(34), chr(34) * 2)}"; or run gaq-listen doctor as a superuser',
+            f'GRANT pg_monitor TO "{role.replace(chr(34), chr(34) * 2)}"; -- or run gaq-listen doctor as a superuser',
             "note",
         )
     ]

@@ -3,7 +3,7 @@
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.dba.doctor.finding import INSTALL, REPAIR, Finding
+from gaq_listen.dba.doctor.finding import FEW, INSTALL, REPAIR, Finding, listed
 
 _VERSIONS = """
 select server_version / 10000, current_setting('server_version_num')::int / 10000,
@@ -120,7 +120,7 @@ def _change(kind: str, name: str, before: bool, after: bool, enabled: str) -> Fi
         state, why = _ENABLED[enabled]
         return Finding(f"trigger {name} {state}", why, f"{INSTALL}; then {REPAIR}")
     if kind == "table":
-        mend = "ALTER it back to what gaq-listen sql install says; installing again does not alter a table"
+        mend = "use ALTER TABLE, to make it what gaq-listen sql install says; installing again does not alter a table"
         return Finding(f"table {name} was altered", "its columns, options or replica identity differ", mend, "warning")
     if kind == "index":
         mend = f"DROP INDEX {name}; then {INSTALL}"
@@ -131,14 +131,19 @@ def _change(kind: str, name: str, before: bool, after: bool, enabled: str) -> Fi
 
 def owners(connection: Connection[TupleRow]) -> list[Finding]:
     """Everything of ours belongs to gaq_owner."""
+    why = "it runs or reads with other rights than those of gaq_owner"
+    found = connection.execute(_OWNERS).fetchall()
+    if len(found) > FEW:
+        others = listed(sorted({owner for _, _, owner in found}))
+        return [Finding(f"{len(found)} things of gaq-listen belong to {others}", why, INSTALL, "warning")]
     return [
         Finding(
             f"{kind} {name} belongs to {owner}",
-            "it runs or reads with other rights than those of gaq_owner, and cannot be installed again",
+            why,
             f"ALTER {'ROUTINE' if kind == 'function' else kind.upper()} {name} OWNER TO gaq_owner;",
             "warning",
         )
-        for kind, name, owner in connection.execute(_OWNERS)
+        for kind, name, owner in found
     ]
 
 

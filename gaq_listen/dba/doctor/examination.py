@@ -1,14 +1,15 @@
 """All checks, one after the other; each only reads, and none waits long for a lock."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.database import sentence
 from gaq_listen.dba.doctor import backlog, bell, blind, drift, holding, rights
 from gaq_listen.dba.doctor.finding import INSTALL, Finding
+from gaq_listen.diagnosis import sentence
 
 CHECKS: Mapping[str, Callable[[Connection[TupleRow]], list[Finding]]] = {
     "installed objects": drift.changed,
@@ -45,13 +46,31 @@ select set_config('transaction_read_only', 'on', true), set_config('search_path'
 """
 
 
+_UPDATE = "UPDATE gaq_summaries "
+_VIEW = """
+select c.oid::regclass::text from pg_catalog.pg_trigger join pg_catalog.pg_class c on c.oid = tgrelid
+where tgfoid = to_regprocedure('gaq.request()') and relkind = 'v'
+"""
+
+
 def examine(connection: Connection[TupleRow]) -> list[Finding]:
     """Looks at everything. What could not be looked at is a finding, too.
 
     Raises:
         psycopg.OperationalError: the connection is lost.
     """
-    return [finding for name in CHECKS for finding in _look(connection, name)]
+    findings = [finding for name in CHECKS for finding in _look(connection, name)]
+    return [replace(finding, mend=_qualified(connection, finding.mend)) for finding in findings]
+
+
+def _qualified(connection: Connection[TupleRow], mend: str) -> str:
+    """Return the command with the schema of gaq_summaries, which need not be on the search path."""
+    if _UPDATE not in mend:
+        return mend
+    with connection.transaction(force_rollback=True):
+        connection.execute(_CAREFULLY, (f"{LOCK_TIMEOUT * 1000:.0f}ms",))
+        views = connection.execute(_VIEW).fetchall()
+    return mend.replace(_UPDATE, f"UPDATE {views[0][0]} ") if len(views) == 1 else mend
 
 
 def _look(connection: Connection[TupleRow], name: str) -> list[Finding]:
@@ -66,4 +85,4 @@ def _look(connection: Connection[TupleRow], name: str) -> list[Finding]:
         if connection.closed:
             raise
         why = "something that is read for it is not as installed, or is locked"
-        return [Finding(f"could not look at {name}: {sentence(error)}", why, f"{INSTALL}; then look again")]
+        return [Finding(f"could not look at {name}: {sentence(error)}", why, f"{INSTALL}; then gaq-listen doctor")]

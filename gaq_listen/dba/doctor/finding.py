@@ -1,7 +1,11 @@
 """What a check finds."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
+
+_COMMAND = r"(?:gaq-listen [a-z]+|[A-Z]{4,} [^;]+)"
+_COMMANDS = re.compile(rf"{_COMMAND}(?:; then {_COMMAND})*;?(?: -- .*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +21,19 @@ class Finding:
     """Error: summaries may be wrong, or somebody fails. Warning: slower, or less guarded, than it should be. Note: good
     to know, and maybe meant so."""
 
+    @property
+    def is_fix(self) -> bool:
+        """Whether ``mend`` is one or several commands that can be given as they stand; else it is advice."""
+        return _COMMANDS.fullmatch(self.mend) is not None
+
 
 INSTALL = "gaq-listen install"
 REPAIR = "UPDATE gaq_summaries SET invalidated_at = now(); -- recomputes all"
 """Marks everything, after changes that nothing marked."""
+
+
+FEW = 3
+"""Findings of one kind that are told one by one; more of them are one finding."""
 
 
 def listed(names: list[str], most: int = 5) -> str:

@@ -13,7 +13,7 @@ WIDTH = 80
 
 
 def render(findings: Sequence[Finding]) -> str:
-    """All findings, each with why it matters and what mends it; or what was looked at, when there is none."""
+    """All findings, each with why it matters and its fix or advice; or what was looked at, when there is none."""
     if not findings:
         return _wrapped("nothing found: ", f"looked at {count(len(CHECKS), 'thing')}: {', '.join(CHECKS)}", "  ")
     paragraphs = [_paragraph(number, finding) for number, finding in enumerate(findings, 1)]
@@ -27,7 +27,7 @@ def _paragraph(number: int, finding: Finding) -> str:
         (
             _wrapped(f"{number}. {finding.level}: ", finding.what, "   "),
             _wrapped("   why:  ", finding.why),
-            _wrapped("   mend: ", finding.mend),
+            _wrapped("   fix:  " if finding.is_fix else "   do:   ", finding.mend),
         )
     )
 

@@ -4,7 +4,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba.doctor import sources
-from gaq_listen.dba.doctor.finding import Finding
+from gaq_listen.dba.doctor.finding import FEW, INSTALL, Finding, listed
 
 # gaq_summaries is for others to grant; everything in schema gaq is not.
 _GIVEN = """
@@ -101,28 +101,41 @@ group by c.oid order by 1
 
 def given(connection: Connection[TupleRow]) -> list[Finding]:
     """Nobody but our roles (and superusers) has any right in schema gaq; workers and readers write nothing there."""
-    return [
+    why = "nobody but gaq_worker and gaq_reader needs a right there, and those write nothing themselves"
+    found = connection.execute(_GIVEN).fetchall()
+    public = [row for row in found if row[0] == "ROUTINE" and row[2] == "PUBLIC"]
+    if len(public) > FEW:  # as after a restore without owners
+        found = [row for row in found if row not in public]
+    findings = [
         Finding(
             f"{role} has {privileges} on {kind.lower()} {name}",
-            "nobody but gaq_worker and gaq_reader needs a right there, and those write nothing themselves",
+            why,
             f"REVOKE {privileges} ON {kind} {name} FROM {role};",
             "warning",
         )
-        for kind, name, role, privileges in connection.execute(_GIVEN)
+        for kind, name, role, privileges in found
     ]
+    if len(public) > FEW:
+        findings.append(Finding(f"PUBLIC has EXECUTE on {len(public)} routines of schema gaq", why, INSTALL, "warning"))
+    return findings
 
 
 def needed(connection: Connection[TupleRow]) -> list[Finding]:
     """Workers can work, and readers read."""
     lost = [
-        Finding(f"there is no role {role}", "who was given it can do nothing any more", "gaq-listen install")
+        Finding(f"there is no role {role}", "who was given it can do nothing any more", INSTALL)
         for (role,) in connection.execute(_ROLES)
     ]
     marked = sources.marked(connection)
-    for role, privilege, kind, name in connection.execute(_NEEDED, (marked,)):
+    missing = connection.execute(_NEEDED, (marked,)).fetchall()
+    why = "who works or reads in this role fails"
+    if len(missing) > FEW:
+        roles = listed(sorted({role for role, *_ in missing}))
+        return [*lost, Finding(f"{roles} lack {len(missing)} rights that they need", why, INSTALL)]
+    for role, privilege, kind, name in missing:
         right = privilege if kind is None else f"{privilege} on {kind.lower()} {name}"
         grant = f"GRANT {privilege}" if kind is None else f"GRANT {privilege} ON {kind} {name}"
-        lost.append(Finding(f"{role} lacks {right}", "who works or reads in this role fails", f"{grant} TO {role};"))
+        lost.append(Finding(f"{role} lacks {right}", why, f"{grant} TO {role};"))
     return lost
 
 
@@ -142,7 +155,7 @@ def on_sources(connection: Connection[TupleRow]) -> list[Finding]:
         Finding(
             f"gaq_owner may {privileges} on {table}",
             "gaq-listen never writes to a source table, so nothing that runs as its owner should be able to",
-            f"REVOKE {privileges} ON {table} FROM gaq_owner; (and from PUBLIC, or from a role that gaq_owner is in)",
+            f"REVOKE {privileges} ON {table} FROM gaq_owner; -- and from PUBLIC, or a role that gaq_owner is in",
             "warning",
         )
         for table, privileges in connection.execute(_WRITABLE, (tables,))

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow, dict_row
 
-from gaq_listen import database
+from gaq_listen.diagnosis import sentence
 from gaq_listen.errors import UnknownName
 from gaq_listen.reports import changes
 from gaq_listen.reports.explain.pair import QUALITY_NAMES, Explanation, Failure, Flag, Period, Quality, Stored, Values
@@ -82,7 +82,7 @@ def _computed(connection: Connection[TupleRow], key: tuple[int, int]) -> tuple[V
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
-        return None, database.sentence(error)
+        return None, sentence(error)
     return (Values(*row) if row else None), None
 
 
