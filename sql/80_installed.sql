@@ -24,7 +24,7 @@ insert into gaq.installed_objects (kind, name, checksum)
 select kind, name, checksum from gaq.objects() order by kind, name;
 
 insert into gaq.installation (version, server_version, sources, installed_by, installed_at)
-values (3, current_setting('server_version_num')::int, gaq.sources(), session_user, now())
+values (4, current_setting('server_version_num')::int, gaq.sources(), session_user, now())
 on conflict (only_row) do update
 set version = excluded.version, server_version = excluded.server_version, sources = excluded.sources,
     installed_by = excluded.installed_by, installed_at = excluded.installed_at;

@@ -1,7 +1,5 @@
 -- The source tables, in the shape of ALICE's Bookkeeping as it comes from MariaDB (pgloader keeps its names): takes the place
 -- of 20_sources.sql. bookkeeping_tables.sql shows the shape.
--- Types may be as the move has left them: ids int or bigint, instants timestamptz or timestamp (then in UTC: see gaq.utc in
--- 15_marking.sql), yes and no boolean or smallint (hence ::int, which takes both).
 -- Three parts: views through which everything else reads them; what its own kinds of marks stand for; the triggers that mark.
 -- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
 -- that begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
@@ -40,6 +38,44 @@ grant select on runs, detectors, data_passes, data_passes_runs, quality_control_
 
 set role gaq_owner;
 
+-- Types. Ids and run numbers leave the views as they are, because an index on them is not found through a cast; whoever
+-- returns, stores or collects one casts it to bigint. Everything else leaves the views with our type: names text (any type
+-- can be read as that; char(n) loses its padding), instants timestamptz (gaq.utc reads a timestamp as UTC, whatever the
+-- session's time zone), yes and no bool (::int takes boolean and numbers). What cannot work is refused here, and by plan.
+do $$ begin
+    perform gaq.require_types('
+        runs.run_number: whole number
+        runs.first_tf_timestamp: instant
+        runs.last_tf_timestamp: instant
+        runs.time_trg_start: instant
+        runs.time_trg_end: instant
+        runs.time_o2_start: instant
+        runs.time_o2_end: instant
+        detectors.id: whole number
+        data_passes.id: whole number
+        data_passes_runs.data_pass_id: whole number
+        data_passes_runs.run_number: whole number
+        quality_control_flag_types.id: whole number
+        quality_control_flag_types.bad: yes or no
+        quality_control_flag_types.monte_carlo_reproducible: yes or no
+        quality_control_flags.id: whole number
+        quality_control_flags.run_number: whole number
+        quality_control_flags.detector_id: whole number
+        quality_control_flags.flag_type_id: whole number
+        quality_control_flags.from: instant
+        quality_control_flags.to: instant
+        quality_control_flags.created_at: instant
+        quality_control_flags.deleted: yes or no
+        data_pass_quality_control_flag.data_pass_id: whole number
+        data_pass_quality_control_flag.quality_control_flag_id: whole number
+        quality_control_flag_verifications.flag_id: whole number
+        global_aggregated_quality_detectors.data_pass_id: whole number
+        global_aggregated_quality_detectors.run_number: whole number
+        global_aggregated_quality_detectors.detector_id: whole number
+    ');
+end $$;
+
+
 -- 1. What is read -----------------------------------------------------------------------------------------------------
 
 -- The QC times are made of what they are made of, here and in the trigger: qc_time_start and qc_time_end are virtual in
@@ -71,7 +107,7 @@ cross join lateral (
 where f.deleted::int = 0;
 
 create or replace view gaq.source_flag_types as
-select id, name, bad::int <> 0 as bad, monte_carlo_reproducible::int <> 0 as mc_reproducible
+select id, name::text, bad::int <> 0 as bad, monte_carlo_reproducible::int <> 0 as mc_reproducible
 from quality_control_flag_types;
 
 create or replace view gaq.source_verifications as
@@ -79,14 +115,14 @@ select flag_id from quality_control_flag_verifications;
 
 -- Names, for people.
 create or replace view gaq.source_data_passes as
-select id, name from data_passes;
+select id, name::text from data_passes;
 
 create or replace view gaq.source_detectors as
-select id, name from detectors;
+select id, name::text from detectors;
 
 -- Who set a flag (the number of a user), and what they wrote: only gaq.explain reads it.
 create or replace view gaq.source_flag_details as
-select id, '#' || created_by_id as created_by, comment from quality_control_flags;
+select id, '#' || created_by_id as created_by, comment::text from quality_control_flags;
 
 
 -- 2. What marks of its own kinds stand for ------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from gaq_listen.database import explained
 from gaq_listen.dba import sources as sources_
+from gaq_listen.dba.plan_queries import unfit_columns
+from gaq_listen.dba.plan_wanted import wanted
 from gaq_listen.dba.scripts import Step, steps
 from gaq_listen.errors import GaqListenError
 
@@ -46,7 +48,9 @@ def install(
     Raises:
         GaqListenError: a source table or a right is missing, a lock could not be had, or it was installed with others.
     """
-    for step in sources_.chosen(connection, sources).steps():
+    chosen = sources_.chosen(connection, sources)
+    _refuse_unfit_columns(connection, source_schema, chosen)
+    for step in chosen.steps():
         tell(f"applying {step.title}")
         _apply(connection, step, lock_timeout, tell, {"gaq.source_schema": source_schema})
 
@@ -75,6 +79,13 @@ def uninstall(
             "gaq_summaries is the table again that was taken over, as it was then; to have it computed anew: "
             "UPDATE gaq_summaries SET invalidated_at = now();"
         )
+
+
+def _refuse_unfit_columns(connection: Connection[TupleRow], source_schema: str, sources: sources_.Sources) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute("select set_config('search_path', quote_ident(%s), true)", (source_schema,))
+        if unfit := unfit_columns(connection, wanted(sources).types):
+            raise GaqListenError(f"{'; '.join(unfit)}. Nothing was changed. See also: gaq-listen install --plan")
 
 
 def _apply(

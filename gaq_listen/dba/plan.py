@@ -55,6 +55,7 @@ def make(connection: Connection[TupleRow], source_schema: str, given: str | None
         missing = indexes.missing(connection, source_schema, sources)
         described, measured, since = tables_.described(look, present)
         look.ask(queries.SOURCE_PATH)
+        tables_.check_types(look, sources)
         tables_.check_columns(look, sources)
         tables_.check_generated(look, sources)
         backfill = tables_.backfill(look, sources, replaces)

@@ -25,13 +25,14 @@ class Generated:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a sources file names: tables that get triggers, other tables, views of these alone, every word that
-    may be a column, and which columns it says are generated."""
+    may be a column, which columns it says are generated, and which kind of type columns need, a line each."""
 
     marked: tuple[str, ...]
     read: tuple[str, ...]
     views: dict[str, str]
     words: list[str]
     generated: tuple[Generated, ...]
+    types: str
 
 
 @cache
@@ -50,6 +51,7 @@ def wanted(sources: Sources) -> Wanted:
         {view: body for view, body in views if "gaq." not in body},
         sorted({*re.findall(r"\w+", code)} - {column.column for column in generated}),
         generated,
+        "\n".join(re.findall(r"gaq\.require_types\('([^']*)'\)", code)),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaq_listen.errors import UnknownName
 
-VERSION = 3
+VERSION = 4
 """The version of what these scripts install, as ``gaq.installation`` records it."""
 
 INSTALL_SCRIPTS = (

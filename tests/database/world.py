@@ -118,7 +118,7 @@ SELECT data_pass_id, run_number, id, detector_id, flag_type_id, EXTRACT(epoch FR
 FROM {}
 """
 _OF_A_COLUMN = "qc_flags WHERE data_pass_id IS NOT NULL"
-_OF_A_LINK = f"qc_flags JOIN {LINK} ON quality_control_flag_id = id"
+_OF_A_LINK = f"(SELECT qc_flags.*, data_pass_id FROM qc_flags JOIN {LINK} ON quality_control_flag_id = id) flag"
 
 
 def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key]]:
