@@ -15,6 +15,7 @@ from gaq_listen.reports import explain as explaining
 from gaq_listen.reports import names, show_view, status_view
 from gaq_listen.reports import show as showing
 from gaq_listen.reports import status as asking
+from gaq_listen.reports.comparison import Comparison
 from gaq_listen.reports.saving import SUFFIXES, save
 
 WATCH_EVERY = 2.0
@@ -66,11 +67,32 @@ def _print_status(console: Console, report: asking.Status, as_json: bool) -> Non
         console.print(status_view.render(report), soft_wrap=True)
 
 
+def _comparisons(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[Comparison, ...]:
+    try:
+        return tuple(Comparison.read(text) for text in given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command(short_help="The summaries of a data pass.")
 @dsn_option
 @option("--stale", is_flag=True, help="Only those that are stale.")
 @option("--below", type=click.FloatRange(0, 1), default=None, help="Only those with less than this that is good: 0.9")
-@option("--mc-as-not-bad", is_flag=True, help="MC reproducible counts as not bad.")
+@option(
+    "--good",
+    multiple=True,
+    callback=_comparisons,
+    metavar="COMPARISON",
+    help="Only those whose good fraction compares like this: '<0.9', '>=0.5'. Repeat it for a range.",
+)
+@option(
+    "--not-bad",
+    multiple=True,
+    callback=_comparisons,
+    metavar="COMPARISON",
+    help="The same for 1 minus the bad fraction, in which time without a flag counts as not bad.",
+)
+@option("--mc-as-not-bad", is_flag=True, help="MC reproducible counts as not bad, in --json and --csv, too.")
 @option("--sort", type=click.Choice(list(showing.SORTS)), default="run", help="What to sort by: the worst comes first.")
 @option("--json", "as_json", is_flag=True, help="A JSON list.")
 @option("--csv", "as_csv", is_flag=True, help="CSV, with a line of names.")
@@ -82,6 +104,8 @@ def show(
     runs: tuple[int, ...],
     stale: bool,
     below: float | None,
+    good: tuple[Comparison, ...],
+    not_bad: tuple[Comparison, ...],
     mc_as_not_bad: bool,
     sort: str,
     as_json: bool,
@@ -94,18 +118,19 @@ def show(
       gaq-listen show LHC22o_apass7
       gaq-listen show LHC22o_apass7 526525 526726
       gaq-listen show LHC22o_apass7 --below 0.9 --mc-as-not-bad --sort good
+      gaq-listen show LHC22o_apass7 --not-bad '<0.9'
       gaq-listen show LHC22o_apass7 --csv > LHC22o_apass7.csv
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    chosen = showing.Selection(runs, stale, below, mc_as_not_bad, sort)
+    chosen = showing.Selection(runs, stale, below, mc_as_not_bad, sort, good, not_bad)
     with connected(dsn) as connection:
         data_pass_id, name = names.data_pass(connection, data_pass)
         summaries = chosen.of(showing.read(connection, data_pass_id, runs))
     if as_json:
-        click.echo(show_view.as_json(data_pass_id, name, summaries))
+        click.echo(show_view.as_json(data_pass_id, name, summaries, mc_as_not_bad))
     elif as_csv:
-        click.echo(show_view.as_csv(data_pass_id, name, summaries), nl=False)
+        click.echo(show_view.as_csv(data_pass_id, name, summaries, mc_as_not_bad), nl=False)
     else:
         console = Console()
         console.print(show_view.render(name, summaries, chosen, datetime.now(UTC), console.width))

@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
 from gaq_listen.errors import UnknownName
+from gaq_listen.reports.comparison import Comparison
 
 _SUMMARIES = """
 select run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
@@ -44,18 +45,29 @@ class Summary:
             return None
         return self.bad_run_coverage + (0 if mc_as_not_bad else self.mc_reproducible_coverage)
 
-    def as_json(self) -> dict[str, Any]:
-        """Its values by the names of the columns; times in ISO 8601."""
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
+    def not_bad_fraction(self, mc_as_not_bad: bool) -> float | None:
+        """Return 1 - bad, as the Bookkeeping's page of runs reckons: time without a flag counts as not bad."""
+        bad = self.bad(mc_as_not_bad)
+        return None if bad is None else max(0.0, 1 - bad)
+
+    def as_json(self, mc_as_not_bad: bool = False) -> dict[str, Any]:
+        """Return its values by the names of the columns, and the not-bad fraction; times in ISO 8601.
+
+        With ``mc_as_not_bad``, what is MC reproducible counts to what is explicitly not bad.
+        """
+        values = asdict(self) | {
+            "explicitly_not_bad_run_coverage": self.not_bad(mc_as_not_bad),
+            "not_bad_fraction": self.not_bad_fraction(mc_as_not_bad),
         }
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which summaries of a data pass, in which order; None and False: no condition.
 
-    ``below``: those with less than this (0 to 1) that is not bad.
+    ``below``: those of which less than this (0 to 1) is good. ``good`` and ``not_bad``: all these comparisons must hold
+    for the good fraction, and for 1 - bad. With ``mc_as_not_bad`` the MC reproducible part counts to both.
     """
 
     runs: tuple[int, ...] = ()
@@ -63,6 +75,8 @@ class Selection:
     below: float | None = None
     mc_as_not_bad: bool = False
     sort: str = "run"
+    good: tuple[Comparison, ...] = ()
+    not_bad: tuple[Comparison, ...] = ()
 
     def of(self, summaries: Sequence[Summary]) -> list[Summary]:
         """Those of these that are wanted; what has no value comes last."""
@@ -73,10 +87,11 @@ class Selection:
             return False
         if self.stale and summary.invalidated_at is None:
             return False
-        if self.below is not None:
-            not_bad = summary.not_bad(self.mc_as_not_bad)
-            return not_bad is not None and not_bad < self.below
-        return True
+        good = summary.not_bad(self.mc_as_not_bad)
+        if self.below is not None and (good is None or good >= self.below):
+            return False
+        not_bad = summary.not_bad_fraction(self.mc_as_not_bad)
+        return all(one.holds(good) for one in self.good) and all(one.holds(not_bad) for one in self.not_bad)
 
     def _key(self, summary: Summary) -> tuple[bool, float, int]:
         value = SORTS[self.sort](summary, self.mc_as_not_bad)

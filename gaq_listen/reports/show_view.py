@@ -85,18 +85,18 @@ def _state(summary: Summary, now: datetime, width: int) -> Text:
     return Text(f"stale {shown}", style="yellow")
 
 
-def as_json(data_pass_id: int, name: str, summaries: Sequence[Summary]) -> str:
+def as_json(data_pass_id: int, name: str, summaries: Sequence[Summary], mc_as_not_bad: bool = False) -> str:
     """A list of objects."""
     named = {"data_pass_id": data_pass_id, "data_pass": name}
-    return json.dumps([named | summary.as_json() for summary in summaries], indent=2)
+    return json.dumps([named | summary.as_json(mc_as_not_bad) for summary in summaries], indent=2)
 
 
-def as_csv(data_pass_id: int, name: str, summaries: Sequence[Summary]) -> str:
+def as_csv(data_pass_id: int, name: str, summaries: Sequence[Summary], mc_as_not_bad: bool = False) -> str:
     """A line a summary, under a line of names; nothing where there is no value."""
     written = io.StringIO()
-    columns = ["data_pass_id", "data_pass", *(field.name for field in fields(Summary))]
+    columns = ["data_pass_id", "data_pass", *(field.name for field in fields(Summary)), "not_bad_fraction"]
     writer = csv.DictWriter(written, columns, lineterminator="\n")
     writer.writeheader()
     for summary in summaries:
-        writer.writerow({"data_pass_id": data_pass_id, "data_pass": name} | summary.as_json())
+        writer.writerow({"data_pass_id": data_pass_id, "data_pass": name} | summary.as_json(mc_as_not_bad))
     return written.getvalue()

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from gaq_listen.reports.comparison import Comparison
 from gaq_listen.reports.explain.pair import Quality
 from gaq_listen.reports.marks import bar
 from gaq_listen.reports.show import SORTS, Selection, Summary
@@ -34,6 +35,10 @@ def summary(run: int, good: float | None, mc: float | None = 0.0, bad: float | N
     return Summary(**(values | other))
 
 
+def compared(*texts: str) -> tuple[Comparison, ...]:
+    return tuple(Comparison.read(text) for text in texts)
+
+
 NOTHING = {"missing_verifications_count": None, "undefined_quality_periods_count": None}
 ALL = [
     summary(1, 1.0),
@@ -56,6 +61,14 @@ ALL = [
         (Selection(below=0.9), [2, 3, 5]),
         (Selection(below=0.9, mc_as_not_bad=True), [2, 5]),
         (Selection(below=1.0), [2, 3, 4, 5]),
+        (Selection(not_bad=compared("<0.75")), [2, 3]),
+        (Selection(not_bad=compared("<=0.5")), [2, 3]),
+        (Selection(not_bad=compared(">0.9994")), [1, 5]),
+        (Selection(not_bad=compared(">= .9994")), [1, 4, 5]),
+        (Selection(not_bad=compared("=0.75"), mc_as_not_bad=True), [2]),
+        (Selection(not_bad=compared("=1"), good=compared(">0")), [1]),
+        (Selection(good=compared(">0.1", "<=0.5")), [2, 3]),
+        (Selection(good=compared("=0.95"), mc_as_not_bad=True), [3]),
         (Selection(sort="good"), [5, 3, 2, 4, 1, 6, 7]),
         (Selection(sort="good", mc_as_not_bad=True), [5, 2, 3, 4, 1, 6, 7]),
         (Selection(sort="bad"), [3, 2, 4, 1, 5, 6, 7]),
@@ -100,9 +113,26 @@ def test_bar(shares: tuple[float, float, float], drawn: str) -> None:
     assert shown.plain == drawn
 
 
-def test_json_and_csv_say_the_same() -> None:
-    objects = json.loads(as_json(12, "LHC22o_apass7", ALL))
-    rows = list(csv.DictReader(io.StringIO(as_csv(12, "LHC22o_apass7", ALL))))
+@pytest.mark.parametrize("text", ["", "0.9", "<", "<90", "==1", "!=1", "<-0.1", "<0.9x", "< nan"])
+def test_what_is_no_comparison_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no comparison: write <, <=, =, >= or >"):
+        Comparison.read(text)
+
+
+def test_json_and_csv_count_what_is_mc_reproducible_where_they_are_told_to() -> None:
+    def values(mc_as_not_bad: bool) -> list[tuple[float | None, float | None, float | None]]:
+        columns = ("explicitly_not_bad_run_coverage", "bad_run_coverage", "not_bad_fraction")
+        objects = json.loads(as_json(12, "LHC22o_apass7", ALL, mc_as_not_bad))
+        return [tuple(each[column] for column in columns) for each in objects]
+
+    assert values(False)[1::4] == [(0.5, 0.25, 0.5), (None, None, None)]
+    assert values(True)[1::4] == [(0.75, 0.25, 0.75), (None, None, None)]
+
+
+@pytest.mark.parametrize("mc_as_not_bad", [False, True])
+def test_json_and_csv_say_the_same(mc_as_not_bad: bool) -> None:
+    objects = json.loads(as_json(12, "LHC22o_apass7", ALL, mc_as_not_bad))
+    rows = list(csv.DictReader(io.StringIO(as_csv(12, "LHC22o_apass7", ALL, mc_as_not_bad))))
     assert [list(each) for each in objects] == [list(row) for row in rows]
     for each, row in zip(objects, rows, strict=True):
         assert {name: "" if value is None else str(value) for name, value in each.items()} == row
