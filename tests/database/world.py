@@ -103,7 +103,8 @@ def pairs(connection: Connection[Any]) -> set[Key]:
 
 _SHOWN = """
 SELECT data_pass_id, run_number, bad_run_coverage, mc_reproducible_coverage, explicitly_not_bad_run_coverage,
-       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at IS NOT NULL
+       missing_verifications_count, undefined_quality_periods_count, not_computable::int <> 0,
+       invalidated_at IS NOT NULL
 FROM gaq_summaries
 """
 _RUNS = """
