@@ -32,6 +32,9 @@ grant select on runs, detectors, data_passes, data_passes_runs, quality_control_
 -- [index] data_passes_runs (run_number): the pairs that a run's change concerns
 -- [index] runs (run_number): the window of a pair
 
+-- Lines that begin with [trigger] name a trigger of the application that a move loses, and the script that brings it back.
+-- [trigger] runs.qcf_boundaries_update_on_run_timestamps_update: bookkeeping_boundaries
+
 -- Lines that begin with [generated] name columns that we do without, but that others expect to be generated like this.
 -- [generated] runs.qc_time_start: coalesce(first_tf_timestamp, time_trg_start, time_o2_start)
 -- [generated] runs.qc_time_end: coalesce(last_tf_timestamp, time_trg_end, time_o2_end)

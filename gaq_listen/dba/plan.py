@@ -7,6 +7,7 @@ from psycopg.rows import TupleRow
 from gaq_listen.dba import indexes, plan_original
 from gaq_listen.dba import plan_queries as queries
 from gaq_listen.dba import plan_tables as tables_
+from gaq_listen.dba.lost import lost
 from gaq_listen.dba.plan_queries import Look, Row
 from gaq_listen.dba.plan_text import MissingIndex, Plan, render
 from gaq_listen.dba.plan_wanted import ROLES, created, planned_steps
@@ -58,6 +59,8 @@ def make(connection: Connection[TupleRow], source_schema: str, given: str | None
         tables_.check_types(look, sources)
         tables_.check_columns(look, sources)
         tables_.check_generated(look, sources)
+        for trigger in lost(connection, source_schema, sources):
+            look.warn(f"{trigger.what}. Without it {trigger.why}", trigger.remedy)
         backfill = tables_.backfill(look, sources, replaces)
     return Plan(
         database=server["database"],

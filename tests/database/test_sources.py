@@ -13,6 +13,7 @@ from psycopg import Connection
 
 from gaq_listen.cli import main
 from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import chosen, named, shipped, used
 from gaq_listen.errors import GaqListenError, UnknownName
 from tests.conftest import where
@@ -49,6 +50,7 @@ def test_unknown_sources_are_refused_with_the_names_that_there_are() -> None:
 
 @in_bookkeeping
 def test_an_installation_keeps_to_its_sources(dba: Connection[Any]) -> None:
+    dba.execute(script("bookkeeping_boundaries").encode())
     before = dump(where(dba))
     assert used(dba) is None
     installer.install(dba, sources="bookkeeping")
@@ -168,6 +170,7 @@ def test_the_command_refuses_unknown_sources(bare_db: Connection[Any]) -> None:
 def test_the_plan_offers_generated_columns(bare_db: Connection[Any], dba: Connection[Any]) -> None:
     """And what it offers does what it says."""
     bare_db.execute("ALTER TABLE runs DROP COLUMN qc_time_end")
+    bare_db.execute(script("bookkeeping_boundaries").encode())
     bare_db.execute(
         "INSERT INTO runs (run_number, time_trg_start, time_o2_start, time_o2_end)"
         " VALUES (1, '2024-01-01 01:00Z', '2024-01-01 00:00Z', '2024-01-01 02:00Z')"
