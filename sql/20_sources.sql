@@ -96,6 +96,11 @@ select id, name::text from data_passes;
 create or replace view gaq.source_detectors as
 select id, name::text from detectors;
 
+-- Flags whose effective periods, as an application has stored them, end where a flag does that is deleted: there are none
+-- here. Only gaq-listen verify --original reads it.
+create or replace view gaq.source_outdated_periods as
+select null::bigint as flag_id, null::bigint as data_pass_id, null::bigint as run_number where false;
+
 -- Who set a flag, and what they wrote: only gaq.explain reads it.
 create or replace view gaq.source_flag_details as
 select id, created_by::text, comment::text from qc_flags;

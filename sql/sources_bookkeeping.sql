@@ -19,7 +19,8 @@ reset role;
 -- gaq_owner reads, and never writes. (It needs no right to be called by the triggers.)
 do $$ begin execute format('grant usage on schema %I to gaq_owner', current_schema()); end $$;
 grant select on runs, detectors, data_passes, data_passes_runs, quality_control_flag_types, quality_control_flags,
-    data_pass_quality_control_flag, quality_control_flag_verifications, global_aggregated_quality_detectors
+    data_pass_quality_control_flag, quality_control_flag_verifications, global_aggregated_quality_detectors,
+    quality_control_flag_effective_periods
     to gaq_owner;
 
 -- [index] quality_control_flags (run_number): the flags of a pair
@@ -122,6 +123,22 @@ select id, name::text from data_passes;
 
 create or replace view gaq.source_detectors as
 select id, name::text from detectors;
+
+-- Flags whose effective periods, as the application has stored them, end where a later flag does that is deleted. The
+-- application computes such periods anew when somebody deletes the later flag, but its trigger on runs does not: see
+-- bookkeeping_boundaries.sql. Only gaq-listen verify --original reads it.
+create or replace view gaq.source_outdated_periods as
+select distinct f.id as flag_id, l.data_pass_id, f.run_number
+from quality_control_flag_effective_periods p
+join quality_control_flags f on f.id = p.flag_id
+join data_pass_quality_control_flag l on l.quality_control_flag_id = f.id
+join quality_control_flags later on later.run_number = f.run_number and later.detector_id = f.detector_id
+     and later.deleted::int <> 0 and (gaq.utc(later.created_at), later.id) > (gaq.utc(f.created_at), f.id)
+join data_pass_quality_control_flag later_link
+     on later_link.quality_control_flag_id = later.id and later_link.data_pass_id = l.data_pass_id
+where f.deleted::int = 0
+  and (gaq.utc(p."to") = gaq.utc(later."from") and gaq.utc(p."to") is distinct from gaq.utc(f."to")
+       or gaq.utc(p."from") = gaq.utc(later."to") and gaq.utc(p."from") is distinct from gaq.utc(f."from"));
 
 -- Who set a flag (the number of a user), and what they wrote: only gaq.explain reads it.
 create or replace view gaq.source_flag_details as
