@@ -16,7 +16,8 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
-from gaq_listen import database, events
+from gaq_listen import events
+from gaq_listen.diagnosis import explain
 from gaq_listen.errors import GaqListenError
 from gaq_listen.pairs import Key
 from gaq_listen.settings import WorkerSettings
@@ -89,7 +90,7 @@ async def live_summaries(
         try:
             await cursor.execute(_LIVE, (data_pass_id, runs))
         except psycopg.errors.ProgramLimitExceeded as error:
-            raise GaqListenError(database.with_hint(error)) from error
+            raise GaqListenError(explain(error)) from error
         return await cursor.fetchall()
 
 

@@ -141,7 +141,13 @@ def connect_now(dsn: str, application_name: str) -> Connection[TupleRow]:
     return connection
 
 
-_INSTALLED = "select current_database(), to_regclass('gaq.summaries') is not null, to_regclass('gaq.installation')"
+# Version 1 recorded nothing, and its schema belonged to the role that had installed it.
+_INSTALLED = """
+select current_database(),
+       exists (select from pg_catalog.pg_class where relnamespace = n.oid and relname = 'summaries'),
+       to_regclass('gaq.installation'), pg_get_userbyid(nspowner) <> 'gaq_owner'
+from (values ('gaq')) wanted left join pg_catalog.pg_namespace n on nspname = column1
+"""
 _VERSION = "select version from gaq.installation"
 
 
@@ -153,7 +159,7 @@ def require_installed(connection: Connection[TupleRow]) -> None:
     """
     (found,) = connection.execute(_INSTALLED).fetchall()
     version = connection.execute(_VERSION).fetchall() if found[2] else []
-    _judge(found[0], found[1], version)
+    _judge(found[0], found[1], version, found[3])
 
 
 async def require_installed_async(connection: Line) -> None:
@@ -161,12 +167,17 @@ async def require_installed_async(connection: Line) -> None:
     async with connection.answering():
         (found,) = await (await connection.execute(_INSTALLED)).fetchall()
         version = await (await connection.execute(_VERSION)).fetchall() if found[2] else []
-    _judge(found[0], found[1], version)
+    _judge(found[0], found[1], version, found[3])
 
 
-def _judge(name: str, installed: bool, version: list[TupleRow]) -> None:
+def _judge(name: str, installed: bool, version: list[TupleRow], may_be_the_first: bool) -> None:
     if not installed:
         raise NotInstalled(f"gaq-listen is not installed in database {name!r}; run: gaq-listen install")
+    if not version and not may_be_the_first:
+        raise NotInstalled(
+            f"gaq-listen is not installed in database {name!r}: an installation did not come to its end; "
+            "run: gaq-listen install"
+        )
     found = version[0][0] if version else 1
     if found < VERSION:
         raise NotInstalled(

@@ -53,6 +53,27 @@ begin
 end
 $$;
 
+-- From version 3: a view cannot change the type of a column. So views of names and instants whose columns have another type
+-- than ours are dropped, with the functions and views that give these on; 20_sources.sql and the files after it create them
+-- again, with their grants. No mark is read through them.
+do $$
+declare
+    other regclass;
+begin
+    for other in
+        select distinct attrelid::regclass
+        from pg_attribute
+        where attrelid in (to_regclass('gaq.source_data_passes'), to_regclass('gaq.source_detectors'),
+                           to_regclass('gaq.source_flag_details'), to_regclass('gaq.source_flag_types'),
+                           to_regclass('gaq.source_runs'))
+          and (attname in ('name', 'created_by', 'comment') and atttypid <> 'text'::regtype
+               or attname in ('qc_time_start', 'qc_time_end') and atttypid <> 'timestamptz'::regtype)
+    loop
+        execute format('drop view %s cascade', other);
+    end loop;
+end
+$$;
+
 -- From version 3: a worker was known by its host and process, and not by its backends.
 do $$
 begin

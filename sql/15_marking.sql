@@ -39,6 +39,60 @@ create or replace function gaq.utc(timestamp) returns timestamptz
 language sql immutable parallel safe
 return $1 at time zone 'UTC';
 
+-- A time that programs can hold, or null: PostgreSQL knows infinity and years that they do not.
+create or replace function gaq.showable(timestamptz) returns timestamptz
+language sql immutable parallel safe
+return case when $1 between '0001-01-02 00:00Z' and '9999-12-30 00:00Z' then $1 end;
+
+
+-- Returns a sentence for each column of the source tables whose type cannot be read. Each line of needs is
+-- "table.column: kind"; the tables are looked for along the search_path. A domain counts as the type that it is made of.
+-- (The plan asks this query before anything is installed, so it uses nothing of ours.)
+create or replace function gaq.unfit_columns(needs text) returns setof text
+language sql stable
+as $$
+    with recursive needed as (
+        select line[1] as source_table, line[2] as source_column, line[3] as kind
+        from regexp_matches(needs, '(\w+)\.(\w+): ([a-z ]*[a-z])', 'g') line
+    ), base as (
+        select n.*, format_type(a.atttypid, a.atttypmod) as type, a.atttypid as base_type
+        from needed n
+        join pg_attribute a on a.attrelid = to_regclass(quote_ident(n.source_table))
+                               and a.attname = n.source_column and not a.attisdropped
+        union all
+        select b.source_table, b.source_column, b.kind, b.type, t.typbasetype
+        from base b
+        join pg_type t on t.oid = b.base_type and t.typtype = 'd'
+    )
+    select format('column %s.%s has type %s, and gaq-listen needs %s', source_table, source_column, type, case kind
+                  when 'whole number' then 'a whole number (smallint, int, bigint or numeric)'
+                  when 'instant' then 'an instant (timestamptz or timestamp)'
+                  else 'yes or no (boolean or a whole number)' end)
+    from base
+    where not exists (select from pg_type t where t.oid = base_type and t.typtype = 'd')
+      and base_type <> all (case kind
+          when 'whole number' then array['smallint', 'int', 'bigint', 'numeric']
+          when 'instant' then array['timestamptz', 'timestamp']
+          when 'yes or no' then array['bool', 'smallint', 'int', 'bigint', 'numeric', 'bit']
+      end::regtype[])
+    order by 1
+$$;
+
+create or replace function gaq.require_types(needs text) returns void
+language plpgsql
+as $$
+declare
+    unfit text;
+begin
+    select string_agg(u, '; ') into unfit from gaq.unfit_columns(needs) u;
+    if unfit is not null then
+        raise exception '%', unfit
+            using errcode = 'datatype_mismatch',
+                  hint = 'give the table a column of such a type, and let a sources file of your own read that one';
+    end if;
+end
+$$;
+
 
 -- What marks: one call a statement, whatever the number of rows. Each function compares the rows that count, before and
 -- after: what stands on one side only has changed. None of them reads a table, so a concurrent transaction cannot hide

@@ -31,10 +31,43 @@ grant select on runs, detectors, data_passes, data_pass_runs, qc_flag_types, qc_
 
 set role gaq_owner;
 
+-- Types. Ids and run numbers leave the views as they are, because an index on them is not found through a cast; whoever
+-- returns, stores or collects one casts it to bigint. Everything else leaves the views with our type: names text (any type
+-- can be read as that; char(n) loses its padding), instants timestamptz (gaq.utc reads a timestamp as UTC, whatever the
+-- session's time zone), yes and no bool (::int takes boolean and numbers). What cannot work is refused here, and by plan.
+do $$ begin
+    perform gaq.require_types('
+        runs.run_number: whole number
+        runs.qc_time_start: instant
+        runs.qc_time_end: instant
+        detectors.id: whole number
+        data_passes.id: whole number
+        data_pass_runs.data_pass_id: whole number
+        data_pass_runs.run_number: whole number
+        qc_flag_types.id: whole number
+        qc_flag_types.bad: yes or no
+        qc_flag_types.mc_reproducible: yes or no
+        qc_flags.id: whole number
+        qc_flags.data_pass_id: whole number
+        qc_flags.run_number: whole number
+        qc_flags.detector_id: whole number
+        qc_flags.flag_type_id: whole number
+        qc_flags.from: instant
+        qc_flags.to: instant
+        qc_flags.created_at: instant
+        qc_flags.deleted: yes or no
+        qc_flag_verifications.flag_id: whole number
+        gaq_detectors.data_pass_id: whole number
+        gaq_detectors.run_number: whole number
+        gaq_detectors.detector_id: whole number
+    ');
+end $$;
+
+
 -- 1. What is read -----------------------------------------------------------------------------------------------------
 
 create or replace view gaq.source_runs as
-select run_number, qc_time_start, qc_time_end from runs;
+select run_number, gaq.utc(qc_time_start) as qc_time_start, gaq.utc(qc_time_end) as qc_time_end from runs;
 
 -- A pair exists exactly while it is here.
 create or replace view gaq.source_pairs as
@@ -45,26 +78,32 @@ select data_pass_id, run_number, detector_id from gaq_detectors;
 
 -- Flags that count: of a data pass, and not deleted.
 create or replace view gaq.source_flags as
-select id, data_pass_id, run_number, detector_id, flag_type_id, "from" as starts, "to" as ends, created_at
+select id, data_pass_id, run_number, detector_id, flag_type_id,
+       gaq.utc("from") as starts, gaq.utc("to") as ends, gaq.utc(created_at) as created_at
 from qc_flags
-where data_pass_id is not null and not deleted;
+where data_pass_id is not null and deleted::int = 0;
 
 create or replace view gaq.source_flag_types as
-select id, name, bad, mc_reproducible from qc_flag_types;
+select id, name::text, bad::int <> 0 as bad, mc_reproducible::int <> 0 as mc_reproducible from qc_flag_types;
 
 create or replace view gaq.source_verifications as
 select flag_id from qc_flag_verifications;
 
 -- Names, for people.
 create or replace view gaq.source_data_passes as
-select id, name from data_passes;
+select id, name::text from data_passes;
 
 create or replace view gaq.source_detectors as
-select id, name from detectors;
+select id, name::text from detectors;
+
+-- Flags whose effective periods, as an application has stored them, end where a flag does that is deleted: there are none
+-- here. Only gaq-listen verify --original reads it.
+create or replace view gaq.source_outdated_periods as
+select null::bigint as flag_id, null::bigint as data_pass_id, null::bigint as run_number where false;
 
 -- Who set a flag, and what they wrote: only gaq.explain reads it.
 create or replace view gaq.source_flag_details as
-select id, created_by, comment from qc_flags;
+select id, created_by::text, comment::text from qc_flags;
 
 
 -- 2. What marks of its own kinds stand for ------------------------------------------------------------------------------
@@ -87,19 +126,19 @@ begin
     if tg_op = 'INSERT' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'flag'
-        from new_rows where data_pass_id is not null and not deleted;
+        from new_rows where data_pass_id is not null and deleted::int = 0;
     elsif tg_op = 'DELETE' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'flag'
-        from old_rows where data_pass_id is not null and not deleted;
+        from old_rows where data_pass_id is not null and deleted::int = 0;
     else
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         with before as (
             select id, data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_at
-            from old_rows where data_pass_id is not null and not deleted
+            from old_rows where data_pass_id is not null and deleted::int = 0
         ), after as (
             select id, data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_at
-            from new_rows where data_pass_id is not null and not deleted
+            from new_rows where data_pass_id is not null and deleted::int = 0
         )
         select distinct data_pass_id, run_number, 'flag'
         from ((table before except table after) union all (table after except table before)) changed;

@@ -6,26 +6,28 @@ set client_min_messages = warning;
 set role gaq_owner;
 
 create or replace view gaq.expanded_invalidations as
-select w.id as wide_id, p.data_pass_id, p.run_number, w.invalidated_at, w.cause
+select w.id as wide_id, p.data_pass_id::bigint, p.run_number::bigint, w.invalidated_at, w.cause
 from gaq.wide_invalidations w
 join gaq.source_pairs p on p.run_number = w.key
 where w.kind = 'run'
 union all
-select w.id, f.data_pass_id, f.run_number, w.invalidated_at, w.cause
+select w.id, f.data_pass_id::bigint, f.run_number::bigint, w.invalidated_at, w.cause
 from gaq.wide_invalidations w
 join gaq.source_flags f on f.flag_type_id = w.key
-join gaq.source_gaq_detectors d using (data_pass_id, run_number, detector_id)
+join gaq.source_gaq_detectors d on d.data_pass_id = f.data_pass_id::bigint and d.run_number = f.run_number::bigint
+                                   and d.detector_id = f.detector_id::bigint
 where w.kind = 'flag type'
 union all
-select w.id, f.data_pass_id, f.run_number, w.invalidated_at, w.cause
+select w.id, f.data_pass_id::bigint, f.run_number::bigint, w.invalidated_at, w.cause
 from gaq.wide_invalidations w
 join gaq.source_flags f on f.id = w.key
-join gaq.source_gaq_detectors d using (data_pass_id, run_number, detector_id)
+join gaq.source_gaq_detectors d on d.data_pass_id = f.data_pass_id::bigint and d.run_number = f.run_number::bigint
+                                   and d.detector_id = f.detector_id::bigint
 where w.kind = 'flag'
 union all
 select wide_id, data_pass_id, run_number, invalidated_at, cause from gaq.source_invalidations
 union all
-select w.id, p.data_pass_id, p.run_number, w.invalidated_at, w.cause
+select w.id, p.data_pass_id::bigint, p.run_number::bigint, w.invalidated_at, w.cause
 from gaq.wide_invalidations w
 cross join gaq.source_pairs p
 where w.kind = 'everything'

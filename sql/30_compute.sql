@@ -60,7 +60,7 @@ with pair as materialized (
         where isfinite(qc_time_start) and isfinite(qc_time_end) and qc_time_start < qc_time_end
     ) run on run.run_number = given.run_number
     cross join lateral (
-        select array_agg(distinct d.detector_id) as detectors
+        select array_agg(distinct d.detector_id::bigint) as detectors
         from (
             select * from gaq.source_gaq_detectors d
             where d.data_pass_id = given.data_pass_id and d.run_number = given.run_number offset 0
@@ -75,7 +75,7 @@ flag as (
            tstzmultirange(tstzrange(f.starts, f.ends)) as span, f.starts = p.w_start and f.ends = p.w_end as whole
     from pair p
     cross join lateral (
-        select f.id, f.detector_id, f.flag_type_id, f.created_at,
+        select f.id::bigint, f.detector_id::bigint, f.flag_type_id::bigint, f.created_at,
                greatest(f.starts, p.w_start) as starts, least(f.ends, p.w_end) as ends
         from gaq.source_flags f
         where f.data_pass_id = p.data_pass_id and f.run_number = p.run_number offset 0      -- by index, pair by pair
@@ -98,9 +98,9 @@ effective as (
 flagged as materialized (
     select pair,
            gaq.union_of(periods) filter (where flag_type_id = any (array(
-               select id from gaq.source_flag_types where bad and mc_reproducible is not true))) as bad,
+               select id::bigint from gaq.source_flag_types where bad and mc_reproducible is not true))) as bad,
            gaq.union_of(periods) filter (where flag_type_id = any (array(
-               select id from gaq.source_flag_types where mc_reproducible))) as mc_reproducible,
+               select id::bigint from gaq.source_flag_types where mc_reproducible))) as mc_reproducible,
            array_agg(distinct detector_id) filter (where whole) as complete,
            array_agg(detector_id) as detector_ids,
            array_agg(periods) as periods,
@@ -114,7 +114,7 @@ missing as (
     select pair, count(*) as verifications
     from (select pair, unnest(ids) as id from flagged) counted
     where id not in (
-        select flag_id from gaq.source_verifications where flag_id = any (array(select unnest(ids) from flagged)))
+        select flag_id::bigint from gaq.source_verifications where flag_id = any (array(select unnest(ids) from flagged)))
     group by pair
 ),
 

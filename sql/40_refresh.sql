@@ -276,7 +276,7 @@ begin
           and not exists (select from computed f
                           where f.data_pass_id = e.data_pass_id and f.run_number = e.run_number and f.error is not null)
     )
-    select c.data_pass_id, named.name, c.run_number,
+    select c.data_pass_id, named.name::text, c.run_number,
            c.first_mark, date_part('epoch', clock_timestamp() - c.first_mark), c.causes,
            c.good, f.explicitly_not_bad_run_coverage, f.data_pass_id is null,
            failing.error, failing.attempts, failing.next_try

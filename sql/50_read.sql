@@ -33,12 +33,24 @@ select data_pass_id,
 from gaq.summaries s
 full join gaq.pending p using (data_pass_id, run_number);
 
--- UPDATE of invalidated_at and INSERT of a pair ask for recomputation.
+-- An int where a table that was taken over had one. What is too large for an int loses its upper half, so that no reader
+-- gets an error; who calls this leaves such rows out. (Strict, and so no CASE: else PostgreSQL would not
+-- take a condition on the view's column through the FULL JOIN.)
+create or replace function gaq.as_int(bigint) returns int
+language sql immutable strict parallel safe
+return ($1 << 32 >> 32)::int;
+
+
+-- UPDATE of invalidated_at and INSERT of a pair ask for recomputation. DELETE cannot be meant.
 create or replace function gaq.request() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if tg_op = 'UPDATE' then
+    if tg_op = 'DELETE' then
+        raise exception 'a summary in gaq_summaries cannot be deleted: it goes when its run leaves the data pass'
+            using hint = 'To ask for a refresh: UPDATE gaq_summaries SET invalidated_at = now() WHERE ...',
+                  errcode = 'object_not_in_prerequisite_state';
+    elsif tg_op = 'UPDATE' then
         -- (A library that sets updated_at with every update may do so.)
         if to_jsonb(new) - array['invalidated_at', 'updated_at']
                is distinct from to_jsonb(old) - array['invalidated_at', 'updated_at']

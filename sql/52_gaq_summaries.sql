@@ -53,12 +53,13 @@ begin
                                not_computable, created_at, updated_at)
     select data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage,
            mc_reproducible_coverage, missing_verifications_count, undefined_quality_periods_count,
-           not_computable, coalesce(created_at, now()), case when not_computable is not null then coalesce(updated_at, now()) end
+           not_computable, coalesce(gaq.showable(created_at), now()),
+           case when not_computable is not null then coalesce(gaq.showable(updated_at), now()) end
     from gaq.original_summaries
     on conflict do nothing;
-    -- Also a pair that is in no data pass: a worker removes it.
+    -- Also a pair that is in no data pass: a worker removes it. (An infinite time tells no age.)
     insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
-    select data_pass_id, run_number, coalesce(invalidated_at, clock_timestamp()), 'taken over'
+    select data_pass_id, run_number, coalesce(gaq.showable(invalidated_at), clock_timestamp()), 'taken over'
     from gaq.original_summaries o
     where invalidated_at is not null
        or not exists (select from gaq.source_pairs p
@@ -72,16 +73,105 @@ $$;
 reset role;
 
 
-create or replace view gaq_summaries as
-select data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
-       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at, created_at, updated_at
-from gaq.current_summaries;
+-- The view. Where a table was taken over its columns have the types of that one, because programs were made for these: many
+-- drivers hand a bigint over as text. Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that
+-- a condition on the view's columns still reaches both, and an index on the cast serves it.
+do $$
+declare
+    original regclass;
+    pair text;
+    rest text;
+    types text[];               -- of the view's columns
+    present text[];             -- of those that it has
+    grants text[];
+    given text;
+begin
+    if to_regclass('gaq.original_summaries') is not null then
+        select refobjid into original
+        from pg_depend
+        join pg_rewrite on pg_rewrite.oid = objid
+        where classid = 'pg_rewrite'::regclass and ev_class = to_regclass('gaq.original_summaries')
+          and refclassid = 'pg_class'::regclass and refobjid <> ev_class
+        limit 1;
+    end if;
+
+    select array_agg(written.type order by place), string_agg(written.expression, ', ' order by place) filter (where place <= 2),
+           string_agg(written.expression, ', ' order by place) filter (where place > 2)
+    into types, pair, rest
+    from (values (1, 'data_pass_id', 'bigint'), (2, 'run_number', 'bigint'),
+                 (3, 'bad_run_coverage', 'double precision'), (4, 'explicitly_not_bad_run_coverage', 'double precision'),
+                 (5, 'mc_reproducible_coverage', 'double precision'), (6, 'missing_verifications_count', 'integer'),
+                 (7, 'undefined_quality_periods_count', 'integer'), (8, 'not_computable', 'boolean'),
+                 (9, 'invalidated_at', 'timestamp with time zone'), (10, 'created_at', 'timestamp with time zone'),
+                 (11, 'updated_at', 'timestamp with time zone')) ours (place, name, type)
+    left join (select attname, format_type(atttypid, atttypmod) as type
+               from pg_attribute join pg_type on pg_type.oid = atttypid
+               where attrelid = original and typtype = 'b') theirs on attname = name
+    cross join lateral (
+        select coalesce(case when theirs.type = 'smallint' and place <= 2 then 'integer' else theirs.type end, ours.type) as type
+    ) wanted
+    cross join lateral (
+        select wanted.type, case
+            when wanted.type = ours.type then name
+            when place <= 2 and wanted.type = 'integer' then format('gaq.as_int(%I) as %1$I', name)
+            when ours.type = 'boolean' then format('%I::int::%s as %1$I', name, wanted.type)
+            when ours.type like 'timestamp%' and wanted.type like '%without time zone'
+                then format('(%I at time zone ''UTC'')::%s as %1$I', name, wanted.type)
+            else format('%I::%s as %1$I', name, wanted.type) end as expression
+    ) written;
+
+    -- A view cannot change the type of a column: it is made anew, with its grants. One that others are made of stays.
+    select array_agg(format_type(atttypid, atttypmod) order by attnum) into present
+    from pg_attribute where attrelid = to_regclass(format('%I.gaq_summaries', current_schema()));
+    if present <> types then
+        select array_agg(format('grant %s%s on gaq_summaries to %s%s', privilege_type, ' (' || quote_ident(attname) || ')',
+                                case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end,
+                                case when is_grantable then ' with grant option' else '' end))
+        into grants
+        from (
+            select relacl as acl, null::name as attname, relowner as owner from pg_class
+            where oid = 'gaq_summaries'::regclass
+            union all
+            select attacl, attname, relowner from pg_attribute
+            join pg_class on pg_class.oid = attrelid
+            where attrelid = 'gaq_summaries'::regclass
+        ) given
+        cross join lateral aclexplode(acl)
+        where grantee <> owner;
+        begin
+            drop view gaq_summaries;
+        exception when dependent_objects_still_exist then
+            raise warning 'gaq_summaries keeps its types, because something depends on it: %', present;
+            return;
+        end;
+    end if;
+
+    if pair = 'data_pass_id, run_number' then
+        execute format('create or replace view gaq_summaries as select %s, %s from gaq.current_summaries', pair, rest);
+    else
+        execute format('create or replace view gaq_summaries as select data_pass_id, run_number, %s '
+                       'from (select %s, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage, '
+                       'missing_verifications_count, undefined_quality_periods_count, not_computable, created_at, updated_at '
+                       'from gaq.summaries where %3$s) s '
+                       'full join (select %2$s, invalidated_at from gaq.pending where %3$s) p '
+                       'using (data_pass_id, run_number)', rest, pair,
+                       'data_pass_id between -2147483648 and 2147483647 and run_number between -2147483648 and 2147483647');
+        set local role gaq_owner;
+        create index if not exists summaries_as_taken_over
+            on gaq.summaries (gaq.as_int(data_pass_id), gaq.as_int(run_number));
+        reset role;
+    end if;
+    foreach given in array coalesce(grants, '{}') loop
+        execute given;
+    end loop;
+end
+$$;
 
 comment on view gaq_summaries is
     'Global Aggregated Quality of each data pass and run; stale while invalidated_at is not null. '
     'To ask for recomputation: UPDATE gaq_summaries SET invalidated_at = now() WHERE ...';
 
-create or replace trigger gaq_request instead of insert or update on gaq_summaries
+create or replace trigger gaq_request instead of insert or update or delete on gaq_summaries
     for each row execute function gaq.request();
 
 -- It reads what gaq_owner may read. (To be given something in a schema, one needs the right to create there.)
@@ -130,7 +220,7 @@ begin
             select attacl, attname from pg_attribute where attrelid::text = current_setting('gaq.taken_over')
         ) given
         cross join lateral aclexplode(acl)
-        where privilege_type in ('SELECT', 'INSERT', 'UPDATE') and grantee is distinct from to_regrole('gaq_owner')
+        where privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE') and grantee is distinct from to_regrole('gaq_owner')
     loop
         execute format('grant %s on gaq_summaries to %s', allowed.privilege, allowed.role);
     end loop;

@@ -52,7 +52,7 @@ end;
 create or replace view gaq.known_pairs as
 select distinct data_pass_id, run_number
 from (
-    select data_pass_id, run_number from gaq.source_pairs
+    select data_pass_id::bigint, run_number::bigint from gaq.source_pairs
     union all
     select data_pass_id, run_number from gaq.summaries
 ) known;

@@ -11,12 +11,6 @@ select data_pass_id, run_number, invalidated_at, cause from gaq.invalidations
 union all
 select data_pass_id, run_number, invalidated_at, cause from gaq.expanded_invalidations;
 
--- A time that programs can hold, or null: PostgreSQL knows infinity and years that they do not.
-create or replace function gaq.showable(timestamptz) returns timestamptz
-language sql immutable parallel safe
-return case when $1 between '0001-01-02 00:00Z' and '9999-12-30 00:00Z' then $1 end;
-
-
 -- The pair: its window, what is stored of it, and why that was refreshed. No row: there is no such pair.
 create or replace function gaq.explain_pair(data_pass_id bigint, run_number bigint)
 returns table (
@@ -76,7 +70,7 @@ language sql stable security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 begin atomic
-    select distinct d.detector_id, coalesce(n.name, '#' || coalesce(d.detector_id::text, 'null'))
+    select distinct d.detector_id::bigint, coalesce(n.name, '#' || coalesce(d.detector_id::text, 'null'))
     from gaq.source_gaq_detectors d
     left join gaq.source_detectors n on n.id = d.detector_id
     where d.data_pass_id = explain_detectors.data_pass_id and d.run_number = explain_detectors.run_number
@@ -118,13 +112,13 @@ begin atomic
         left join gaq.source_runs r on r.run_number = f.run_number
         where f.data_pass_id = explain_flags.data_pass_id and f.run_number = explain_flags.run_number
     )
-    select f.id, f.detector_id, coalesce(n.name, '#' || f.detector_id), coalesce(t.name, '#' || f.flag_type_id),
+    select f.id::bigint, f.detector_id::bigint, coalesce(n.name, '#' || f.detector_id), coalesce(t.name, '#' || f.flag_type_id),
            coalesce(t.bad, false), coalesce(t.mc_reproducible, false),     -- of no type: it covers, and says nothing bad
            gaq.showable(f.starts), gaq.showable(f.ends), gaq.showable(f.created_at), d.created_by, d.comment,
            (select count(*)::int from gaq.source_verifications v where v.flag_id = f.id),
            f.span,
            tstzmultirange(f.span) - gaq.union_of(tstzmultirange(f.span)) over later,
-           array(select l.id from flag l
+           array(select l.id::bigint from flag l
                  where l.detector_id = f.detector_id and (l.created_at, l.id) > (f.created_at, f.id) and l.span && f.span
                  order by l.created_at, l.id)
     from flag f

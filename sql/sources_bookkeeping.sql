@@ -1,7 +1,5 @@
 -- The source tables, in the shape of ALICE's Bookkeeping as it comes from MariaDB (pgloader keeps its names): takes the place
 -- of 20_sources.sql. bookkeeping_tables.sql shows the shape.
--- Types may be as the move has left them: ids int or bigint, instants timestamptz or timestamp (then in UTC: see gaq.utc in
--- 15_marking.sql), yes and no boolean or smallint (hence ::int, which takes both).
 -- Three parts: views through which everything else reads them; what its own kinds of marks stand for; the triggers that mark.
 -- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
 -- that begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
@@ -21,7 +19,8 @@ reset role;
 -- gaq_owner reads, and never writes. (It needs no right to be called by the triggers.)
 do $$ begin execute format('grant usage on schema %I to gaq_owner', current_schema()); end $$;
 grant select on runs, detectors, data_passes, data_passes_runs, quality_control_flag_types, quality_control_flags,
-    data_pass_quality_control_flag, quality_control_flag_verifications, global_aggregated_quality_detectors
+    data_pass_quality_control_flag, quality_control_flag_verifications, global_aggregated_quality_detectors,
+    quality_control_flag_effective_periods
     to gaq_owner;
 
 -- [index] quality_control_flags (run_number): the flags of a pair
@@ -34,11 +33,52 @@ grant select on runs, detectors, data_passes, data_passes_runs, quality_control_
 -- [index] data_passes_runs (run_number): the pairs that a run's change concerns
 -- [index] runs (run_number): the window of a pair
 
+-- Lines that begin with [trigger] name a trigger of the application that a move loses, and the script that brings it back.
+-- [trigger] runs.qcf_boundaries_update_on_run_timestamps_update: bookkeeping_boundaries
+
 -- Lines that begin with [generated] name columns that we do without, but that others expect to be generated like this.
 -- [generated] runs.qc_time_start: coalesce(first_tf_timestamp, time_trg_start, time_o2_start)
 -- [generated] runs.qc_time_end: coalesce(last_tf_timestamp, time_trg_end, time_o2_end)
 
 set role gaq_owner;
+
+-- Types. Ids and run numbers leave the views as they are, because an index on them is not found through a cast; whoever
+-- returns, stores or collects one casts it to bigint. Everything else leaves the views with our type: names text (any type
+-- can be read as that; char(n) loses its padding), instants timestamptz (gaq.utc reads a timestamp as UTC, whatever the
+-- session's time zone), yes and no bool (::int takes boolean and numbers). What cannot work is refused here, and by plan.
+do $$ begin
+    perform gaq.require_types('
+        runs.run_number: whole number
+        runs.first_tf_timestamp: instant
+        runs.last_tf_timestamp: instant
+        runs.time_trg_start: instant
+        runs.time_trg_end: instant
+        runs.time_o2_start: instant
+        runs.time_o2_end: instant
+        detectors.id: whole number
+        data_passes.id: whole number
+        data_passes_runs.data_pass_id: whole number
+        data_passes_runs.run_number: whole number
+        quality_control_flag_types.id: whole number
+        quality_control_flag_types.bad: yes or no
+        quality_control_flag_types.monte_carlo_reproducible: yes or no
+        quality_control_flags.id: whole number
+        quality_control_flags.run_number: whole number
+        quality_control_flags.detector_id: whole number
+        quality_control_flags.flag_type_id: whole number
+        quality_control_flags.from: instant
+        quality_control_flags.to: instant
+        quality_control_flags.created_at: instant
+        quality_control_flags.deleted: yes or no
+        data_pass_quality_control_flag.data_pass_id: whole number
+        data_pass_quality_control_flag.quality_control_flag_id: whole number
+        quality_control_flag_verifications.flag_id: whole number
+        global_aggregated_quality_detectors.data_pass_id: whole number
+        global_aggregated_quality_detectors.run_number: whole number
+        global_aggregated_quality_detectors.detector_id: whole number
+    ');
+end $$;
+
 
 -- 1. What is read -----------------------------------------------------------------------------------------------------
 
@@ -71,7 +111,7 @@ cross join lateral (
 where f.deleted::int = 0;
 
 create or replace view gaq.source_flag_types as
-select id, name, bad::int <> 0 as bad, monte_carlo_reproducible::int <> 0 as mc_reproducible
+select id, name::text, bad::int <> 0 as bad, monte_carlo_reproducible::int <> 0 as mc_reproducible
 from quality_control_flag_types;
 
 create or replace view gaq.source_verifications as
@@ -79,14 +119,30 @@ select flag_id from quality_control_flag_verifications;
 
 -- Names, for people.
 create or replace view gaq.source_data_passes as
-select id, name from data_passes;
+select id, name::text from data_passes;
 
 create or replace view gaq.source_detectors as
-select id, name from detectors;
+select id, name::text from detectors;
+
+-- Flags whose effective periods, as the application has stored them, end where a later flag does that is deleted. The
+-- application computes such periods anew when somebody deletes the later flag, but its trigger on runs does not: see
+-- bookkeeping_boundaries.sql. Only gaq-listen verify --original reads it.
+create or replace view gaq.source_outdated_periods as
+select distinct f.id as flag_id, l.data_pass_id, f.run_number
+from quality_control_flag_effective_periods p
+join quality_control_flags f on f.id = p.flag_id
+join data_pass_quality_control_flag l on l.quality_control_flag_id = f.id
+join quality_control_flags later on later.run_number = f.run_number and later.detector_id = f.detector_id
+     and later.deleted::int <> 0 and (gaq.utc(later.created_at), later.id) > (gaq.utc(f.created_at), f.id)
+join data_pass_quality_control_flag later_link
+     on later_link.quality_control_flag_id = later.id and later_link.data_pass_id = l.data_pass_id
+where f.deleted::int = 0
+  and (gaq.utc(p."to") = gaq.utc(later."from") and gaq.utc(p."to") is distinct from gaq.utc(f."to")
+       or gaq.utc(p."from") = gaq.utc(later."to") and gaq.utc(p."from") is distinct from gaq.utc(f."from"));
 
 -- Who set a flag (the number of a user), and what they wrote: only gaq.explain reads it.
 create or replace view gaq.source_flag_details as
-select id, '#' || created_by_id as created_by, comment from quality_control_flags;
+select id, '#' || created_by_id as created_by, comment::text from quality_control_flags;
 
 
 -- 2. What marks of its own kinds stand for ------------------------------------------------------------------------------

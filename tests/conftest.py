@@ -22,6 +22,7 @@ from pytest_postgresql import factories
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
 from gaq_listen.demo.private_postgres import PrivatePostgres
+from tests.shapes import BOOKKEEPING_EASED
 from tests.small_period import period as period
 
 Connect: TypeAlias = Callable[..., Connection[Any]]
@@ -104,7 +105,9 @@ installed_template = factories.postgresql_noproc(
     dbname=f"{_NAME}_installed", depends_on="bare_template", load=[_install("reference")]
 )
 bookkeeping_bare_template = factories.postgresql_noproc(
-    dbname=f"{_NAME}_bookkeeping_bare", depends_on="server", load=[_apply(script("bookkeeping_tables"))]
+    dbname=f"{_NAME}_bookkeeping_bare",
+    depends_on="server",
+    load=[_apply(script("bookkeeping_tables"), BOOKKEEPING_EASED)],
 )
 bookkeeping_template = factories.postgresql_noproc(
     dbname=f"{_NAME}_bookkeeping", depends_on="bookkeeping_bare_template", load=[_install("bookkeeping")]

@@ -7,6 +7,7 @@ from psycopg.rows import TupleRow
 from gaq_listen.dba import indexes, plan_original
 from gaq_listen.dba import plan_queries as queries
 from gaq_listen.dba import plan_tables as tables_
+from gaq_listen.dba.lost import lost
 from gaq_listen.dba.plan_queries import Look, Row
 from gaq_listen.dba.plan_surroundings import event_triggers, table_owners
 from gaq_listen.dba.plan_text import Holder, MissingIndex, Plan, SourceTable, render
@@ -68,9 +69,12 @@ def make(
             missing = indexes.missing(connection, source_schema, sources)
             described, measured, since = tables_.described(look, present)
         look.ask(queries.SOURCE_PATH)
+        tables_.check_types(look, sources)
         tables_.check_columns(look, sources)
         if measure:
             tables_.check_generated(look, sources)
+            for trigger in lost(connection, source_schema, sources):
+                look.warn(f"{trigger.what}. Without it {trigger.why}", trigger.remedy)
             backfill = tables_.backfill(look, sources, replaces)
     return Plan(
         database=server["database"],

@@ -1,6 +1,7 @@
 """What ``plan`` tells of a table gaq_summaries that an application has kept itself, and that would be taken over."""
 
 from gaq_listen.dba.plan_queries import Look
+from gaq_listen.observe.text import clean
 
 COLUMNS = [
     "data_pass_id",
@@ -39,7 +40,8 @@ union all
 select format('foreign key %%I of %%s', conname, conrelid::regclass)
 from pg_constraint where contype = 'f' and confrelid = %(table)s and conparentid = 0
 union all
-select format('trigger %%I', tgname) from pg_trigger where tgrelid = %(table)s and not tgisinternal
+select format('trigger %%I', tgname) from pg_trigger
+where tgrelid = %(table)s and not tgisinternal and tgname <> 'gaq_note_upsert'
 order by 1
 """
 
@@ -49,6 +51,16 @@ select format('%%I', conname) as name
 from pg_constraint where contype = 'f' and conrelid = %(table)s and confdeltype <> 'c' and conparentid = 0
 order by 1
 """
+
+_SEEN = """
+select case when count(*) > 0
+            then format('%s of them, the last at %s UTC: %s', count(*),
+                        date_trunc('second', max(seen_at at time zone 'UTC')),
+                        (array_agg(query order by seen_at desc))[1]) end
+from {table}
+"""
+
+_WATCH = "select to_regclass(format('%%I.gaq_upserts', %(schema)s::text)) is not null as there"
 
 _COUNTS = """
 select format('%s rows, %s of them invalidated', count(*), count(invalidated_at))
@@ -93,6 +105,7 @@ def _warn(look: Look, table: int, name: str) -> None:
         "Instead of each: INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (...), "
         "which asks for recomputation whether there is a summary or not",
     )
+    _warn_of_upserts(look, name)
     if dependents := [row["what"] for row in look.ask(_DEPENDENTS, table=table)]:
         what = f"What depends on the table {name} goes on with the one that is kept: {', '.join(dependents)}"
         look.warn(what, "Make it anew, for the view gaq_summaries")
@@ -103,3 +116,13 @@ def _warn(look: Look, table: int, name: str) -> None:
             "row in it cannot be deleted",
             f"Where they are ever deleted, once installed: ALTER TABLE {name}_original {drops}",
         )
+
+
+def _warn_of_upserts(look: Look, name: str) -> None:
+    """Tell of upserts that sql/bookkeeping_upserts.sql has found, or that nobody looks for them."""
+    (watch,) = look.ask(_WATCH)
+    if not watch["there"]:
+        what = f"Nothing looks for upserts of {name} that are still in use"
+        look.warn(what, "Before the switch: gaq-listen sql bookkeeping_upserts | psql -f -, and plan again a day later")
+    elif seen := look.attempt(_SEEN.replace("{table}", f"{name.rpartition('.')[0]}.gaq_upserts")):
+        look.warn(f"The application upserts into {name}: {clean(seen)}", "Replace it first: docs/migrating.md says how")

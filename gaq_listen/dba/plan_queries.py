@@ -1,5 +1,6 @@
 """What ``plan`` asks the server, and how it keeps what it learns. Everything reads."""
 
+import re
 from typing import Any, TypeAlias
 
 import psycopg
@@ -7,6 +8,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from gaq_listen.dba.plan_text import Obstacle
+from gaq_listen.dba.scripts import script
 
 Row: TypeAlias = dict[str, Any]
 
@@ -168,6 +170,19 @@ where s.nspname = %(schema)s and c.relname = %(table)s and coalesce(a.attgenerat
 """
 
 WRONG = "select count(*) from {name} where {column} is distinct from {expression}"
+
+_UNFIT = re.compile(r"function gaq\.unfit_columns\(needs text\).+?as \$\$(.+?)\$\$", re.DOTALL)
+
+
+def unfit_columns(connection: Connection[TupleRow], needs: str) -> list[str]:
+    """Return a sentence for each source column whose type cannot be read, by the query that installations ask.
+
+    ``needs``: a line "table.column: kind" for each. The tables are looked for along the search_path.
+    """
+    (query,) = _UNFIT.findall(script("15_marking"))
+    query = query.replace("%", "%%").replace("(needs,", "(%s,")
+    return [sentence for (sentence,) in connection.execute(query.encode(), (needs,))]
+
 
 SOURCE_PATH = "select set_config('search_path', quote_ident(%(schema)s), true)"
 

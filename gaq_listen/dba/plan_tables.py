@@ -97,6 +97,15 @@ def check_columns(look: Look, sources: Sources) -> None:
             look.block(f"{view} cannot be created: {sentence(error)}", f"Adapt {sources.file}.sql to what there is")
 
 
+def check_types(look: Look, sources: Sources) -> None:
+    """Block on each column whose type cannot be read. Needs the search_path of the source tables."""
+    for unfit in queries.unfit_columns(look.connection, wanted(sources).types):
+        look.block(
+            unfit[0].upper() + unfit[1:],
+            "Give the table a column of such a type, and let a sources file of your own (--sources FILE.sql) read it",
+        )
+
+
 def check_generated(look: Look, sources: Sources) -> None:
     """Columns that ought to be generated, and are not: for others, who read them."""
     for wanted_ in wanted(sources).generated:

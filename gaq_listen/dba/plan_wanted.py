@@ -10,6 +10,7 @@ from gaq_listen.dba.sources import Sources
 ROLES = ["gaq_owner", "gaq_worker", "gaq_reader"]
 
 
+_TRIGGER = re.compile(r"^-- \[trigger\] (\w+)\.(\w+): (\w+)$", flags=re.MULTILINE)
 _GENERATED = re.compile(r"^-- \[generated\] (\w+)\.(\w+): (.+)$", flags=re.MULTILINE)
 
 
@@ -23,15 +24,27 @@ class Generated:
 
 
 @dataclass(frozen=True, slots=True)
+class Trigger:
+    """A trigger of the application that a move loses, the table that should have it, and our script that creates it."""
+
+    table: str
+    name: str
+    script: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What a sources file names: tables that get triggers, other tables, views of these alone, every word that
-    may be a column, and which columns it says are generated."""
+    may be a column, which columns it says are generated, and which kind of type columns need, a line each; and
+    which triggers are the application's."""
 
     marked: tuple[str, ...]
     read: tuple[str, ...]
     views: dict[str, str]
     words: list[str]
     generated: tuple[Generated, ...]
+    types: str
+    triggers: tuple[Trigger, ...]
 
 
 @cache
@@ -50,6 +63,8 @@ def wanted(sources: Sources) -> Wanted:
         {view: body for view, body in views if "gaq." not in body},
         sorted({*re.findall(r"\w+", code)} - {column.column for column in generated}),
         generated,
+        "\n".join(re.findall(r"gaq\.require_types\('([^']*)'\)", code)),
+        tuple(Trigger(*found) for found in _TRIGGER.findall(sources.text)),
     )
 
 

@@ -50,8 +50,9 @@ def directory() -> Path:
 
 
 def names() -> list[str]:
-    """The name of every script, without its ending, in the order of the alphabet."""
-    return sorted(path.stem for path in directory().glob("*.sql"))
+    """Return the names of all scripts in alphabetic order: of SQL without an ending, of other files with it."""
+    other = [path.name for path in directory().glob("*.load")]
+    return sorted([path.stem for path in directory().glob("*.sql")] + other)
 
 
 @cache
@@ -66,7 +67,7 @@ def script(name: str) -> str:
     wanted = name.removesuffix(".sql")
     for known in names():
         if wanted in (known, known.partition("_")[2] if known[:1].isdigit() else known):
-            return (directory() / f"{known}.sql").read_text(encoding="utf-8")
+            return (directory() / (known if known.endswith(".load") else f"{known}.sql")).read_text(encoding="utf-8")
     raise UnknownName(f"no script is called {name!r}; there are: {', '.join(names())}")
 
 

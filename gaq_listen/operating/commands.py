@@ -11,10 +11,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from rich.console import Console
 
+from gaq_listen.audit import Difference
+from gaq_listen.dba.doctor.finding import listed
 from gaq_listen.errors import BadSetting
 from gaq_listen.operating import failures as failures_
 from gaq_listen.operating import originals, verifying, waiting
 from gaq_listen.operating import runs as runs_
+from gaq_listen.operating.reasons import Reason
 from gaq_listen.options import connected, dsn_option, option, tell
 from gaq_listen.reports.names import data_pass as find_data_pass
 
@@ -132,13 +135,19 @@ def failures(dsn: str, retry: bool, as_json: bool) -> None:
 
 def _verify_original(connection: Connection[TupleRow]) -> bool:
     total = originals.count(connection)
+    never: list[str] = []
+
+    def found(difference: Difference, why: Reason) -> None:
+        if why is Reason.NEVER:
+            never.append(verifying.named(difference))
+        else:
+            click.echo(f"{verifying.side_by_side(difference)}\n    because: {why.value}")
+
     with waiting.progress() as bar:
         task = bar.add_task("compared", total=total)
-        outcome = originals.compare(
-            connection,
-            lambda difference, why: click.echo(f"{verifying.side_by_side(difference)}\n    because: {why.value}"),
-            lambda pairs: bar.advance(task, pairs),
-        )
+        outcome = originals.compare(connection, found, lambda pairs: bar.advance(task, pairs))
+    if never:
+        click.echo(f"never computed by the application: {listed(never)}")
     click.echo(outcome.summary())
     return outcome.good
 

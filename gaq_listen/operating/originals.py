@@ -50,7 +50,8 @@ select given.data_pass_id, named.name, given.run_number,
        exists (select from gaq.source_flags f
                join gaq.source_gaq_detectors d using (data_pass_id, run_number, detector_id)
                where f.data_pass_id = given.data_pass_id and f.run_number = given.run_number
-                 and (least(f.starts, f.ends) < run.qc_time_start or greatest(f.starts, f.ends) > run.qc_time_end))
+                 and (least(f.starts, f.ends) < run.qc_time_start or greatest(f.starts, f.ends) > run.qc_time_end)),
+       {outdated}
 from given
 left join ours using (data_pass_id, run_number)
 left join gaq.source_runs run on run.run_number = given.run_number
@@ -58,6 +59,15 @@ left join gaq.summaries s on s.data_pass_id = given.data_pass_id and s.run_numbe
 left join gaq.source_data_passes named on named.id = given.data_pass_id
 order by given.data_pass_id, given.run_number
 """
+
+# A sources file of one's own may be older than this view.
+_KNOWS_PERIODS = "select to_regclass('gaq.source_outdated_periods') is not null"
+_OUTDATED = """exists (select from gaq.source_outdated_periods o
+               join gaq.source_flags f on f.id = o.flag_id
+               join gaq.source_gaq_detectors d on d.data_pass_id = given.data_pass_id
+                    and d.run_number = given.run_number and d.detector_id = f.detector_id
+               where o.data_pass_id = given.data_pass_id and o.run_number = given.run_number
+                 and f.data_pass_id = given.data_pass_id)"""
 
 _NAMES = {
     "bad": "bad_run_coverage",
@@ -119,7 +129,9 @@ def compare(
 
 def _compared(connection: Connection[TupleRow], pairs: list[tuple[int, int]]) -> Iterator[tuple[Difference, Reason]]:
     width = len(fields(Values))
-    for row in connection.execute(_COMPARED, (*columns(pairs), _CHANGES, _CHANGES)).fetchall():
+    known = connection.execute(_KNOWS_PERIODS).fetchall() == [(True,)]
+    compared = _COMPARED.replace("{outdated}", _OUTDATED if known else "false")
+    for row in connection.execute(compared.encode(), (*columns(pairs), _CHANGES, _CHANGES)).fetchall():
         theirs, ours = Values(*row[3 : 3 + width]), Values(*row[3 + width : 3 + 2 * width])
         stored, recomputed = ({name: getattr(side, short) for short, name in _NAMES.items()} for side in (theirs, ours))
         facts = Facts(*row[3 + 2 * width :])

@@ -19,6 +19,7 @@ class Reason(Enum):
     RUN_LENGTH = "the run ends when it begins, or before: not computable; the application stored 0 or -1"
     DELETED = "every flag is deleted: not computable; the application counted deleted flags as flags"
     OUTSIDE = "a flag reaches outside the run: here it is clipped; the application counted time outside"
+    OUTDATED = "an effective period still ends at a later flag, which was deleted with the run's window"
     UNEXPLAINED = "no reason is known"
 
     @property
@@ -62,6 +63,8 @@ class Facts:
     """Such as are not deleted."""
     reaches_outside: bool
     """A flag on a detector that matters has a bound outside the run."""
+    outdated_period: bool = False
+    """An effective period that the application stored for such a flag ends where a later flag does that is deleted."""
 
 
 def reason(theirs: Values, ours: Values, facts: Facts) -> Reason:
@@ -78,8 +81,11 @@ def reason(theirs: Values, ours: Values, facts: Facts) -> Reason:
         return Reason.CHANGED
     if ours.not_computable and not theirs.not_computable:
         return _not_computable(theirs, facts)
-    if not ours.not_computable and not theirs.not_computable and facts.reaches_outside:
-        return Reason.OUTSIDE
+    if not ours.not_computable and not theirs.not_computable:
+        if facts.outdated_period:
+            return Reason.OUTDATED
+        if facts.reaches_outside:
+            return Reason.OUTSIDE
     return Reason.UNEXPLAINED
 
 

@@ -90,10 +90,15 @@ _WHY = {
 }
 
 
+def named(difference: Difference) -> str:
+    """Return the pair as people write it: ``LHC22o_apass7/526621``."""
+    name = clean(difference.data_pass) if difference.data_pass else f"#{difference.data_pass_id}"
+    return f"{name}/{difference.run_number}"
+
+
 def side_by_side(difference: Difference) -> str:
     """The values that differ, stored beside recomputed."""
-    name = clean(difference.data_pass) if difference.data_pass else f"#{difference.data_pass_id}"
-    lines = [f"{name}/{difference.run_number}"]
+    lines = [named(difference)]
     if difference.differs in _WHY:
         lines[0] += f": {_WHY[difference.differs]}"
     else:

@@ -1,4 +1,4 @@
-"""Conditions on the not-bad fraction, written as the runs page of ALICE's Bookkeeping writes them. Pure."""
+"""Conditions on a fraction of a run, written as the runs page of ALICE's Bookkeeping writes them. Pure."""
 
 import math
 import operator
@@ -67,12 +67,23 @@ def condition(text: str) -> Comparison:
         raise click.BadParameter(str(error)) from error
 
 
+def good_option(command: Any) -> Any:
+    """Add ``--good``: conditions on the good fraction."""
+    return option(
+        "--good",
+        type=condition,
+        multiple=True,
+        metavar="CONDITION",
+        help="Only runs whose good fraction meets this condition: '>=0.5', or with <, <=, =, >. Repeat it for a range.",
+    )(command)
+
+
 def not_bad_option(command: Any) -> Any:
-    """Add ``--not-bad``: a condition on the fraction that is not bad."""
+    """Add ``--not-bad``: conditions on 1 minus the bad fraction."""
     return option(
         "--not-bad",
         type=condition,
-        default=None,
+        multiple=True,
         metavar="CONDITION",
-        help="Only runs whose not bad fraction meets this condition: '>=0.95', or with <, <=, =, >.",
+        help="Only runs whose fraction that is not bad meets this condition. Time without a flag counts as not bad.",
     )(command)

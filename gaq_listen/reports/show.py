@@ -9,7 +9,7 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen import database
+from gaq_listen.diagnosis import explain
 from gaq_listen.errors import GaqListenError, UnknownName
 from gaq_listen.reports.explain.pair import Quality
 from gaq_listen.reports.filters import Comparison
@@ -83,11 +83,21 @@ class Summary:
             return None
         return self.bad_run_coverage + (0 if mc_as_not_bad else self.mc_reproducible_coverage)
 
-    def as_json(self) -> dict[str, Any]:
-        """Its values by the names of the columns; times in ISO 8601."""
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
+    def not_bad_fraction(self, mc_as_not_bad: bool) -> float | None:
+        """Return 1 - bad, as the Bookkeeping's page of runs reckons: time without a flag counts as not bad."""
+        bad = self.bad(mc_as_not_bad)
+        return None if bad is None else max(0.0, 1 - bad)
+
+    def as_json(self, mc_as_not_bad: bool = False) -> dict[str, Any]:
+        """Return its values by the names of the columns, and the not-bad fraction; times in ISO 8601.
+
+        With ``mc_as_not_bad``, what is MC reproducible counts to what is explicitly not bad.
+        """
+        values = asdict(self) | {
+            "explicitly_not_bad_run_coverage": self.not_bad(mc_as_not_bad),
+            "not_bad_fraction": self.not_bad_fraction(mc_as_not_bad),
         }
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +128,9 @@ class DataPass:
 class Selection:
     """Which summaries of a data pass, in which order; None and False: no condition.
 
-    ``below``: those with less than this (0 to 1) that is not bad; ``not_bad``: a condition on the same fraction.
-    ``max_unverified``, ``max_undefined``: at most so many missing verifications and undefined quality periods.
+    ``below``: those of which less than this (0 to 1) is good. ``good`` and ``not_bad``: all these comparisons must hold
+    for the good fraction, and for 1 - bad. With ``mc_as_not_bad`` the MC reproducible part counts to both.
+    ``max_unverified``, ``max_undefined``: at most this many missing verifications and undefined quality periods.
     """
 
     runs: tuple[int, ...] = ()
@@ -127,7 +138,8 @@ class Selection:
     below: float | None = None
     mc_as_not_bad: bool = False
     sort: str = "run"
-    not_bad: Comparison | None = None
+    good: tuple[Comparison, ...] = ()
+    not_bad: tuple[Comparison, ...] = ()
     max_unverified: int | None = None
     max_undefined: int | None = None
 
@@ -145,15 +157,16 @@ class Selection:
         reasons = []
         if self.stale and summary.invalidated_at is None and not summary.computed_now:
             reasons.append("fresh")
-        not_bad = summary.not_bad(self.mc_as_not_bad)
-        if not_bad is None:
+        good = summary.not_bad(self.mc_as_not_bad)
+        not_bad = summary.not_bad_fraction(self.mc_as_not_bad)
+        if good is None or not_bad is None:
             if self.conditions:
                 reasons.append("not computable" if summary.not_computable else "never computed")
             return reasons
-        if self.below is not None and not not_bad < self.below:
-            reasons.append(f"not bad {not_bad:.6g}, not <{self.below:.12g}")
-        if self.not_bad is not None and not self.not_bad.holds(not_bad):
-            reasons.append(f"not bad {not_bad:.6g}, not {self.not_bad}")
+        if self.below is not None and not good < self.below:
+            reasons.append(f"good {good:.6g}, not <{self.below:.12g}")
+        for what, fraction, comparisons in (("good", good, self.good), ("not bad", not_bad, self.not_bad)):
+            reasons += [f"{what} {fraction:.6g}, not {one}" for one in comparisons if not one.holds(fraction)]
         for what, value, most in (
             ("missing verifications", summary.missing_verifications_count, self.max_unverified),
             ("undefined quality periods", summary.undefined_quality_periods_count, self.max_undefined),
@@ -167,7 +180,8 @@ class Selection:
         """The conditions on values that are set, by the names of their options."""
         given = {
             "below": self.below,
-            "not_bad": None if self.not_bad is None else str(self.not_bad),
+            "good": [str(one) for one in self.good] or None,
+            "not_bad": [str(one) for one in self.not_bad] or None,
             "max_unverified": self.max_unverified,
             "max_undefined": self.max_undefined,
         }
@@ -218,7 +232,7 @@ def read(
             found = cursor.fetchall()
             qualities = _detectors(connection, data_pass_id, found) if detectors else ()
     except psycopg.errors.ProgramLimitExceeded as error:
-        raise GaqListenError(database.with_hint(error)) from error
+        raise GaqListenError(explain(error)) from error
     finally:
         connection.isolation_level = None
     missing = set(runs) - {summary.run_number for summary in found}

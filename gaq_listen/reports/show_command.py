@@ -13,7 +13,7 @@ from gaq_listen.operating import waiting
 from gaq_listen.options import connected, data_pass_argument, dsn_option, option, tell
 from gaq_listen.reports import names, picture, run_list, show_view
 from gaq_listen.reports import show as showing
-from gaq_listen.reports.filters import Comparison, not_bad_option
+from gaq_listen.reports.filters import Comparison, good_option, not_bad_option
 from gaq_listen.reports.saving import write
 
 PICTURES = {".svg": picture.as_svg, ".html": picture.as_html}
@@ -32,6 +32,7 @@ def _picture_file(ctx: click.Context, parameter: click.Parameter, path: Path | N
 @option("--wait", is_flag=True, help="Wait until a worker has refreshed the stale ones.")
 @option("--stale", is_flag=True, help="Only those that are stale.")
 @option("--below", type=click.FloatRange(0, 1), default=None, help="Only those with less than this that is good: 0.9")
+@good_option
 @not_bad_option
 @option(
     "--max-unverified",
@@ -45,7 +46,7 @@ def _picture_file(ctx: click.Context, parameter: click.Parameter, path: Path | N
     default=None,
     help="Only runs with at most so many periods in which a detector has no flag.",
 )
-@option("--mc-as-not-bad", is_flag=True, help="MC reproducible counts as not bad.")
+@option("--mc-as-not-bad", is_flag=True, help="MC reproducible counts as not bad, also in --json and --csv.")
 @option("--sort", type=click.Choice(list(showing.SORTS)), default="run", help="What to sort by: the worst comes first.")
 @option("--list", "as_list", is_flag=True, help="Only the run numbers, separated by commas. Stale runs are refused.")
 @option("--lines", is_flag=True, help="With --list: one run number a line.")
@@ -71,7 +72,8 @@ def show(
     wait: bool,
     stale: bool,
     below: float | None,
-    not_bad: Comparison | None,
+    good: tuple[Comparison, ...],
+    not_bad: tuple[Comparison, ...],
     max_unverified: int | None,
     max_undefined: int | None,
     mc_as_not_bad: bool,
@@ -107,7 +109,15 @@ def show(
     if lines and not as_list:
         raise click.UsageError("--lines says how --list is written: give both")
     chosen = showing.Selection(
-        runs, stale, below, mc_as_not_bad, sort, not_bad, max_unverified=max_unverified, max_undefined=max_undefined
+        runs,
+        stale,
+        below,
+        mc_as_not_bad,
+        sort,
+        good,
+        not_bad,
+        max_unverified=max_unverified,
+        max_undefined=max_undefined,
     )
     with connected(dsn) as connection:
         data_pass_id, name = names.data_pass(connection, data_pass)
@@ -122,9 +132,9 @@ def show(
         write(save_to, PICTURES[save_to.suffix](shown))
         tell(f"written: {save_to}")
     elif as_json:
-        click.echo(show_view.as_json(shown))
+        click.echo(show_view.as_json(shown, mc_as_not_bad))
     elif as_csv:
-        click.echo(show_view.as_csv(shown), nl=False)
+        click.echo(show_view.as_csv(shown, mc_as_not_bad), nl=False)
     else:
         console = Console()
         console.print(show_view.render(shown, chosen, console.width))

@@ -108,7 +108,7 @@ def _state(summary: Summary, now: datetime, width: int) -> Text:
     return Text(f"stale {shown}", style="yellow")
 
 
-def as_json(shown: DataPass) -> str:
+def as_json(shown: DataPass, mc_as_not_bad: bool = False) -> str:
     """One object: the data pass, the totals, and a list of the summaries."""
     return json.dumps(
         {
@@ -117,24 +117,24 @@ def as_json(shown: DataPass) -> str:
             "at": shown.at.isoformat(),
             "live": shown.live,
             "totals": totals(shown.summaries).as_json(),
-            "summaries": list(_rows(shown)),
+            "summaries": list(_rows(shown, mc_as_not_bad)),
         },
         indent=2,
     )
 
 
-def as_csv(shown: DataPass) -> str:
+def as_csv(shown: DataPass, mc_as_not_bad: bool = False) -> str:
     """A line a summary, under a line of names; nothing where there is no value."""
     written = io.StringIO()
     writer = csv.DictWriter(written, _NAMES, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_rows(shown))
+    writer.writerows(_rows(shown, mc_as_not_bad))
     return written.getvalue()
 
 
-_NAMES = ["data_pass_id", "data_pass", *(field.name for field in fields(Summary))]
+_NAMES = ["data_pass_id", "data_pass", *(field.name for field in fields(Summary)), "not_bad_fraction"]
 
 
-def _rows(shown: DataPass) -> Iterator[dict[str, Any]]:
+def _rows(shown: DataPass, mc_as_not_bad: bool) -> Iterator[dict[str, Any]]:
     for summary in shown.summaries:
-        yield {"data_pass_id": shown.data_pass_id, "data_pass": shown.name} | summary.as_json()
+        yield {"data_pass_id": shown.data_pass_id, "data_pass": shown.name} | summary.as_json(mc_as_not_bad)

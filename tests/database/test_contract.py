@@ -134,7 +134,8 @@ def test_an_update_asks_for_recomputation(rolled_back: Connection[Any]) -> None:
 def test_an_insert_asks_for_computation(rolled_back: Connection[Any]) -> None:
     rolled_back.execute("INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (1, 101)")
     rolled_back.execute(
-        "INSERT INTO gaq_summaries (data_pass_id, run_number) TABLE data_pass_runs ON CONFLICT DO NOTHING"
+        "INSERT INTO gaq_summaries (data_pass_id, run_number)"
+        " SELECT data_pass_id, run_number FROM data_pass_runs ON CONFLICT DO NOTHING"
     )
     rolled_back.execute("INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (3, 104)")
     assert stale(rolled_back) == {A, B, C, D, (3, 104)}

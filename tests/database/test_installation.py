@@ -10,11 +10,12 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
+from gaq_listen.database import require_installed
 from gaq_listen.dba import installer
-from gaq_listen.dba.scripts import VERSION
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS, VERSION
 from gaq_listen.dba.sources import installation, named, shipped
 from gaq_listen.demo.binaries import find_binaries
-from gaq_listen.errors import GaqListenError
+from gaq_listen.errors import GaqListenError, NotInstalled
 from tests.tables import drain
 
 UPGRADES = Path(__file__).parents[1] / "upgrades"
@@ -106,6 +107,17 @@ def test_an_upgrade_gives_what_a_new_installation_gives(
 
 def test_there_is_an_old_version_for_every_upgrade() -> None:
     assert sorted(int(path.stem.rpartition("_")[2]) for path in UPGRADES.glob("*.sql")) == list(range(1, VERSION))
+
+
+@pytest.mark.parametrize("script", INSTALL_SCRIPTS)
+def test_after_an_installation_that_failed_commands_say_not_installed(bare_db: Connection[Any], script: str) -> None:
+    """Whether install or psql applied the scripts before this one."""
+    for step in named("reference").steps():
+        if step.title.startswith(script):
+            break
+        bare_db.execute(step.text.encode())
+    with pytest.raises(NotInstalled, match=r"^gaq-listen is not installed in database .*run: gaq-listen install$"):
+        require_installed(bare_db)
 
 
 @pytest.mark.parametrize("name", list(shipped()))

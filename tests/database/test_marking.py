@@ -126,7 +126,7 @@ FLAG_TYPES: list[Row] = [
     ("UPDATE qc_flag_types SET bad = true WHERE id = 1", {A, B, C, D}),
     ("UPDATE qc_flag_types SET bad = false WHERE id = 2", {A}),
     ("UPDATE qc_flag_types SET mc_reproducible = false WHERE id = 3", {B, C}),
-    ("UPDATE qc_flag_types SET bad = not bad, mc_reproducible = not mc_reproducible, name = 'x' WHERE id >= 2",
+    ("UPDATE qc_flag_types SET bad = not bad, mc_reproducible = not mc_reproducible, name = 'x' || id WHERE id >= 2",
      {A, B, C}),
     ("UPDATE qc_flag_types SET bad = id = 2", {B, C}),
 ]  # fmt: skip

@@ -141,9 +141,9 @@ def test_savepoints(rolled_back: Connection[Any], statements: str, pairs: set[Ke
             [(1, 101, 1, 2), (None, 102, 1, 2), (3, 103, 1, 2)],
             {A, D},
         ),
-        (Variant(None, LINK), [(2, 51), (1, 41)], {C, (1, 103)}),
+        (Variant(None, f"{LINK} (data_pass_id, quality_control_flag_id)"), [(2, 51), (1, 41)], {C, (1, 103)}),
         ("gaq_detectors (data_pass_id, run_number, detector_id)", [(1, 101, 3), (1, 102, 3)], {A, B}),
-        ("data_pass_runs", [(2, 102), (2, 103)], {(2, 102), (2, 103)}),
+        ("data_pass_runs (data_pass_id, run_number)", [(2, 102), (2, 103)], {(2, 102), (2, 103)}),
         ("qc_flag_verifications (flag_id)", [(12,), (31,), (51,)], {A, C}),
     ],
 )

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from psycopg import Connection
 
 from gaq_listen.cli import main
+from gaq_listen.dba.scripts import script
 from gaq_listen.errors import GaqListenError
 from gaq_listen.operating import originals
 from gaq_listen.operating.reasons import Reason
@@ -18,7 +19,7 @@ from tests.conftest import where
 from tests.database.test_golden import key
 from tests.database.test_original import install
 from tests.golden_cases import scenarios
-from tests.shapes import BOOKKEEPING, Shape
+from tests.shapes import BOOKKEEPING, LINK, Shape
 from tests.tables import drain, insert
 from tests.unit.test_reasons import WHY
 
@@ -115,6 +116,76 @@ def test_the_command(taken_over: Connection[Any]) -> None:
     answer = CliRunner().invoke(main, ["verify", "--original", "--dsn", where(taken_over)])
     assert answer.exit_code == 1
     assert Reason.UNEXPLAINED.value in answer.stdout
+
+
+def hour(number: float) -> str:
+    return f"'2024-01-01 00:00Z'::timestamptz + {number} * interval '1 h'"
+
+
+@pytest.mark.parametrize(
+    ("window", "kept", "good", "undefined", "why"),
+    [
+        ([7], (None, 8), 8 / 7, 0, Reason.OUTDATED),
+        ([4], (None, 5), 1.25, 0, Reason.OUTDATED),
+        ([4, 10], (None, 5), 0.5, 1, Reason.OUTDATED),
+        # Somebody deleted the later flag: then the application computes the earlier one's periods anew.
+        ([4, 10], (None, None), 0.5, 1, Reason.UNEXPLAINED),
+        ([4, 10], (None, 5), 1.0, 0, Reason.AGREES),
+    ],
+)
+def test_a_period_that_a_deleted_flag_still_bounds(
+    bare_db: Connection[Any],
+    shape: Shape,
+    window: list[float],
+    kept: tuple[float | None, float | None],
+    good: float,
+    undefined: int,
+    why: Reason,
+) -> None:
+    """A flag for the whole run, a later one for its end, and a run that became shorter: the later flag is deleted."""
+    bare_db.execute(script("bookkeeping_boundaries").encode())
+    begins = kept[1] or 5
+    bare_db.execute(
+        "INSERT INTO detectors (id, name) VALUES (1, 'ITS'); INSERT INTO data_passes (id, name) VALUES (1, 'apass1');"
+        "INSERT INTO qc_flag_types (id, name, bad) VALUES (1, 'Good', false);"
+        f"INSERT INTO runs (run_number, time_o2_start, time_o2_end) VALUES (7, {hour(0)}, {hour(10)});"
+        "INSERT INTO data_pass_runs (data_pass_id, run_number) VALUES (1, 7);"
+        "INSERT INTO gaq_detectors (data_pass_id, run_number, detector_id) VALUES (1, 7, 1)"
+    )
+    for number, starts in ((1, "null"), (2, hour(begins))):
+        bare_db.execute(
+            'INSERT INTO quality_control_flags (id, "from", run_number, detector_id, flag_type_id, created_at)'
+            f" VALUES ({number}, {starts}, 7, 1, 1, {hour(number)});"
+            f"INSERT INTO {LINK} (data_pass_id, quality_control_flag_id) VALUES (1, {number});"
+            f"INSERT INTO quality_control_flag_verifications (flag_id) VALUES ({number});"
+        )
+    ends = "null" if kept[1] is None else hour(kept[1])
+    bare_db.execute(
+        'INSERT INTO quality_control_flag_effective_periods (flag_id, "from", "to") VALUES'
+        f" (1, null, {ends}), (2, {hour(begins)}, null)"
+    )
+    for end in window:
+        bare_db.execute(f"UPDATE runs SET time_o2_end = {hour(end)}".encode())
+    assert bare_db.execute("SELECT id FROM quality_control_flags WHERE deleted").fetchall() == [(2,)]
+    bare_db.execute(TABLE.encode())
+    bare_db.execute("INSERT INTO gaq_summaries VALUES (1, 7, 0, %s, 0, 0, %s, false)", (good, undefined))
+    install(bare_db, shape)
+    found, outcome = told(bare_db)
+    assert found == ({} if why is Reason.AGREES else {(1, 7): why})
+    assert outcome.good == (why is not Reason.UNEXPLAINED)
+
+
+def test_pairs_that_were_never_computed_are_told_in_one_line(taken_over: Connection[Any]) -> None:
+    taken_over.execute(
+        "UPDATE gaq_summaries_original SET not_computable = false, bad_run_coverage = null,"
+        " explicitly_not_bad_run_coverage = null, mc_reproducible_coverage = null"
+    )
+    answer = CliRunner().invoke(main, ["verify", "--original", "--dsn", where(taken_over)])
+    assert answer.exit_code == 0, answer.output
+    first, *rest = answer.stdout.splitlines()
+    assert first.startswith("never computed by the application: ")
+    assert first.endswith(f" and {len(CASES) - 5} more")
+    assert len(rest) == 2
 
 
 def test_nothing_to_compare_with(db: Connection[Any]) -> None:

@@ -17,13 +17,10 @@ from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import chosen, named, shipped, used
 from gaq_listen.errors import GaqListenError, UnknownName
 from tests.conftest import where
-from tests.database.altered import replaced
-from tests.database.test_golden import failing, key
 from tests.database.test_installation import PROGRAMS, dump
 from tests.database.world import assert_fresh
-from tests.golden_cases import scenarios
-from tests.shapes import BOOKKEEPING, LINK, SHAPES, Shape
-from tests.tables import drain, insert, stale, stored
+from tests.shapes import BOOKKEEPING, LINK, SHAPES
+from tests.tables import drain, stale, stored
 
 in_bookkeeping = pytest.mark.parametrize("shape", [BOOKKEEPING], indirect=True, ids=["bookkeeping"])
 
@@ -53,6 +50,7 @@ def test_unknown_sources_are_refused_with_the_names_that_there_are() -> None:
 
 @in_bookkeeping
 def test_an_installation_keeps_to_its_sources(dba: Connection[Any]) -> None:
+    dba.execute(script("bookkeeping_boundaries").encode())
     before = dump(where(dba))
     assert used(dba) is None
     installer.install(dba, sources="bookkeeping")
@@ -172,6 +170,7 @@ def test_the_command_refuses_unknown_sources(bare_db: Connection[Any]) -> None:
 def test_the_plan_offers_generated_columns(bare_db: Connection[Any], dba: Connection[Any]) -> None:
     """And what it offers does what it says."""
     bare_db.execute("ALTER TABLE runs DROP COLUMN qc_time_end")
+    bare_db.execute(script("bookkeeping_boundaries").encode())
     bare_db.execute(
         "INSERT INTO runs (run_number, time_trg_start, time_o2_start, time_o2_end)"
         " VALUES (1, '2024-01-01 01:00Z', '2024-01-01 00:00Z', '2024-01-01 02:00Z')"
@@ -187,72 +186,3 @@ def test_the_plan_offers_generated_columns(bare_db: Connection[Any], dba: Connec
     assert plan.make(dba, "public").warnings == ()
     qc_times = "SELECT qc_time_start = time_trg_start, qc_time_end = time_o2_end FROM runs"
     assert dba.execute(qc_times.encode()).fetchall() == [(True, True)]
-
-
-# What may have become of the types, and of the QC times.
-_TIMES = ("    qc_time_start      timestamptz,\n    qc_time_end        timestamptz,\n", "")
-_GENERATED = """
-    qc_time_start {type} generated always as (coalesce(first_tf_timestamp, time_trg_start, time_o2_start)) {how},
-    qc_time_end {type} generated always as (coalesce(last_tf_timestamp, time_trg_end, time_o2_end)) {how},
-"""
-MOVES = {
-    "timestamp, smallint, int, missing": (("timestamptz", "timestamp(3)"), ("boolean", "smallint"), ("bigint", "int")),
-    "timestamp, generated": (("timestamptz", "timestamp"),),
-    "timestamptz, generated": (),
-    "timestamptz, virtual": (),
-}
-
-
-def moved(name: str) -> str:
-    """The tables of a Bookkeeping as that move leaves them."""
-    text = replaced(script("bookkeeping_tables"), (_TIMES[0], "QC_TIMES\n"))
-    for old, new in MOVES[name]:
-        text = text.replace(old, new)
-    text = text.replace("not null default false", "not null default 0") if "smallint" in name else text
-    how = name.rpartition(" ")[2]
-    kind = {"missing": "", "generated": "stored", "virtual": "virtual"}[how]
-    generated = _GENERATED.format(type=name.partition(",")[0], how=kind) if kind else ""
-    return text.replace("    QC_TIMES\n" if "    QC_TIMES" in text else "QC_TIMES\n", generated)
-
-
-@pytest.mark.parametrize("move", MOVES)
-@in_bookkeeping
-def test_whatever_types_a_move_leaves(bare_db: Connection[Any], dba: Connection[Any], shape: Shape, move: str) -> None:
-    """The golden cases, where the worker's session is in another time zone than the writer's; and marks."""
-    if move.endswith("virtual") and bare_db.info.server_version < 180000:
-        pytest.skip("virtual generated columns came with PostgreSQL 18")
-    bare_db.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public; SET timezone = 'UTC'")
-    bare_db.execute(moved(move).encode())
-    bare_db.execute("DROP CAST IF EXISTS (boolean AS smallint)")
-    bare_db.execute(
-        "CREATE FUNCTION small(boolean) RETURNS smallint LANGUAGE sql IMMUTABLE RETURN $1::int::smallint;"
-        " CREATE CAST (boolean AS smallint) WITH FUNCTION small(boolean) AS ASSIGNMENT"
-    )
-    assert plan.make(dba, "public", "bookkeeping").blockers == ()
-    installer.install(dba, sources="bookkeeping")
-    assert [finding.what for finding in doctor.examine(dba)] == []
-
-    cases = {key(number): case for number, case in enumerate(scenarios()) if number % 4 == 0}
-    with bare_db.transaction():
-        insert(bare_db, {key: case.pair for key, case in cases.items()})
-    dba.execute("SET timezone = 'Asia/Tokyo'")
-    drain(dba)
-    assert failing(stored(dba), {key: (case.id, case.expected) for key, case in cases.items()}) == {}
-
-    (flag, data_pass, run) = dba.execute(
-        "SELECT id, data_pass_id, run_number FROM gaq.source_flags LIMIT 1"
-    ).fetchall()[0]
-    yes = "1" if "smallint" in move else "true"
-    for statement in (
-        f"UPDATE quality_control_flags SET deleted = {yes} WHERE id = {flag}",
-        f"UPDATE quality_control_flag_types SET bad = {yes}, monte_carlo_reproducible = {yes}",
-        f"INSERT INTO quality_control_flags (id, run_number, detector_id, flag_type_id) VALUES (99999, {run}, 1, 1)",
-        f"INSERT INTO {LINK} VALUES ({data_pass}, 99999)",
-        f"UPDATE runs SET first_tf_timestamp = null, time_trg_start = '1999-01-01' WHERE run_number = {run}",
-        f"UPDATE runs SET last_tf_timestamp = null, time_o2_end = '1999-01-01' WHERE run_number = {run}",
-        f"DELETE FROM runs WHERE run_number = {run}",
-    ):
-        dba.execute(statement.encode())
-        assert ((data_pass, run) in stale(dba)) == ("99999, " not in statement), statement
-        drain(dba)
-        assert stale(dba) == set()

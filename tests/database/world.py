@@ -103,7 +103,8 @@ def pairs(connection: Connection[Any]) -> set[Key]:
 
 _SHOWN = """
 SELECT data_pass_id, run_number, bad_run_coverage, mc_reproducible_coverage, explicitly_not_bad_run_coverage,
-       missing_verifications_count, undefined_quality_periods_count, not_computable, invalidated_at IS NOT NULL
+       missing_verifications_count, undefined_quality_periods_count, not_computable::int <> 0,
+       invalidated_at IS NOT NULL
 FROM gaq_summaries
 """
 _LIVE = """
@@ -123,7 +124,7 @@ SELECT data_pass_id, run_number, id, detector_id, flag_type_id, EXTRACT(epoch FR
 FROM {}
 """
 _OF_A_COLUMN = "qc_flags WHERE data_pass_id IS NOT NULL"
-_OF_A_LINK = f"qc_flags JOIN {LINK} ON quality_control_flag_id = id"
+_OF_A_LINK = f"(SELECT qc_flags.*, data_pass_id FROM qc_flags JOIN {LINK} ON quality_control_flag_id = id) flag"
 
 
 def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key], set[Key]]:

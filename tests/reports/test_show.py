@@ -13,7 +13,7 @@ from rich.text import Text
 from gaq_listen.errors import GaqListenError
 from gaq_listen.reports import run_list
 from gaq_listen.reports.explain.pair import Quality
-from gaq_listen.reports.filters import comparison
+from gaq_listen.reports.filters import Comparison, comparison
 from gaq_listen.reports.marks import bar
 from gaq_listen.reports.show import SORTS, DataPass, Selection, Summary
 from gaq_listen.reports.show_view import as_csv, as_json, render
@@ -39,6 +39,10 @@ def summary(run: int, good: float | None, mc: float | None = 0.0, bad: float | N
     return Summary(**(values | other))
 
 
+def compared(*texts: str) -> tuple[Comparison, ...]:
+    return tuple(comparison(text) for text in texts)
+
+
 NOTHING = {"missing_verifications_count": None, "undefined_quality_periods_count": None}
 ALL = [
     summary(1, 1.0),
@@ -62,18 +66,20 @@ SHOWN = DataPass(12, "LHC22o_apass7", NOW, False, tuple(ALL))
         (Selection(below=0.9), [2, 3, 5]),
         (Selection(below=0.9, mc_as_not_bad=True), [2, 5]),
         (Selection(below=1.0), [2, 3, 4, 5]),
+        (Selection(not_bad=compared("<0.75")), [2, 3]),
+        (Selection(not_bad=compared("<=0.5")), [2, 3]),
+        (Selection(not_bad=compared(">0.9994")), [1, 5]),
+        (Selection(not_bad=compared(">= .9994")), [1, 4, 5]),
+        (Selection(not_bad=compared("=0.75"), mc_as_not_bad=True), [2]),
+        (Selection(not_bad=compared("=1"), good=compared(">0")), [1]),
+        (Selection(good=compared(">0.1", "<=0.5")), [2, 3]),
+        (Selection(good=compared("=0.95"), mc_as_not_bad=True), [3]),
         (Selection(sort="good"), [5, 3, 2, 4, 1, 6, 7]),
         (Selection(sort="good", mc_as_not_bad=True), [5, 2, 3, 4, 1, 6, 7]),
         (Selection(sort="bad"), [3, 2, 4, 1, 5, 6, 7]),
         (Selection(sort="bad", mc_as_not_bad=True), [2, 3, 4, 1, 5, 6, 7]),
         (Selection(sort="unverified"), [2, 1, 3, 4, 5, 6, 7]),
         (Selection(sort="undefined"), [5, 1, 2, 3, 4, 6, 7]),
-        (Selection(not_bad=comparison("<0.5")), [3, 5]),
-        (Selection(not_bad=comparison("<=0.5")), [2, 3, 5]),
-        (Selection(not_bad=comparison("=0.5")), [2]),
-        (Selection(not_bad=comparison(">=0.9994")), [1, 4]),
-        (Selection(not_bad=comparison(">0.9994")), [1]),
-        (Selection(not_bad=comparison(">=0.95"), mc_as_not_bad=True), [1, 3, 4]),
         (Selection(max_unverified=2), [1, 3, 4, 5]),
         (Selection(max_undefined=0), [1, 2, 3, 4]),
         (Selection(max_undefined=3, max_unverified=12), [1, 2, 3, 4, 5]),
@@ -115,9 +121,20 @@ def test_bar(shares: tuple[float, float, float], drawn: str) -> None:
     assert shown.plain == drawn
 
 
-def test_json_and_csv_say_the_same() -> None:
-    objects = json.loads(as_json(SHOWN))["summaries"]
-    rows = list(csv.DictReader(io.StringIO(as_csv(SHOWN))))
+def test_json_and_csv_count_what_is_mc_reproducible_where_they_are_told_to() -> None:
+    def values(mc_as_not_bad: bool) -> list[tuple[float | None, float | None, float | None]]:
+        columns = ("explicitly_not_bad_run_coverage", "bad_run_coverage", "not_bad_fraction")
+        objects = json.loads(as_json(SHOWN, mc_as_not_bad))["summaries"]
+        return [tuple(each[column] for column in columns) for each in objects]
+
+    assert values(False)[1::4] == [(0.5, 0.25, 0.5), (None, None, None)]
+    assert values(True)[1::4] == [(0.75, 0.25, 0.75), (None, None, None)]
+
+
+@pytest.mark.parametrize("mc_as_not_bad", [False, True])
+def test_json_and_csv_say_the_same(mc_as_not_bad: bool) -> None:
+    objects = json.loads(as_json(SHOWN, mc_as_not_bad))["summaries"]
+    rows = list(csv.DictReader(io.StringIO(as_csv(SHOWN, mc_as_not_bad))))
     assert [list(each) for each in objects] == [list(row) for row in rows]
     for each, row in zip(objects, rows, strict=True):
         assert {name: "" if value is None else str(value) for name, value in each.items()} == row
@@ -146,7 +163,7 @@ def test_totals_of_nothing_have_no_coverage() -> None:
 
 
 FRESH = DataPass(12, "LHC22o_apass7", NOW, False, tuple(each for each in ALL if each.invalidated_at is None))
-GOOD_RUNS = Selection(not_bad=comparison(">=0.5"), max_unverified=2)
+GOOD_RUNS = Selection(good=compared(">=0.5"), max_unverified=2)
 
 
 def test_a_run_list_says_why_each_other_run_is_out() -> None:
@@ -154,11 +171,11 @@ def test_a_run_list_says_why_each_other_run_is_out() -> None:
     assert made.runs == (1,)
     assert made.left_out == {
         2: ["missing verifications 12, not <=2"],
-        5: ["not bad 0, not >=0.5"],
+        5: ["good 0, not >=0.5"],
         6: ["not computable"],
     }
     found = json.loads(made.as_json(4))
-    assert found["criteria"] == {"not_bad": ">=0.5", "max_unverified": 2, "mc_as_not_bad": False, "runs": None}
+    assert found["criteria"] == {"good": [">=0.5"], "max_unverified": 2, "mc_as_not_bad": False, "runs": None}
     assert (found["runs_considered"], found["runs_in"], found["runs_out"], found["runs"]) == (4, 1, 3, [1])
     assert found["left_out"][0] == {"run_number": 2, "reasons": ["missing verifications 12, not <=2"]}
     assert (found["database_time"], found["live"]) == (NOW.isoformat(), False)

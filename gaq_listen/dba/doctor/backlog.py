@@ -7,6 +7,7 @@ from gaq_listen.dba import indexes
 from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.doctor import sources
 from gaq_listen.dba.doctor.finding import Finding
+from gaq_listen.dba.lost import lost
 from gaq_listen.observe.text import count, duration
 
 BACKLOG = 60.0
@@ -75,6 +76,16 @@ def unindexed(connection: Connection[TupleRow]) -> list[Finding]:
         )
         for (schema,) in connection.execute(_SCHEMAS, (sources.marked(connection),)).fetchall()
         for index in indexes.missing(connection, schema, sources_.shipped()[name])
+    ]
+
+
+def lost_triggers(connection: Connection[TupleRow]) -> list[Finding]:
+    """Return a finding for each trigger of the application that a move from another database has lost."""
+    shipped = sources_.shipped().get(sources_.used(connection) or sources_.REFERENCE)
+    return [
+        Finding(trigger.what, trigger.why, trigger.remedy, "warning")
+        for (schema,) in connection.execute(_SCHEMAS, (sources.marked(connection),)).fetchall()
+        for trigger in (lost(connection, schema, shipped) if shipped else ())
     ]
 
 

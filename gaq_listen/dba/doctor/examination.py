@@ -24,6 +24,7 @@ CHECKS: Mapping[str, Callable[[Connection[TupleRow]], list[Finding]]] = {
     "partitions and inheritance": blind.inheritance,
     "publications": blind.publications,
     "indexes": backlog.unindexed,
+    "triggers of the application": backlog.lost_triggers,
     "stale pairs": backlog.stale,
     "pairs without a mark": backlog.unmarked,
     "autovacuum": holding.autovacuum,

@@ -1,0 +1,39 @@
+"""Triggers of the application that a move from another database loses, and what brings them back."""
+
+from dataclasses import dataclass
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from gaq_listen.dba.plan_wanted import wanted
+from gaq_listen.dba.sources import Sources
+
+_THERE = """
+select exists (
+    select from pg_catalog.pg_trigger t
+    join pg_catalog.pg_class c on c.oid = t.tgrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = %s and c.relname = %s and t.tgname = %s and t.tgenabled <> 'D')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LostTrigger:
+    """A trigger that is missing or disabled, as sentences for a DBA."""
+
+    what: str
+    why: str
+    remedy: str
+
+
+def lost(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[LostTrigger]:
+    """Return the triggers that the sources file names and the tables in that schema do not have."""
+    return [
+        LostTrigger(
+            f"{trigger.table} has no trigger {trigger.name}, which is the application's own",
+            "flags keep bounds that a run's QC time has passed, and summaries differ when it moves back",
+            f"gaq-listen sql {trigger.script} | PGOPTIONS='-c gaq.source_schema={schema}' psql -1 -f -",
+        )
+        for trigger in wanted(sources).triggers
+        if connection.execute(_THERE, (schema, trigger.table, trigger.name)).fetchall() == [(False,)]
+    ]
