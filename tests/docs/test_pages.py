@@ -14,13 +14,15 @@ PAGES = sorted(
 ARCHITECTURE = PROJECT / "docs" / "architecture.md"
 
 _FILE = re.compile(r"`((?:gaq_listen|sql|tests|benchmarks|docs|\.ci)/[\w./-]+\.\w+)`")
+_NO_FILE = re.compile(r"benchmarks/results/|NAME|_N\.")
+"""Results, which only ``make bench`` writes, and names that stand for any."""
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def named(page: Path) -> set[str]:
-    """The files that a page names as code; without results of benchmarks, which ``make bench`` writes."""
-    return {name for name in _FILE.findall(page.read_text()) if not name.startswith("benchmarks/results/")}
+    """The files that a page names as code."""
+    return {name for name in _FILE.findall(page.read_text()) if not _NO_FILE.search(name)}
 
 
 def anchor(heading: str) -> str:
