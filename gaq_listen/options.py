@@ -37,11 +37,11 @@ def address(text: str) -> tuple[str, int]:
 
 def log_format_option(command: Any) -> Any:
     """How a worker shows what it does."""
-    return option(
+    return shared_option(
         "--log-format",
         type=click.Choice(["auto", "rich", "plain", "json"]),
         default="auto",
-        help="auto: a live console on a terminal, else a line an event; plain or json: such lines anywhere.",
+        help="auto: a live console on a terminal, and plain lines elsewhere. rich, plain, json: always that one.",
     )(command)
 
 
@@ -64,19 +64,33 @@ def _data_passes(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def option(name: str, *names: str, **details: Any) -> Callable[[Any], Any]:
-    """An option with its environment variable: ``--max-wait`` is ``GAQ_LISTEN_MAX_WAIT``."""
-    variable = "GAQ_LISTEN_" + name.partition("/")[0].strip("-").replace("-", "_").upper()
-    shown: dict[str, Any] = {"envvar": variable, "show_envvar": True, "show_default": True}
+    """Add an option of one command. ``Commands`` names its environment variable after the command."""
+    shown: dict[str, Any] = {"show_default": True}
     return click.option(name, *names, **(shown | details))
 
 
-dsn_option = option(
+def shared_option(name: str, *names: str, **details: Any) -> Callable[[Any], Any]:
+    """Add an option that means the same in several commands, so that they share one environment variable."""
+    return option(name, *names, envvar=variable(name), show_envvar=True, **details)
+
+
+def variable(name: str, command: str = "") -> str:
+    """Return the name of an option's environment variable.
+
+    >>> variable("--lock-timeout"), variable("--repair", "verify")
+    ('GAQ_LISTEN_LOCK_TIMEOUT', 'GAQ_LISTEN_VERIFY_REPAIR')
+    """
+    words = ["gaq", "listen", command, name.partition("/")[0].strip("-")]
+    return "_".join(word for word in words if word).replace("-", "_").upper()
+
+
+dsn_option = shared_option(
     "--dsn",
     default="",
     show_default="libpq's PG* variables",
     help="Connection string or URL of the database.",
 )
-schema_option = option(
+schema_option = shared_option(
     "--source-schema",
     default=None,
     show_default="the one it was installed with, else public",
@@ -84,8 +98,31 @@ schema_option = option(
 )
 
 
+objective_option = shared_option(
+    "--objective",
+    type=duration,
+    default="1s",
+    help="Longest time that a pair may be stale before the answer is bad.",
+)
+
+WORKER = "run"
+"""The command whose options are the settings of the worker. Their variables do without its name."""
+
+
 class Commands(click.Group):
-    """Turns errors into one sentence and an exit code."""
+    """Names the variables of options, and turns errors into one sentence and an exit code."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, and give each of its options an environment variable that no other command reads.
+
+        A variable that is set and forgotten must not change what another command does: ``verify --repair`` writes.
+        """
+        super().add_command(cmd, name)
+        scope = name or cmd.name or ""
+        for parameter in cmd.params:
+            if isinstance(parameter, click.Option) and parameter.envvar is None:
+                parameter.envvar = variable(parameter.opts[0], "" if scope == WORKER else scope)
+                parameter.show_envvar = True
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the program."""

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 
 from gaq_listen.errors import BadSetting
 
+BATCH = (1, 1_000)
+"""Fewest and most pairs of a batch that can be set: a batch is one transaction."""
+
+AUDIT_RATE = (0, 100_000)
+"""Fewest and most pairs a minute that can be audited."""
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -60,14 +66,14 @@ class WorkerSettings:
                 f"--max-wait ({self.max_wait:g} s) must not be shorter than "
                 f"--debounce ({self.debounce:g} s): a pair waits for quiet, but at most --max-wait"
             )
-        if self.min_batch < 1:
-            raise BadSetting("--min-batch must be at least 1")
+        if self.min_batch < BATCH[0]:
+            raise BadSetting(f"--min-batch must be at least {BATCH[0]}")
         if self.max_batch < self.min_batch:
             raise BadSetting(f"--max-batch ({self.max_batch}) must not be smaller than --min-batch ({self.min_batch})")
-        if self.max_batch > 1_000:
-            raise BadSetting("--max-batch must be at most 1000: a batch is one transaction")
-        if not 0 <= self.audit_rate <= 100_000:
-            raise BadSetting("--audit-rate must be from 0 (off) to 100000 pairs a minute")
+        if self.max_batch > BATCH[1]:
+            raise BadSetting(f"--max-batch must be at most {BATCH[1]}: a batch is one transaction")
+        if not AUDIT_RATE[0] <= self.audit_rate <= AUDIT_RATE[1]:
+            raise BadSetting(f"--audit-rate must be from {AUDIT_RATE[0]} (off) to {AUDIT_RATE[1]} pairs a minute")
         if self.once and self.audit_rate:
             raise BadSetting("--audit-rate is for a worker that goes on; with --once use: gaq-listen verify")
         if self.batch_timeout < 0.1:
