@@ -1,4 +1,4 @@
-"""What all commands have in common: options, a connection, errors as one sentence."""
+"""Share between all commands: options with their variables, a connection, and errors as one sentence."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ from gaq_listen.settings import seconds
 
 
 def duration(text: str) -> float:
-    """An option's type: ``250ms``, ``30s``, ``5m``, in seconds."""
+    """Read the value of an option, such as ``250ms``, ``30s`` or ``5m``, as seconds."""
     try:
         return seconds(text)
     except BadSetting as error:
@@ -28,7 +28,7 @@ def duration(text: str) -> float:
 
 
 def address(text: str) -> tuple[str, int]:
-    """An option's type: ``HOST:PORT``, ``[::1]:9187``, or ``:9187`` for all addresses of this machine."""
+    """Read the value of an option as host and port: ``HOST:PORT``, ``[::1]:9187``, or ``:9187`` for all addresses."""
     host, colon, port = text.strip().rpartition(":")
     if not colon or not port.isdecimal() or not int(port) < 65536:
         raise click.BadParameter(f"{text!r} is not HOST:PORT: write 127.0.0.1:9187")
@@ -36,7 +36,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 def log_format_option(command: Any) -> Any:
-    """How a worker shows what it does."""
+    """Add ``--log-format``: how a worker shows what it does."""
     return shared_option(
         "--log-format",
         type=click.Choice(["auto", "rich", "plain", "json"]),
@@ -46,17 +46,17 @@ def log_format_option(command: Any) -> Any:
 
 
 def data_pass_argument(command: Any) -> Any:
-    """A data pass by name or id, which the shell can complete."""
+    """Add the argument DATA_PASS, a name or an id, which the shell can complete."""
     return click.argument("data_pass", shell_complete=_data_passes)(command)
 
 
 def optional_data_pass_argument(command: Any) -> Any:
-    """Add the same, which may be left out."""
+    """Add the argument DATA_PASS, which may be left out."""
     return click.argument("data_pass", required=False, shell_complete=_data_passes)(command)
 
 
 def _data_passes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names that begin so, asked of the database; none when it does not answer."""
+    """Return the names of data passes that begin with ``incomplete``; none if the database does not answer."""
     dsn = ctx.params.get("dsn") or os.environ.get("GAQ_LISTEN_DSN", "")
     with suppress(psycopg.Error, GaqListenError), connected(dsn) as connection:
         return [CompletionItem(name) for name in names.starting_with(connection, incomplete)]
@@ -125,20 +125,20 @@ class Commands(click.Group):
                 parameter.show_envvar = True
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the program."""
+        """Run the program."""
         write_anywhere()
         return super().main(*args, **kwargs)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is named; a typo ends with what it may have meant."""
+        """Return the command of that name. Suggest names that are alike if there is none."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             ctx.fail(f"no command {args[0]!r}{names.suggestion(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
+        """Run the command. End the program with a sentence on stderr and an exit code if the command fails."""
         try:
             return super().invoke(ctx)
         except psycopg.Error as error:
@@ -154,7 +154,7 @@ class Commands(click.Group):
 
 @contextmanager
 def connected(dsn: str, installed: bool = True) -> Iterator[Connection[TupleRow]]:
-    """A connection for a few questions."""
+    """Connect for a few queries, and say which right is missing if one is."""
     with database.connect_now(dsn, "gaq-listen") as connection:
         try:
             if installed:
@@ -166,5 +166,5 @@ def connected(dsn: str, installed: bool = True) -> Iterator[Connection[TupleRow]
 
 
 def tell(text: str) -> None:
-    """Progress, beside the data on stdout."""
+    """Print progress on stderr, beside the data on stdout."""
     click.echo(text, err=True)
