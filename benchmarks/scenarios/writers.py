@@ -34,7 +34,7 @@ WARM_UP_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """So many clients insert flags of so many runs' pairs, each in a transaction of its own."""
+    """``clients`` insert flags into the pairs of ``runs`` runs of each data pass, each in a transaction of its own."""
 
     clients: int
     runs: int
@@ -75,8 +75,8 @@ def design(lab: Lab, name: str) -> Iterator[str]:
 def measure(lab: Lab) -> list[Figure]:
     """Clients that insert one flag in each transaction; each design on a new database, in turns.
 
-    A flush that takes longer is ``commit_delay``: the first who flushes waits for so long, and everybody who has come
-    by then is flushed with it.
+    A longer flush is ``commit_delay``: the first session to flush waits first, and flushes for
+    all that have come by then.
     """
     figures = []
     for case, flushes, repeats in _cases(lab):
