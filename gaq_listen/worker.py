@@ -207,14 +207,12 @@ class Worker:
                     raise
                 if isinstance(error, psycopg.errors.InsufficientPrivilege):
                     await rights.note_async(work.line, error)
+                # Not even this may be there any more: then the worker ends, and says so.
+                await _unless_broken(database.require_installed_async(work.line))
                 self._tell_trouble(error, BROKEN)
                 if work.bell is not None:
-                    await work.bell.let_go()
-                try:
-                    await work.enrolment.report("broken", self._totals)
-                except psycopg.Error as unreported:
-                    if not is_lasting(unreported):
-                        raise
+                    await _unless_broken(work.bell.let_go())
+                await _unless_broken(work.enrolment.report("broken", self._totals))
                 self._alive()
                 await nap(self._stop, BROKEN)
                 if self._stop.is_set():
@@ -287,3 +285,12 @@ class Worker:
             raise DoorbellRequired(reason)
         self._observe(events.Polling(reason, self._settings.max_wait))
         return None
+
+
+async def _unless_broken(work: Coroutine[None, None, None]) -> None:
+    """Await ``work``; what a broken database refuses is left undone."""
+    try:
+        await work
+    except psycopg.Error as error:
+        if not is_lasting(error):
+            raise
