@@ -74,7 +74,7 @@ reset role;
 
 
 -- The view. Where a table was taken over its columns have the types of that one, because programs were made for these: many
--- drivers hand a bigint over as text. Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that
+-- drivers hand a bigint over as text. (When that table is there no more, the view keeps the types that it has.) Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that
 -- a condition on the view's columns still reaches both, and an index on the cast serves it.
 do $$
 declare
@@ -94,6 +94,7 @@ begin
           and refclassid = 'pg_class'::regclass and refobjid <> ev_class
         limit 1;
     end if;
+    original := coalesce(original, to_regclass(format('%I.gaq_summaries', current_schema())));
 
     select array_agg(written.type order by place), string_agg(written.expression, ', ' order by place) filter (where place <= 2),
            string_agg(written.expression, ', ' order by place) filter (where place > 2)
@@ -156,6 +157,8 @@ begin
                        'full join (select %2$s, invalidated_at from gaq.pending where %3$s) p '
                        'using (data_pass_id, run_number)', rest, pair,
                        'data_pass_id between -2147483648 and 2147483647 and run_number between -2147483648 and 2147483647');
+    end if;
+    if pair like '%gaq.as_int%' then
         set local role gaq_owner;
         create index if not exists summaries_as_taken_over
             on gaq.summaries (gaq.as_int(data_pass_id), gaq.as_int(run_number));
