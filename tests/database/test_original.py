@@ -112,9 +112,14 @@ def test_the_view_keeps_the_types_of_the_table(bare_db: Connection[Any], shape: 
     """Drivers were told these: many hand a bigint over as text. Asking for refreshes works in any of them."""
     bare_db.execute(f"{WORLD}; SET timezone = 'UTC'; {TYPES[types]}; SET timezone = 'Asia/Tokyo'".encode())
     before = bare_db.execute(COLUMNS).fetchall()
+    bare_db.execute("GRANT SELECT, UPDATE ON gaq_summaries TO PUBLIC")
     install(bare_db, shape)
     assert bare_db.execute(COLUMNS).fetchall() == before
+    # Whoever might read the table reads the view, without any right on schema gaq.
+    bare_db.execute("SET ROLE pg_monitor")
+    assert len(bare_db.execute("SELECT * FROM gaq_summaries WHERE data_pass_id > 0").fetchall()) == 5
     bare_db.execute("UPDATE gaq_summaries SET invalidated_at = now()")
+    bare_db.execute("RESET ROLE")
     drain(bare_db)
     shown = "SELECT bad_run_coverage::real, not_computable::int, invalidated_at, updated_at AT TIME ZONE 'UTC' FROM {}"
     if "without" in dict(before)["updated_at"]:
