@@ -105,6 +105,7 @@ def sql(name: str | None, source_schema: str | None, sources: str | None) -> Non
     Example:
       gaq-listen sql install | psql -f -
       gaq-listen sql sources --sources bookkeeping
+      gaq-listen sql bookkeeping.load > bookkeeping.load
     """
     if name is None:
         click.echo("\n".join(["install", *scripts.names()]))

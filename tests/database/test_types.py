@@ -16,6 +16,7 @@ from psycopg import Connection
 from gaq_listen.cli import main
 from gaq_listen.dba import doctor, installer, plan, plan_tables
 from gaq_listen.dba.plan_wanted import wanted
+from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
 from gaq_listen.errors import GaqListenError
 from tests.conftest import where
@@ -257,3 +258,33 @@ def test_an_upgrade_from_views_that_gave_the_types_of_the_tables(
     assert [finding for finding in doctor.examine(dba) if finding.level == "error"] == []
     dba.execute("CALL gaq.drain()")
     assert_fresh(bare_db)
+
+
+# What may have become of the Bookkeeping's QC times, which are virtual in MariaDB.
+QC_TIMES = {"stored": "GENERATED ALWAYS AS ({}) STORED", "virtual": "GENERATED ALWAYS AS ({}) VIRTUAL", "missing": None}
+
+
+@pytest.mark.parametrize("shape", [BOOKKEEPING], indirect=True, ids=["bookkeeping"])
+@pytest.mark.parametrize("kind", QC_TIMES)
+def test_the_bookkeepings_qc_times_may_be_of_any_kind(
+    bare_db: Connection[Any], dba: Connection[Any], shape: Shape, kind: str
+) -> None:
+    """Views and triggers use what they are made of: a trigger sees null in a virtual column."""
+    if kind == "virtual" and bare_db.info.server_version < 180000:
+        pytest.skip("virtual generated columns came with PostgreSQL 18")
+    for column, expression in GENERATED.items():
+        dba.execute(f"ALTER TABLE runs DROP COLUMN {column}".encode())
+        if generated := QC_TIMES[kind]:
+            dba.execute(f"ALTER TABLE runs ADD {column} timestamptz {generated.format(expression)}".encode())
+    bare_db.execute(WORLD)
+    dba.execute(script("bookkeeping_boundaries").encode())
+    assert plan.make(dba, "public", shape.name).blockers == ()
+    installer.install(dba, sources=shape.name)
+    dba.execute("CALL gaq.drain()")
+    assert_fresh(bare_db)
+    assert [finding.what for finding in doctor.examine(dba)] == []
+    for change in ("last_tf_timestamp = null, time_trg_end = '2024-01-01 07:00Z'", "first_tf_timestamp = null"):
+        dba.execute(f"UPDATE runs SET {change} WHERE run_number = 101".encode())
+        assert (1, 101) in stale(dba)
+        dba.execute("CALL gaq.drain()")
+        assert_fresh(bare_db)
