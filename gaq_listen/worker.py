@@ -287,7 +287,7 @@ class Worker:
         return None
 
 
-async def _unless_broken(work: Coroutine[None, None, None]) -> None:
+async def _unless_broken(work: Coroutine[None, None, object]) -> None:
     """Await ``work``; what a broken database refuses is left undone."""
     try:
         await work

@@ -1,11 +1,9 @@
-"""The columns of the source tables may have any type of their kind: one table of variants, in both shapes.
-
-DESIGN's rule is that types are cast where they cross a border: a name that is no text stopped every refresh once.
-"""
+"""The columns of the source tables may have any type of their kind: one table of variants, in both shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
@@ -144,7 +142,9 @@ def prepare(connection: Connection[Any], types: Types) -> None:
 
 @in_every_shape
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_type_of_a_kind_works(bare_db: Connection[Any], dba: Connection[Any], shape: Shape, variant: str) -> None:
+def test_every_type_of_a_kind_works(
+    bare_db: Connection[Any], dba: Connection[Any], shape: Shape, variant: str, tmp_path: Path
+) -> None:
     """Everything that reads or stores, on the world; CALL gaq.drain() is made in a third time zone."""
     bare_db.execute(WORLD)
     prepare(bare_db, VARIANTS[variant])
@@ -162,16 +162,31 @@ def test_every_type_of_a_kind_works(bare_db: Connection[Any], dba: Connection[An
     for command, says in (
         ("show apass1", "101"),
         ("show 1 --json", '"data_pass": "apass1"'),
+        ("show 1 --live", "together"),
+        ("show 1 --list --live", "101"),
+        ("show 1 --save {}", "written"),
+        ("changes 1", ""),
         ("explain apass1 101", "ITS"),
+        ("explain apass1 101 --json", '"ITS"'),
         ("verify --all", "none differs"),
         ("status", "fresh"),
         ("recalculate apass1 --runs 101", "marked: 1 runs of apass1"),
         ("run --once", ""),
         ("verify --all", "4 of 4 pairs compared: none differs"),
     ):
-        answer = CliRunner().invoke(main, [*command.split(), "--dsn", where(bare_db)])
+        words = command.format(tmp_path / "pass.svg").split()
+        answer = CliRunner().invoke(main, [*words, "--dsn", where(bare_db)])
         assert (answer.exit_code, says in answer.output) == (0, True), (command, answer.output)
     assert_fresh(bare_db)
+
+    for read in (
+        "SELECT * FROM gaq.periods(1, 101)",
+        "SELECT * FROM gaq.live_summaries(1)",
+        "SELECT * FROM gaq.data_pass_summaries",
+        "SELECT * FROM gaq.detector_qualities(1, ARRAY[101])",
+        "SELECT * FROM gaq.changes",
+    ):
+        assert dba.execute(read.encode()).fetchall(), read
 
     (flag, data_pass, run) = dba.execute(
         "SELECT id, data_pass_id, run_number FROM gaq.source_flags LIMIT 1"
