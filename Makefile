@@ -24,8 +24,13 @@ help: ## show this
 demo: $(VENV)/.demo ## watch gaq-listen at work on a private PostgreSQL, until Ctrl-C
 	@exec $(WITH_MAKE) $(BIN)/gaq-listen demo $(ARGS)
 
-test: $(VENV)/.dev ## run the tests
+test: $(VENV)/.dev ## run the tests (JOBS=2: in two processes, each with a server; then those that must be alone)
+ifdef JOBS
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not alone" -q $(ARGS)
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -m alone -q $(ARGS)
+else
 	@exec $(WITH_MAKE) $(BIN)/python -m pytest $(ARGS)
+endif
 
 test-fast: $(VENV)/.dev ## run the tests that need less than a minute altogether
 	@exec $(WITH_MAKE) $(BIN)/python -m pytest -m fast -q $(ARGS)
