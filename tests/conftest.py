@@ -44,6 +44,14 @@ ALONE = ("faults", "migration", "engine/test_contention.py", "engine/test_storm.
 """Those whose tests are marked ``alone``: they measure times, stop servers, or need most of the machine."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m fast``, import no file that has no fast test: that takes as long as half of the fast tests."""
+    is_test = collection_path.name.startswith("test_") and collection_path.is_relative_to(TESTS)
+    if config.option.markexpr == "fast" and is_test:
+        return not collection_path.relative_to(TESTS).as_posix().startswith(FAST) or None
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by where they are, and by whether they use a PostgreSQL server."""
     for item in items:
