@@ -83,6 +83,10 @@ select id, data_pass_id, run_number, detector_id, flag_type_id,
 from qc_flags
 where data_pass_id is not null and deleted::int = 0;
 
+-- The same flags for who reads some pairs while many marks wait: see gaq.marked_pairs in 50_read.sql.
+create or replace view gaq.source_flag_pairs as
+select id, data_pass_id, run_number, detector_id, flag_type_id from gaq.source_flags;
+
 -- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
 -- (offset 0: from an empty table's statistics an index of detectors would look as good as that of the pair.)
 create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])

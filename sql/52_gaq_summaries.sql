@@ -75,7 +75,7 @@ reset role;
 
 -- The view. Where a table was taken over its columns have the types of that one, because programs were made for these: many
 -- drivers hand a bigint over as text. Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that
--- a condition on the view's columns still reaches both, and an index on the cast serves it.
+-- a condition on the view's columns still reaches both; what equals the cast equals the bigint, whose index serves it.
 do $$
 declare
     original regclass;
@@ -155,11 +155,8 @@ begin
                        'from gaq.summaries where %3$s) s '
                        'full join (select %2$s, invalidated_at from gaq.pending where %3$s) p '
                        'using (data_pass_id, run_number)', rest, pair,
-                       'data_pass_id between -2147483648 and 2147483647 and run_number between -2147483648 and 2147483647');
-        set local role gaq_owner;
-        create index if not exists summaries_as_taken_over
-            on gaq.summaries (gaq.as_int(data_pass_id), gaq.as_int(run_number));
-        reset role;
+                       'gaq.as_int(data_pass_id) = data_pass_id and gaq.as_int(run_number) = run_number');
+        drop index if exists gaq.summaries_as_taken_over;       -- of an earlier version
     end if;
     foreach given in array coalesce(grants, '{}') loop
         execute given;

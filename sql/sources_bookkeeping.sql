@@ -150,6 +150,33 @@ begin atomic
       and f.deleted::int = 0;
 end;
 
+-- The flags of the pairs that exist, found in the same way, pair by pair, for who reads some pairs while many marks wait: see
+-- gaq.marked_pairs in 50_read.sql. (A view, because the function would ask the reader for rights on the tables.)
+create or replace view gaq.source_flag_pairs as
+select f.id, p.data_pass_id, p.run_number, f.detector_id, f.flag_type_id
+from data_passes_runs p
+cross join lateral (
+    select f.id, f.detector_id, f.flag_type_id
+    from quality_control_flags f
+    where f.run_number = p.run_number and f.id = any (array(
+        select l.quality_control_flag_id
+        from data_pass_quality_control_flag l
+        where l.data_pass_id = p.data_pass_id
+          and l.quality_control_flag_id = any (array(
+              select r.id
+              from quality_control_flags r
+              where (r.run_number, r.id) >= (p.run_number, (
+                        select quality_control_flag_id from data_pass_quality_control_flag
+                        where data_pass_id >= p.data_pass_id
+                        order by data_pass_id, quality_control_flag_id limit 1))
+                and (r.run_number, r.id) <= (p.run_number, (
+                        select quality_control_flag_id from data_pass_quality_control_flag
+                        where data_pass_id <= p.data_pass_id
+                        order by data_pass_id desc, quality_control_flag_id desc limit 1))))))
+      and f.deleted::int = 0
+    offset 0
+) f;
+
 create or replace view gaq.source_flag_types as
 select id, name::text, bad::int <> 0 as bad, monte_carlo_reproducible::int <> 0 as mc_reproducible
 from quality_control_flag_types;
@@ -196,8 +223,6 @@ select id, '#' || created_by_id as created_by, comment::text from quality_contro
 -- mark, or, if this change was not yet committed, with this half as it still stood in its table. So the pair was marked
 -- then, and computed without the other half, and without it this half cannot matter.
 -- (To mark all pairs of the run or of the data pass instead would be simpler, and mark hundreds for each flag.)
-
-create index if not exists wide_invalidations_of_flags on gaq.wide_invalidations (key, kind) where place is not null;
 
 create or replace view gaq.source_invalidations as
 select w.id as wide_id, p.data_pass_id, w.place as run_number, w.invalidated_at, w.cause

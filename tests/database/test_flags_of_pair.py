@@ -63,7 +63,7 @@ COMPUTE = "select from gaq.compute(array[3, 3, 5], array[1, 2, 3])"
 _SETTINGS = "set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local jit = off"
 
 
-def _fill(connection: Connection[Any], shape: Shape, order: str) -> None:
+def fill(connection: Connection[Any], shape: Shape, order: str) -> None:
     """Insert the flags of all pairs, two on each detector."""
     connection.execute(_COMMON.format(order=ORDERS[order]).encode())
     connection.execute(shape.of(_FLAGS).encode())
@@ -92,7 +92,7 @@ def _vacuum(connection: Connection[Any], table: str) -> None:
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_flags_of_a_pair_are_those_that_the_view_shows(db: Connection[Any], shape: Shape, order: str) -> None:
     """With flags that are deleted, of no data pass and, where that can be, of several."""
-    _fill(db, shape, order)
+    fill(db, shape, order)
     db.execute(shape.of(_ODD).encode())
     read = 0
     for data_pass_id in (0, 1, 5, PASSES, PASSES + 1):
@@ -118,7 +118,7 @@ def test_computing_fetches_the_flags_of_its_pairs_alone(
     db.execute("vacuum analyze")
     if planned == "while empty":
         db.execute(COMPUTE)
-    _fill(db, shape, order)
+    fill(db, shape, order)
     if planned == "with statistics":
         _vacuum(db, flags)
     with rows_read(db, flags) as read:
@@ -134,7 +134,7 @@ def test_computing_fetches_the_flags_of_its_pairs_alone(
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_flags_of_a_pair_are_found_by_index(db: Connection[Any], shape: Shape, order: str) -> None:
     """PostgreSQL puts the function's body in the place of the call, and each step has the index that it is made for."""
-    _fill(db, shape, order)
+    fill(db, shape, order)
     db.execute("vacuum analyze")
     with db.transaction():
         db.execute(_SETTINGS)
