@@ -41,6 +41,8 @@ class WorkerSettings:
     """Drain, then stop."""
     announce: bool = True
     """Notify ``gaq_refreshed`` of the pairs of each batch."""
+    sync_commit: bool = False
+    """Commit refreshes as the server's synchronous_commit says, rather than without waiting for the disk."""
     audit_rate: int = 0
     """How many pairs a minute to recompute and compare, in the background."""
     batch_timeout: float = 30.0
