@@ -9,12 +9,12 @@ import click
 from gaq_listen.dba import doctor as doctor_
 from gaq_listen.dba import installer, plan, scripts
 from gaq_listen.dba import sources as sources_
-from gaq_listen.options import connected, dsn_option, duration, option, schema_option, tell
+from gaq_listen.options import connected, dsn_option, duration, option, schema_option, shared_option, tell
 
-lock_timeout_option = option(
+lock_timeout_option = shared_option(
     "--lock-timeout", type=duration, default="3s", help="How long a step may hold up writers while it waits for a lock."
 )
-sources_option = option(
+sources_option = shared_option(
     "--sources",
     default=None,
     show_default="those it was installed with, else reference",
@@ -27,14 +27,13 @@ sources_option = option(
 @schema_option
 @sources_option
 @lock_timeout_option
-@click.option(
-    "--plan", "only_plan", is_flag=True, help="Change nothing: tell what would be done, and what is in its way."
-)
+@option("--plan", "only_plan", is_flag=True, help="Change nothing: tell what would be done, and what is in its way.")
 def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeout: float, only_plan: bool) -> None:
     """Creates schema gaq, the view gaq_summaries, and the triggers on the source tables; or brings them up to date.
 
     Each step is a transaction that locks one table at the most, and gives up and tries again when it would hold up
-    writers for longer than --lock-timeout. Pairs that were never computed are marked. To apply the same by hand:
+    writers for longer than --lock-timeout. Whatever --plan calls an obstacle is refused before anything changes. Pairs
+    that were never computed are marked. To apply the same by hand:
     gaq-listen sql install
 
     \b
@@ -52,7 +51,7 @@ def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeo
 @click.command(short_help="Removes triggers, view and schema gaq.")
 @dsn_option
 @lock_timeout_option
-@click.option(
+@option(
     "--drop-dependents", is_flag=True, help="Also drop what others have built on gaq_summaries, such as their views."
 )
 @click.confirmation_option("--yes", prompt="Remove the triggers, gaq_summaries and all stored summaries?")
@@ -73,7 +72,7 @@ def uninstall(dsn: str, lock_timeout: float, drop_dependents: bool) -> None:
 
 @click.command(short_help="Looks for what is missing, altered, blind or slow.")
 @dsn_option
-@click.option("--json", "as_json", is_flag=True, help="A JSON list of findings.")
+@option("--json", "as_json", is_flag=True, help="A JSON list of findings.")
 def doctor(dsn: str, as_json: bool) -> None:
     """Compares what is installed with what should be, and looks for what makes marking blind or slow.
 
@@ -104,6 +103,7 @@ def sql(name: str | None, source_schema: str | None, sources: str | None) -> Non
     Example:
       gaq-listen sql install | psql -f -
       gaq-listen sql sources --sources bookkeeping
+      gaq-listen sql bookkeeping.load > bookkeeping.load
     """
     if name is None:
         click.echo("\n".join(["install", *scripts.names()]))

@@ -36,6 +36,7 @@ INSTALL_SCRIPTS = (
     "65_objects",
     "66_detectors",
     "70_grants",
+    "75_comments",
     "80_installed",
 )
 """Names of the scripts that make an installation, in the order in which they are applied. Other sources than those of

@@ -149,7 +149,9 @@ class Standing:
         if self._broken:
             at, broken = self._broken
             wait = math.ceil(broken.next_try - (now - at))
-            return "BROKEN", f"{f'next try in {ticking(wait)}' if wait > 0 else 'trying again'}: {clean(broken.reason)}"
+            when = f"next try in {ticking(wait)}" if wait > 0 else "trying again"
+            # What to do comes first: it must not be cropped.
+            return "BROKEN", f"see gaq-listen doctor; {when}: {clean(broken.reason)}"
         if self._paused:
             at, paused = self._paused
             why = f": {clean(paused.reason)}" if paused.reason else ""

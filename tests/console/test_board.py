@@ -101,7 +101,7 @@ def told(*said: Event, at: float = 0.0) -> Board:
         ([Disconnected("refused", 8.0)], "DISCONNECTED  next try in 8 s: refused"),
         ([Disconnected("refused", 0.0)], "DISCONNECTED  trying again: refused"),
         ([Disconnected("refused", 8.0), Reconnected(2.0)], "CONNECTED  again, after 2.0 s"),
-        ([Listening(), Broken("no view", 5.0)], "BROKEN  next try in 5 s: no view"),
+        ([Listening(), Broken("no view", 5.0)], "BROKEN  see gaq-listen doctor; next try in 5 s: no view"),
         ([Listening(), Broken("no view", 5.0), Repaired(9.0)], "LISTENING"),
         ([Listening(), Behind(700, 5, 1.2)], "DRAINING  about 700 pairs left"),
         ([Listening(), Behind(700, 5, 1.2), batch(pair(), limit=2), Recovered(7)], "LISTENING"),

@@ -102,7 +102,7 @@ def test_every_routine_but_those_of_the_view_is_closed_to_the_public(db: Connect
         "select proname from pg_proc where pronamespace = 'gaq'::regnamespace"
         " and has_function_privilege('public', oid, 'execute') order by 1"
     ).fetchall()
-    assert [name for (name,) in open_] == ["as_int", "first_wide_marks", "oldest_wide_mark", "wide_marks"]
+    assert [name for (name,) in open_] == ["first_wide_marks", "oldest_wide_mark", "wide_marks"]
 
 
 @pytest.mark.parametrize("marks", [1, 600])
