@@ -14,9 +14,10 @@ from gaq_listen.line import Line
 from gaq_listen.pacing import Allowance, Allowed
 from gaq_listen.pairs import Key, columns
 
-# Both in one message, so in one transaction: the limit is that of this batch, and costs no round trip of its own.
+# Both in one message, so in one transaction: the settings are those of this batch, and cost no round trip of their own.
 _REFRESH = """
-select set_config('statement_timeout', %s, true);
+select set_config('statement_timeout', %s, true),
+       set_config('synchronous_commit', coalesce(%s, current_setting('synchronous_commit')), true);
 select data_pass_id, data_pass, run_number, seconds_stale, causes, good_before, good_after, removed,
        error, attempts, next_try
 from gaq.refresh(%s, %s, %s, %s, %s, %s, %s)
@@ -84,6 +85,9 @@ class Backlog:
 
     A pair is due when it was quiet before its first mark, else when it has been quiet for ``debounce`` seconds or
     its first mark is ``max_wait`` seconds old. ``allowance``: how long a batch may take.
+    ``sync_commit``: commit a batch as the server's synchronous_commit says. By default the commit of a batch does not
+    wait for the disk, because a batch takes its marks away in the same transaction: after a crash that loses the batch,
+    its pairs are marked again.
     """
 
     def __init__(
@@ -95,12 +99,14 @@ class Backlog:
         announce: bool = True,
         *,
         allowance: Allowance,
+        sync_commit: bool = False,
     ) -> None:
         self._connection = connection
         self._pace = (timedelta(seconds=debounce), timedelta(seconds=max_wait))
         self._worker = worker
         self._announce = announce
         self._allowance = allowance
+        self._synchronous_commit = None if sync_commit else "off"
 
     async def refresh(self, limit: int) -> Refreshed:
         """Refreshes up to ``limit`` due pairs in one transaction; returns them, first marked first.
@@ -122,7 +128,8 @@ class Backlog:
 
     async def _batch(self, limit: int, allowed: Allowed, only: Sequence[Key] | None = None) -> Refreshed:
         keys = (None, None) if only is None else columns(only)
-        values = (f"{round(allowed.seconds * 1000)}", limit, *self._pace, self._announce, self._worker, *keys)
+        timeout = f"{round(allowed.seconds * 1000)}"
+        values = (timeout, self._synchronous_commit, limit, *self._pace, self._announce, self._worker, *keys)
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with self._connection.answering(allowed.answer), AsyncClientCursor(self._connection) as cursor:

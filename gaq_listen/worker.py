@@ -176,7 +176,14 @@ class Worker:
             await enrolment.enroll()
             self._tell_connected(work, enrolment.name)
             pace = (0.0, 0.0) if settings.once else (settings.debounce, settings.max_wait)
-            backlog = Backlog(work, *pace, enrolment.name, settings.announce, allowance=self._allowance)
+            backlog = Backlog(
+                work,
+                *pace,
+                enrolment.name,
+                settings.announce,
+                allowance=self._allowance,
+                sync_commit=settings.sync_commit,
+            )
             audit = Audit(work, self._allowance.whole.answer)
             if settings.once:
                 await self._service(Work(work, backlog, enrolment, audit)).drain_all()

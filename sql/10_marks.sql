@@ -55,6 +55,9 @@ create table if not exists gaq.wide_invalidations (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 create index if not exists wide_invalidations_by_age on gaq.wide_invalidations (invalidated_at);
+-- By what they name for whoever reads a pair: the oldest mark of a thing is the first.
+create index if not exists wide_invalidations_by_key on gaq.wide_invalidations (kind, key, invalidated_at);
+drop index if exists gaq.wide_invalidations_of_flags;       -- of an earlier version: the one above serves what it did
 
 -- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.
 alter table gaq.invalidations replica identity full;

@@ -83,6 +83,23 @@ select id, data_pass_id, run_number, detector_id, flag_type_id,
 from qc_flags
 where data_pass_id is not null and deleted::int = 0;
 
+-- The same flags for who reads some pairs while many marks wait: see gaq.marked_pairs in 50_read.sql.
+create or replace view gaq.source_flag_pairs as
+select id, data_pass_id, run_number, detector_id, flag_type_id from gaq.source_flags;
+
+-- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
+-- (offset 0: from an empty table's statistics an index of detectors would look as good as that of the pair.)
+create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])
+returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
+language sql stable
+begin atomic
+    select f.id::bigint, f.detector_id::bigint, f.flag_type_id::bigint, f.starts, f.ends, f.created_at
+    from (
+        select * from gaq.source_flags where data_pass_id = of_data_pass_id and run_number = of_run_number offset 0
+    ) f
+    where f.detector_id = any (on_detectors);
+end;
+
 create or replace view gaq.source_flag_types as
 select id, name::text, bad::int <> 0 as bad, mc_reproducible::int <> 0 as mc_reproducible from qc_flag_types;
 

@@ -76,9 +76,9 @@ reset role;
 -- The view. Where a table was taken over its columns have the types of that one, because programs were made for these: many
 -- drivers hand a bigint over as text. (When that table is there no more, the view keeps the types that it has.)
 -- Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that a condition on the view's columns
--- still reaches both, and an index on the cast serves it. The cast to int takes the lower half of a bigint, so that no reader
--- gets an error, and rows that need the upper half are left out. (No CASE: only where the cast is strict PostgreSQL takes a
--- condition through the FULL JOIN. And no function of ours: a reader may not execute any.)
+-- still reaches both; what equals the cast equals the bigint, whose index serves it. The cast to int takes the lower half of a
+-- bigint, so that no reader gets an error, and rows that need the upper half are left out. (No CASE: only where the cast is
+-- strict PostgreSQL takes a condition through the FULL JOIN.)
 do $$
 declare
     original regclass;
@@ -159,14 +159,9 @@ begin
                        'from gaq.summaries where %3$s) s '
                        'full join (select %2$s, invalidated_at from gaq.pending where %3$s) p '
                        'using (data_pass_id, run_number)', rest, pair,
-                       'data_pass_id between -2147483648 and 2147483647 and run_number between -2147483648 and 2147483647');
+                       '(data_pass_id << 32 >> 32)::int = data_pass_id and (run_number << 32 >> 32)::int = run_number');
     end if;
-    if pair like '%::int as%' then
-        set local role gaq_owner;
-        create index if not exists summaries_as_taken_over
-            on gaq.summaries (((data_pass_id << 32 >> 32)::int), ((run_number << 32 >> 32)::int));
-        reset role;
-    end if;
+    drop index if exists gaq.summaries_as_taken_over;       -- of an earlier version
     foreach given in array coalesce(grants, '{}') loop
         execute given;
     end loop;

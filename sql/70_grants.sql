@@ -14,6 +14,11 @@ grant select on gaq.failures, gaq.paused, gaq.workers, gaq.known_pairs to gaq_re
 grant execute on function gaq.bell_key(), gaq.objects(), gaq.is_there(int), gaq.batches_in_flight(),
     gaq.differences(bigint[], bigint[]) to gaq_reader;
 
+-- A view calls functions with the rights of its reader, who may have been given gaq_summaries alone. Nobody can call them
+-- otherwise without the right to use schema gaq.
+grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int), gaq.first_wide_marks(text, int)
+    to public;
+
 -- Workers and operators: refresh, mark, pause, and nothing else. They inherit from gaq_reader.
 grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]),
     gaq.next_due(interval, interval), gaq.fail(bigint, bigint, text, text), gaq.ring(),

@@ -23,7 +23,8 @@ grant select on runs, detectors, data_passes, data_passes_runs, quality_control_
     quality_control_flag_effective_periods
     to gaq_owner;
 
--- [index] quality_control_flags (run_number): the flags of a pair
+-- [index] quality_control_flags (run_number, id, detector_id): the flags of a pair
+-- [index] data_pass_quality_control_flag (data_pass_id, quality_control_flag_id): the flags of a data pass
 -- [index] quality_control_flags (flag_type_id): the pairs that a flag type's change concerns
 -- [index] quality_control_flags (id): the pairs that a flag's change concerns
 -- [index] data_pass_quality_control_flag (quality_control_flag_id): the data pass of a flag
@@ -110,6 +111,72 @@ cross join lateral (
 ) l
 where f.deleted::int = 0;
 
+-- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
+-- A run has flags of every data pass, most of which are other pairs' flags. So three indexes find the pair's flags before one
+-- row of the large table is read. First the ids of the run's flags on these detectors that are not below the first id of the
+-- data pass, nor above its last: where experts flag one data pass after another, few others are among them. Then those of
+-- them that have a link to the data pass. Then the flags.
+-- Each step is written so that a plan made for empty tables, to which all indexes look the same, takes no wrong one for long.
+-- Rows are compared, and not "id between", for which the primary key would go through all flags of the data pass. The first
+-- and the last link are looked for in the order of data passes, because in the order of flags an index of flags would go
+-- through all of them. (A data pass without links gets a link of the next: then the second step finds nothing.)
+create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])
+returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
+language sql stable
+begin atomic
+    select f.id::bigint, f.detector_id::bigint, f.flag_type_id::bigint,
+           gaq.utc(f."from"), gaq.utc(f."to"), gaq.utc(f.created_at)
+    from quality_control_flags f
+    where f.run_number = of_run_number and f.id = any (array(
+        select l.quality_control_flag_id
+        from data_pass_quality_control_flag l
+        where l.data_pass_id = of_data_pass_id
+          and l.quality_control_flag_id = any (array(
+              select r.id
+              from (
+                  select id, detector_id
+                  from quality_control_flags
+                  where (run_number, id) >= (of_run_number, (
+                            select quality_control_flag_id from data_pass_quality_control_flag
+                            where data_pass_id >= of_data_pass_id
+                            order by data_pass_id, quality_control_flag_id limit 1))
+                    and (run_number, id) <= (of_run_number, (
+                            select quality_control_flag_id from data_pass_quality_control_flag
+                            where data_pass_id <= of_data_pass_id
+                            order by data_pass_id desc, quality_control_flag_id desc limit 1))
+                  offset 0
+              ) r
+              where r.detector_id = any (on_detectors)))))
+      and f.deleted::int = 0;
+end;
+
+-- The flags of the pairs that exist, found in the same way, pair by pair, for who reads some pairs while many marks wait: see
+-- gaq.marked_pairs in 50_read.sql. (A view, because the function would ask the reader for rights on the tables.)
+create or replace view gaq.source_flag_pairs as
+select f.id, p.data_pass_id, p.run_number, f.detector_id, f.flag_type_id
+from data_passes_runs p
+cross join lateral (
+    select f.id, f.detector_id, f.flag_type_id
+    from quality_control_flags f
+    where f.run_number = p.run_number and f.id = any (array(
+        select l.quality_control_flag_id
+        from data_pass_quality_control_flag l
+        where l.data_pass_id = p.data_pass_id
+          and l.quality_control_flag_id = any (array(
+              select r.id
+              from quality_control_flags r
+              where (r.run_number, r.id) >= (p.run_number, (
+                        select quality_control_flag_id from data_pass_quality_control_flag
+                        where data_pass_id >= p.data_pass_id
+                        order by data_pass_id, quality_control_flag_id limit 1))
+                and (r.run_number, r.id) <= (p.run_number, (
+                        select quality_control_flag_id from data_pass_quality_control_flag
+                        where data_pass_id <= p.data_pass_id
+                        order by data_pass_id desc, quality_control_flag_id desc limit 1))))))
+      and f.deleted::int = 0
+    offset 0
+) f;
+
 create or replace view gaq.source_flag_types as
 select id, name::text, bad::int <> 0 as bad, monte_carlo_reproducible::int <> 0 as mc_reproducible
 from quality_control_flag_types;
@@ -156,8 +223,6 @@ select id, '#' || created_by_id as created_by, comment::text from quality_contro
 -- mark, or, if this change was not yet committed, with this half as it still stood in its table. So the pair was marked
 -- then, and computed without the other half, and without it this half cannot matter.
 -- (To mark all pairs of the run or of the data pass instead would be simpler, and mark hundreds for each flag.)
-
-create index if not exists wide_invalidations_of_flags on gaq.wide_invalidations (key, kind) where place is not null;
 
 create or replace view gaq.source_invalidations as
 select w.id as wide_id, p.data_pass_id, w.place as run_number, w.invalidated_at, w.cause
