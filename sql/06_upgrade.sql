@@ -16,9 +16,9 @@ begin
         alter schema gaq owner to gaq_owner;
     end if;
     for thing in
-        select case relkind when 'v' then 'view' else 'table' end as kind, oid::regclass as name
+        select case relkind when 'v' then 'view' when 'c' then 'type' else 'table' end as kind, oid::regclass as name
         from pg_class
-        where relnamespace = 'gaq'::regnamespace and relkind in ('r', 'v') and relowner <> 'gaq_owner'::regrole
+        where relnamespace = 'gaq'::regnamespace and relkind in ('r', 'v', 'c') and relowner <> 'gaq_owner'::regrole
     loop
         execute format('alter %s %s owner to gaq_owner', thing.kind, thing.name);
     end loop;

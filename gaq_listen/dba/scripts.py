@@ -18,6 +18,7 @@ INSTALL_SCRIPTS = (
     "10_marks",
     "15_marking",
     "20_sources",
+    "22_marking",
     "25_expansion",
     "30_compute",
     "35_failures",

@@ -110,7 +110,7 @@ FROM gaq_summaries
 _LIVE = """
 SELECT data_pass_id, run_number, bad_run_coverage, mc_reproducible_coverage, explicitly_not_bad_run_coverage,
        missing_verifications_count, undefined_quality_periods_count, not_computable, error IS NOT NULL
-FROM data_passes CROSS JOIN LATERAL gaq.live_summaries(data_passes.id)
+FROM data_passes CROSS JOIN LATERAL gaq.live_summaries(data_passes.id::bigint)
 """
 _RUNS = """
 SELECT data_pass_id, run_number,
