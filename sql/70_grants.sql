@@ -15,7 +15,7 @@ grant execute on function gaq.bell_key(), gaq.objects(), gaq.is_there(int), gaq.
     gaq.differences(bigint[], bigint[]) to gaq_reader;
 
 -- Workers and operators: refresh, mark, pause, and nothing else. They inherit from gaq_reader.
-grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]),
+grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]), gaq.lock_sources(),
     gaq.next_due(interval, interval), gaq.fail(bigint, bigint, text, text), gaq.ring(),
     gaq.enroll(text, text, int, int), gaq.enroll_doorbell(text, int), gaq.report(text, text, bigint, bigint, bigint, int), gaq.leave(text),
     gaq.pause(text, text), gaq.resume(), gaq.recalculate(bigint[], bigint[], text),

@@ -20,6 +20,7 @@ INSTALL_SCRIPTS = (
     "20_sources",
     "22_marking",
     "25_expansion",
+    "27_locks",
     "30_compute",
     "35_failures",
     "36_changes",

@@ -38,7 +38,7 @@ def test_renamed_columns_stop_no_writer(dba: Connection[Any], shape: Shape) -> N
     """One after the other is renamed, in one database, until no column that is read has its old name."""
     columns = dba.execute(_BOUND.encode()).fetchall()
     assert len(columns) > 15
-    names = {}
+    names: dict[str, str] = {}
     for table, column in columns:
         dba.execute(f'ALTER TABLE {table} RENAME "{column}" TO {column}_'.encode())
         if not names.get(f"{table}.{column}"):
