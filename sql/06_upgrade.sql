@@ -74,6 +74,24 @@ begin
 end
 $$;
 
+-- What was installed for other tables, or was blind, has missed changes: everything is stale until this installation ends. (The
+-- mark alone would not do: a batch that is in flight may fold it, so 80_installed.sql marks once more.)
+do $$
+declare
+    blind bool;
+begin
+    if to_regprocedure('gaq.source_changes()') is not null then
+        execute 'select exists (select from gaq.source_changes())' into blind;
+        if blind then
+            insert into gaq.detached default values on conflict do nothing;
+            insert into gaq.paused (paused_by, reason)
+            values (session_user, 'detached; gaq-listen install attaches again') on conflict do nothing;
+            insert into gaq.wide_invalidations (kind, cause) values ('everything', 'installation');
+        end if;
+    end if;
+end
+$$;
+
 -- From version 3: a worker was known by its host and process, and not by its backends.
 do $$
 begin

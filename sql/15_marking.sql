@@ -5,6 +5,40 @@ do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s
 set client_min_messages = warning;
 set role gaq_owner;
 
+-- A view cannot change the type of a column. Where a source column has another type than when it was recorded, the views of the
+-- sources file are dropped, with all that is made of them but gaq_summaries, and the files that follow create them again.
+create or replace function gaq.make_way() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    bound text;
+    retyped bool := false;
+begin
+    if to_regclass('gaq.bindings') is not null and to_regclass('gaq.expanded_invalidations') is not null then
+        execute 'select exists (
+            select from gaq.bindings b
+            join pg_namespace n on n.nspname = b.schema_name
+            join pg_class c on c.relnamespace = n.oid and c.relname = b.table_name
+            join pg_attribute a on a.attrelid = c.oid and a.attname = b.column_name and not a.attisdropped
+            where format_type(a.atttypid, a.atttypmod) <> b.type)' into retyped;
+    end if;
+    if not retyped then
+        return;
+    end if;
+    -- gaq_summaries is made of this view, which shows all summaries as stale meanwhile: they are marked, see 06_upgrade.sql.
+    create or replace view gaq.expanded_invalidations as
+    select w.id as wide_id, s.data_pass_id, s.run_number, w.invalidated_at, w.cause
+    from gaq.wide_invalidations w
+    cross join gaq.summaries s
+    where w.kind = 'everything';
+    for bound in
+        select relname from pg_class where relnamespace = 'gaq'::regnamespace and relkind = 'v' and relname like 'source\_%'
+    loop
+        execute format('drop view gaq.%I cascade', bound);
+    end loop;
+end
+$$;
+
 -- Which sources file is applied. Another one than before would leave the triggers of the first behind.
 create or replace function gaq.use_sources(name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -21,6 +55,7 @@ begin
         raise exception 'this installation was made with the sources %, and not %', quote_literal(used), quote_literal(name)
             using hint = 'leave --sources out to keep to them; gaq-listen uninstall comes before others';
     end if;
+    perform gaq.make_way();
     execute format('create or replace function gaq.sources() returns text '
                    'language sql immutable parallel safe return %L', name);
 end

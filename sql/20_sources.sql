@@ -150,7 +150,7 @@ begin atomic
                gaq.utc(($1)."from"),
                gaq.utc(($1)."to"),
                gaq.utc(($1).created_at),
-               ($1).data_pass_id is not null and ($1).deleted::int = 0)::gaq.a_flag;
+               ($1).data_pass_id is not null and ($1).run_number is not null and ($1).deleted::int = 0)::gaq.a_flag;
 end;
 
 create or replace function gaq.as_flag_type(qc_flag_types) returns gaq.a_flag_type language sql immutable parallel safe

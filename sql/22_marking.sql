@@ -6,6 +6,7 @@
 -- stands on one side only has changed. None of them reads a table, so a concurrent transaction cannot hide anything from it.
 -- They run as their owner: a writer needs no right on schema gaq. At the end they try the doorbell's lock, and ring only when
 -- a sleeper has it: see gaq.ring in 10_marks.sql.
+-- A row without a pair counts for nothing, and no writer fails because of one.
 -- What many rows carry is marked once. DISTINCT ON, because it sorts: for a single row, which is what most writers
 -- write, the hash table of DISTINCT costs as much as the mark.
 -- If somebody drops a column with CASCADE, the function of its table goes with it. No writer fails because of that: each
@@ -55,17 +56,20 @@ begin
     if tg_op = 'INSERT' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'detectors'
-        from (select (gaq.as_gaq_detector(n)).* from new_rows n) entry;
+        from (select (gaq.as_gaq_detector(n)).* from new_rows n) entry
+        where data_pass_id is not null and run_number is not null;
     elsif tg_op = 'DELETE' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'detectors'
-        from (select (gaq.as_gaq_detector(o)).* from old_rows o) entry;
+        from (select (gaq.as_gaq_detector(o)).* from old_rows o) entry
+        where data_pass_id is not null and run_number is not null;
     else
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         with before as (select (gaq.as_gaq_detector(o)).* from old_rows o),
              after as (select (gaq.as_gaq_detector(n)).* from new_rows n)
         select distinct data_pass_id, run_number, 'detectors'
-        from ((table before except table after) union all (table after except table before)) changed;
+        from ((table before except table after) union all (table after except table before)) changed
+        where data_pass_id is not null and run_number is not null;
     end if;
     if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
@@ -86,16 +90,19 @@ begin
     end if;
     if tg_op = 'INSERT' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select (gaq.as_pair(n)).*, 'data pass' from new_rows n;
+        select data_pass_id, run_number, 'data pass'
+        from (select (gaq.as_pair(n)).* from new_rows n) pair where data_pass_id is not null and run_number is not null;
     elsif tg_op = 'DELETE' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select (gaq.as_pair(o)).*, 'data pass' from old_rows o;
+        select data_pass_id, run_number, 'data pass'
+        from (select (gaq.as_pair(o)).* from old_rows o) pair where data_pass_id is not null and run_number is not null;
     else
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         with before as (select (gaq.as_pair(o)).* from old_rows o),
              after as (select (gaq.as_pair(n)).* from new_rows n)
         select data_pass_id, run_number, 'data pass'
-        from ((table before except table after) union all (table after except table before)) changed;
+        from ((table before except table after) union all (table after except table before)) changed
+        where data_pass_id is not null and run_number is not null;
     end if;
     if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();

@@ -71,7 +71,7 @@ begin
 
     -- Who pauses commits that first and then waits until nobody holds this lock; so whoever gets it later sees the pause.
     perform pg_try_advisory_xact_lock_shared(gaq.batch_key());
-    if exists (select from gaq.paused) then
+    if exists (select from gaq.paused) or exists (select from gaq.detached) then
         return;
     end if;
 

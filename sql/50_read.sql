@@ -33,6 +33,24 @@ select data_pass_id,
 from gaq.summaries s
 full join gaq.pending p using (data_pass_id, run_number);
 
+-- The grants of a view, as statements that name it without its schema.
+create or replace function gaq.grants_on(given_on regclass) returns setof text
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select format('grant %s%s on %I to %s%s', privilege_type, ' (' || quote_ident(attname) || ')', relname,
+                  case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end,
+                  case when is_grantable then ' with grant option' else '' end)
+    from (
+        select relname, relacl as acl, null::name as attname, relowner as owner from pg_class where oid = given_on
+        union all
+        select relname, attacl, attname, relowner
+        from pg_attribute join pg_class on pg_class.oid = attrelid where attrelid = given_on
+    ) given
+    cross join lateral aclexplode(acl)
+    where grantee <> owner;
+end;
+
 -- An int where a table that was taken over had one. What is too large for an int loses its upper half, so that no reader
 -- gets an error; who calls this leaves such rows out. (Strict, and so no CASE: else PostgreSQL would not
 -- take a condition on the view's column through the FULL JOIN.)

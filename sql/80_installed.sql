@@ -13,6 +13,17 @@ where not exists (select from gaq.summaries s
   and not exists (select from gaq.invalidations i
                   where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
 
+-- Whatever was missed since gaq-listen was detached, or bound to other tables.
+do $$
+begin
+    if exists (select from gaq.detached) then
+        insert into gaq.wide_invalidations (kind, cause) values ('everything', 'installation');
+        delete from gaq.paused where reason = 'detached; gaq-listen install attaches again';
+        delete from gaq.detached;
+    end if;
+end
+$$;
+
 -- What failed is tried at once: this installation may be what it needed.
 update gaq.failures set next_try_at = clock_timestamp() where next_try_at > clock_timestamp();
 
@@ -21,6 +32,19 @@ do $$ begin
         perform gaq.ring();
     end if;
 end $$;
+
+-- (If only names have changed, nothing was bound anew, and the record keeps the names that the sources file has.)
+do $$ begin
+    if current_setting('gaq.keep_bindings', true) is distinct from 'on' then
+        delete from gaq.bindings;
+        insert into gaq.bindings
+        select schema_name, table_name, column_name, table_number, table_number, column_number, type, expression from gaq.bound_columns;
+    end if;
+end $$;
+
+delete from gaq.granted;
+insert into gaq.granted
+select distinct gaq.grants_on(tgrelid) from pg_trigger where tgfoid = 'gaq.request()'::regprocedure;
 
 delete from gaq.installed_objects;
 insert into gaq.installed_objects (kind, name, checksum)

@@ -20,11 +20,18 @@ class Look:
         self.connection = connection
         self.blockers: list[Obstacle] = []
         self.warnings: list[Obstacle] = []
+        self.misnamed: list[Obstacle] = []
+        """Those in the way that are no obstacle if only names have changed: what is bound stays as it is then."""
         self._schema = schema
 
     def block(self, what: str, remedy: str) -> None:
         """Notes what an installation would fail at."""
         self.blockers.append(Obstacle(what, remedy))
+
+    def block_name(self, what: str, remedy: str) -> None:
+        """Note what an installation would fail at, unless it binds nothing anew because only names have changed."""
+        self.block(what, remedy)
+        self.misnamed.append(self.blockers[-1])
 
     def warn(self, what: str, remedy: str) -> None:
         """Notes what would not stop one."""

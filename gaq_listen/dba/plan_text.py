@@ -71,7 +71,10 @@ class MissingIndex:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All of it. ``backfill``: pairs that would be marked, None when they could not be counted."""
+    """All of it. ``backfill``: pairs that would be marked, None when they could not be counted.
+
+    ``kept``: source tables or columns only have other names than before, so what is bound to them stays as it is.
+    """
 
     database: str
     schema: str
@@ -91,6 +94,7 @@ class Plan:
     warnings: tuple[Obstacle, ...] = ()
     blockers: tuple[Obstacle, ...] = ()
     sources: str = "reference"
+    kept: bool = False
 
 
 def render(plan: Plan) -> str:

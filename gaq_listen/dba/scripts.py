@@ -37,7 +37,9 @@ INSTALL_SCRIPTS = (
     "64_live",
     "65_objects",
     "66_detectors",
+    "67_bindings",
     "70_grants",
+    "72_former",
     "80_installed",
 )
 """Names of the scripts that make an installation, in the order in which they are applied. Other sources than those of

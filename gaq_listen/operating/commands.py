@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from rich.console import Console
 
+from gaq_listen import bindings
 from gaq_listen.audit import Difference
 from gaq_listen.dba.doctor.finding import listed
 from gaq_listen.errors import BadSetting
@@ -164,7 +165,8 @@ def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> 
     """Recomputes pairs that are not stale, and compares with what is stored. It reads, and writes nothing.
 
     A difference is a change that no trigger saw (a trigger was disabled, a partition was attached, rows came by
-    replication): "gaq-listen doctor" looks for the reason. Exits with 1 when there is one, also after --repair.
+    replication): "gaq-listen doctor" looks for the reason. Exits with 1 when there is one, also after --repair; and
+    when gaq-listen reads another table or column than it was installed for.
 
     With --original, all that an application had stored itself before it was taken over is compared with what is
     computed here. That differs for known reasons, which are told; it exits with 1 only when for some none is known.
@@ -187,8 +189,10 @@ def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> 
                 lambda pairs: bar.advance(task, pairs),
             )
         click.echo(outcome.summary())
+        if changes := [what for _, what in bindings.read(connection)]:
+            click.echo(f"ALARM: this compares with what gaq-listen reads, and {bindings.alarm(changes)}")
         if repair and outcome.differing:
             connection.execute("set default_transaction_read_only = off")
             verifying.repair(connection, outcome.differing)
             tell(f"marked: {len(outcome.differing)}")
-    sys.exit(1 if outcome.differing else 0)
+    sys.exit(1 if outcome.differing or changes else 0)
