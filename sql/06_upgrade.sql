@@ -80,7 +80,7 @@ do $$
 declare
     blind bool;
 begin
-    if to_regprocedure('gaq.source_changes()') is not null then
+    if to_regprocedure('gaq.source_changes()') is not null and to_regclass('gaq.installation') is not null then
         execute 'select exists (select from gaq.source_changes())' into blind;
         if blind then
             insert into gaq.detached default values on conflict do nothing;

@@ -13,12 +13,9 @@ from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.plan_queries import Row
 from gaq_listen.dba.plan_surroundings import EVENT_TRIGGERS, remedy
 from gaq_listen.dba.plan_text import Obstacle
-from gaq_listen.dba.scripts import Step, steps
+from gaq_listen.dba.scripts import ATTEMPTS, LOCK_TIMEOUT, Step, steps
 from gaq_listen.errors import GaqListenError
 
-LOCK_TIMEOUT = 3.0
-"""Seconds that a step may hold up the writers of a table while it waits for its lock."""
-ATTEMPTS = 20
 PAUSE = 1.0
 """Seconds between two attempts: writers that were held up go on in the meantime."""
 

@@ -1,6 +1,7 @@
 """What an installation would do in this very database, and what is in its way. Reads, and changes nothing."""
 
 import click
+import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -12,7 +13,7 @@ from gaq_listen.dba.lost import lost
 from gaq_listen.dba.plan_queries import Look, Row
 from gaq_listen.dba.plan_surroundings import event_triggers, table_owners
 from gaq_listen.dba.plan_text import Holder, MissingIndex, Plan, SourceTable, render
-from gaq_listen.dba.plan_wanted import ROLES, created, planned_steps
+from gaq_listen.dba.plan_wanted import ROLES, created, pinned, planned_steps
 from gaq_listen.dba.scripts import VERSION
 from gaq_listen.dba.sources import chosen, schema
 
@@ -100,6 +101,8 @@ def make(
         blockers=tuple(look.blockers),
         sources=sources.name,
         kept=kept,
+        pinned=tuple(f"{table} ({', '.join(columns)})" for table, columns in pinned(sources).items()),
+        differences=_differences(look) if replaces else (),
     )
 
 
@@ -109,6 +112,21 @@ def _tell_renamed(look: Look) -> None:
     for row in look.ask("select name_then, name_now from gaq.renamed_sources() order by 1"):
         what = f"{row['name_then']} is now called {row['name_now']}; what is bound to it stays as it is"
         look.warn(what, "A later version of gaq-listen may need a sources file with the new names: --sources FILE.sql")
+
+
+def _differences(look: Look) -> tuple[str, ...]:
+    """Return what is not as the last installation recorded it, and what this one would do about it."""
+    if not look.ask(
+        "select where num_nulls(to_regprocedure('gaq.source_changes()'), to_regclass('gaq.installation')) = 0"
+    ):
+        return ()
+    try:
+        with look.connection.transaction(force_rollback=True):
+            changes = [row["what"] for row in look.ask(bindings.CHANGES)]
+            objects = [f"{row['kind']} {row['name']} {row['what']}" for row in look.ask(queries.DIFFERENCES)]
+    except psycopg.errors.InsufficientPrivilege:
+        return ("what differs could not be read by this role",)
+    return (*(f"{what}: this would bind anew, and mark everything" for what in changes), *objects)
 
 
 def _pooler(look: Look) -> str:

@@ -224,3 +224,17 @@ where not exists (select from gaq.summaries s
   and not exists (select from gaq.invalidations i
                   where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number)
 """
+
+# An installation creates functions, views and triggers anew. It leaves a table as it is.
+DIFFERENCES = """
+select kind, name, case when after.kind is null then 'is missing, and would be created'
+                        when before.kind is null then 'is not of the last installation'
+                        when kind = 'table' then 'was altered, and would stay so'
+                        else 'was altered, and would be created anew' end as what
+from gaq.installed_objects before
+full join gaq.objects() after using (kind, name)
+where before.checksum is distinct from after.checksum
+  and not (name ~ '^gaq\\.(source|as)_' and before.kind is not null and after.kind is not null
+           and exists (select from gaq.renamed_sources()))
+order by 1, 2
+"""

@@ -13,12 +13,13 @@ from psycopg import Connection
 
 from gaq_listen import bindings, events
 from gaq_listen.cli import main
-from gaq_listen.dba import doctor, installer, plan_tables
+from gaq_listen.dba import doctor, installer, plan, plan_tables
 from gaq_listen.errors import GaqListenError
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 from tests.conftest import where
 from tests.database.migrations import MIGRATIONS, Migration, Outcome, probe, shown, write
+from tests.engine.working import working
 from tests.shapes import SHAPES, Shape
 from tests.tables import drain, stale
 
@@ -144,8 +145,6 @@ def test_an_installation_that_changes_nothing_marks_nothing(dba: Connection[Any]
 
 
 async def test_a_worker_raises_the_alarm_with_its_sweep_and_ends_it(dba: Connection[Any]) -> None:
-    from tests.engine.working import working
-
     async with working(where(dba), sweep=1.0) as work:
         dba.execute("ALTER TABLE qc_flags DISABLE TRIGGER gaq_update")
         (alarm, *_) = await work.until(lambda: work.of(events.SourcesChanged))
@@ -153,3 +152,58 @@ async def test_a_worker_raises_the_alarm_with_its_sweep_and_ends_it(dba: Connect
         installer.install(dba)
         await work.until(lambda: work.of(events.SourcesRestored))
         await work.until(lambda: not stale(dba))
+
+
+@everywhere
+def test_the_plan_names_every_column_that_is_pinned(dba: Connection[Any], shape: Shape) -> None:
+    """But those of names and comments, which it sums up in words."""
+    columns = {
+        (table, column)
+        for line in plan.make(dba, measure=False).pinned
+        for table, _, listed in [line.rstrip(")").partition(" (")]
+        for column in listed.split(", ")
+    }
+    read = set(dba.execute("SELECT table_name, column_name FROM gaq.bound_columns WHERE marked").fetchall())
+    assert read <= columns
+
+
+def test_the_plan_of_a_second_installation_says_what_differs(dba: Connection[Any]) -> None:
+    assert plan.make(dba, measure=False).differences == ()
+    dba.execute("DROP FUNCTION gaq.next_due; ALTER TABLE gaq.failures ALTER sqlstate DROP NOT NULL")
+    dba.execute("ALTER TABLE qc_flags RENAME deleted TO a; ALTER TABLE qc_flags ADD deleted bool DEFAULT false")
+    alarm, missing, altered = plan.make(dba, measure=False).differences
+    assert alarm.startswith("column deleted of public.qc_flags is another column")
+    assert alarm.endswith("this would bind anew, and mark everything")
+    assert missing == "function gaq.next_due(quiet interval, max_wait interval) is missing, and would be created"
+    assert altered == "table gaq.failures was altered, and would stay so"
+
+
+DAMAGE = {
+    "ALTER TABLE gaq.failures ALTER sqlstate DROP NOT NULL": "ALTER TABLE gaq.failures ALTER sqlstate SET NOT NULL",
+    "ALTER TABLE gaq.summaries ALTER created_at DROP DEFAULT": (
+        "ALTER TABLE gaq.summaries ALTER created_at SET DEFAULT clock_timestamp()"
+    ),
+    "CREATE TRIGGER odd AFTER INSERT ON qc_flags EXECUTE FUNCTION gaq.mark_everything()": (
+        "DROP TRIGGER odd ON qc_flags"
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_an_installation_does_not_make_damage_the_rule(dba: Connection[Any], damage: str) -> None:
+    """What it does not repair, doctor goes on naming, until it is as it should be."""
+    dba.execute(damage)
+    found = said(dba)
+    assert len(found) == 1
+    installer.install(dba)
+    assert said(dba) == found
+    dba.execute(DAMAGE[damage])
+    assert said(dba) == set()
+
+
+def test_doctor_names_an_unlogged_table(dba: Connection[Any]) -> None:
+    dba.execute("ALTER TABLE gaq_detectors SET UNLOGGED")
+    (finding,) = doctor.examine(dba)
+    assert finding.what == "public.gaq_detectors is UNLOGGED"
+    dba.execute(finding.mend)
+    assert doctor.examine(dba) == []
