@@ -30,6 +30,7 @@ PENDING = {
 }
 """Whether anything is left to do."""
 INSERT = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 1)"
+_LISTENS = "select exists (select from gaq.workers where pid = %s and state = 'listening')"
 PATIENCE = 60.0
 
 
@@ -41,11 +42,24 @@ def worker(lab: Lab, kind: str, dbname: str) -> Iterator[subprocess.Popen[bytes]
     try:
         with Freshness(lab, dbname) as freshness:
             freshness.first(process)
+        if kind == OURS:
+            _until_listening(lab, dbname, process)
         yield process
         _check(process)
     finally:
         process.terminate()
         process.wait()
+
+
+def _until_listening(lab: Lab, dbname: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait for this worker: another one may have refreshed the first pair."""
+    deadline = time.monotonic() + PATIENCE
+    with lab.connect(dbname) as connection:
+        while connection.execute(_LISTENS, [process.pid]).fetchone() != (True,):
+            _check(process)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the worker {process.args!r} does not listen")
+            time.sleep(0.02)
 
 
 def _check(process: subprocess.Popen[bytes]) -> None:

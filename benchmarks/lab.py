@@ -49,8 +49,8 @@ class Lab:
         ``disk``: a directory for the data; None: in memory, where there is room.
         """
         self.quick = quick
-        self.file_system = None if disk is None else require_disk(disk)
-        """What the data is on; None: it is in memory."""
+        if disk is not None:
+            require_disk(disk)
         self.on_disk = disk is not None
         self.runs = 100 if quick else 400
         """Runs in each of the 21 data passes, if not told otherwise."""

@@ -1,4 +1,4 @@
-"""What a bystander sees of NOTIFY while writers write: how many notifications, and who waits for its lock."""
+"""Count notifications, and sessions that wait for the lock of NOTIFY, while writers write."""
 
 import threading
 import time
@@ -30,6 +30,7 @@ class Bystander:
         self.queue = 0.0
         self._samples: list[bool] = []
         self._notifications = 0
+        self._error: Exception | None = None
         self._done = threading.Event()
         self._connection = lab.connect(dbname)
         for channel in CHANNELS:
@@ -42,8 +43,11 @@ class Bystander:
 
     def _sample(self) -> None:
         # A query's answer brings the notifications along.
-        while not self._done.wait(EVERY):
-            self._samples.append(self._connection.execute(_QUEUE).fetchone() == (True,))
+        try:
+            while not self._done.wait(EVERY):
+                self._samples.append(self._connection.execute(_QUEUE).fetchone() == (True,))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the block ends with it
+            self._error = error
 
     def __enter__(self) -> "Bystander":
         self._began = time.perf_counter()
@@ -55,5 +59,7 @@ class Bystander:
         self._done.set()
         self._thread.join()
         self._connection.close()
+        if self._error:
+            raise self._error
         self.rings = self._notifications / seconds
         self.queue = 100 * sum(self._samples) / max(1, len(self._samples))

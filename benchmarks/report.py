@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
+from benchmarks.disk import where
 from benchmarks.figures import Figure, Target
 from benchmarks.lab import SETTINGS, Lab
 from gaq_listen import __version__
@@ -47,6 +48,8 @@ def circumstances(lab: Lab) -> dict[str, Any]:
     """Where, when and how it is measured; to be asked before."""
     with lab.connect("postgres") as connection:
         server = connection.info.parameter_status("server_version")
+        ((data,),) = connection.execute("show data_directory").fetchall()
+        directory = Path(data)
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "postgresql": server,
@@ -59,7 +62,7 @@ def circumstances(lab: Lab) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
-        "data_on": str(lab.file_system or "memory"),
+        "data_on": str(where(directory) or "unknown"),
         "settings": SETTINGS,
     }
 

@@ -13,14 +13,14 @@ the doorbell only while it sleeps, and gives it up altogether while writers cont
           nothing was marked                                               the wake-up showed contention
           for `quiet` seconds                                                           │
                     │                                                                   ▼
-                    └───────────────────────── POLLING, does not hold the doorbell: comes back every TICK;
-                                               nobody rings
+                    └───────────────────────── POLLING, does not hold the doorbell: comes back every
+                                               few milliseconds (``pacing.poll_again``); nobody rings
 
 A wake-up shows contention in one of three ways. None of them is a rate of rings, because writers that ring one after
 the other on a slow disk never reach a rate.
 
 1. Sessions were waiting for the lock of NOTIFY when the worker woke.
-2. Several writers had rung between the moment the worker took the doorbell and the moment it wanted it again.
+2. Several sessions had rung between the moment the worker took the doorbell and the moment it wanted it again.
 3. It was the ``FREQUENT``-th wake-up in a row after less than ``SHORT`` seconds of sleep. No writer waits for another
    then, but changes come so often that polling finds them as soon as a ring would announce them.
 
@@ -46,7 +46,7 @@ class Contention:
     """What a worker has seen of the writers that ring for it."""
 
     def __init__(self) -> None:
-        self._rings = 0
+        self._ringers: frozenset[int] = frozenset()
         self._short_sleeps = 0
         self._queue = False
         self._polls = False
@@ -54,9 +54,9 @@ class Contention:
         self._returned_at = -inf
         self._quiet = SHORTEST_QUIET
 
-    def heard(self, rings: int) -> None:
-        """Count rings that have arrived since the worker last took the doorbell."""
-        self._rings += rings
+    def heard(self, ringers: frozenset[int]) -> None:
+        """Add the backends that have rung since the worker last took the doorbell."""
+        self._ringers |= ringers
 
     def woke(self, slept: float) -> None:
         """Record that a writer, not the clock, has ended a sleep of ``slept`` seconds."""
@@ -71,7 +71,7 @@ class Contention:
         self._active_at = now
 
     def may_hold(self, now: float) -> bool:
-        """Return whether the worker may take the doorbell now; it then starts to count afresh."""
+        """Return whether the worker may take the doorbell now, and forget what was seen before."""
         if self._polls:
             if now < self._active_at + self._quiet:
                 return False
@@ -83,9 +83,9 @@ class Contention:
             soon = now < self._returned_at + 2 * LONGEST_QUIET
             self._quiet = min(2 * self._quiet, LONGEST_QUIET) if soon else SHORTEST_QUIET
             self._short_sleeps = 0
-        self._rings = 0
+        self._ringers = frozenset()
         self._queue = False
         return not self._polls
 
     def _contended(self) -> bool:
-        return self._queue or self._rings > 1 or self._short_sleeps >= FREQUENT
+        return self._queue or len(self._ringers) > 1 or self._short_sleeps >= FREQUENT

@@ -26,7 +26,7 @@ end
 """
 
 
-# After the unlock: who is still in the queue had decided to ring before it.
+# Asked after the unlock: a writer that still waits in the queue had decided to ring before it.
 _LET_GO = """
 select pg_advisory_unlock(gaq.bell_key()),
        exists (select from pg_locks
@@ -40,7 +40,7 @@ _READS = 1000
 class Doorbell:
     """A listening connection. Setting ``stop`` ends any wait at once.
 
-    Rings of others are counted, those of the worker itself (for other workers) are not.
+    What is returned of rings leaves out those of the worker itself, which are for other workers.
     After as much silence as the answer to a question may take, the server is asked whether it is still there.
     """
 
@@ -48,7 +48,7 @@ class Doorbell:
         self._connection = connection
         self._stop = stop
         self._rung = False
-        self._rings = 0
+        self._ringers: set[int] = set()
         self._own_pid: int | None = None
         self._answered = 0.0
         self._probe: str | None = None
@@ -63,7 +63,8 @@ class Doorbell:
             self._own_pid = notification.pid
         else:
             self._rung = True
-            self._rings += notification.pid != self._own_pid
+            if notification.pid != self._own_pid:
+                self._ringers.add(notification.pid)
 
     async def listen(self, notify: Callable[[str, str], Awaitable[None]], patience: float = 2.0) -> bool:
         """Starts to listen, and has itself rung: ``notify(channel, payload)``, on another connection.
@@ -105,16 +106,16 @@ class Doorbell:
         _, queue = await self._ask_row(_LET_GO)
         return bool(queue)
 
-    def heard(self) -> int:
-        """Return how often others have rung since the last call of this or of ``wait``, without waiting.
+    def heard(self) -> frozenset[int]:
+        """Return the backends that have rung since the last call of this or of ``wait``, without waiting.
 
         Call it before ``hold``: the scan that follows ``hold`` then finds the marks of these rings.
         """
         self._consume()
-        return self._take_rings()
+        return self._take_ringers()
 
-    async def wait(self, timeout: float) -> int:
-        """Sleep until it rings, until ``stop`` is set, or for ``timeout`` seconds; return how often others rang.
+    async def wait(self, timeout: float) -> frozenset[int]:
+        """Sleep until it rings, until ``stop`` is set, or for ``timeout`` seconds; return the backends that rang.
 
         Raises:
             TimeoutError, psycopg.OperationalError: the server is gone.
@@ -128,10 +129,10 @@ class Doorbell:
                 await self._readable(min(end, silent_until) - loop.time())
             else:
                 await self._ask("select 1")
-        return self._take_rings()
+        return self._take_ringers()
 
-    async def count(self, seconds: float) -> int:
-        """Wait ``seconds`` whatever rings, or until ``stop`` is set; return how often others rang.
+    async def count(self, seconds: float) -> frozenset[int]:
+        """Wait ``seconds`` whatever rings, or until ``stop`` is set; return the backends that rang.
 
         Raises:
             TimeoutError, psycopg.OperationalError: the server is gone.
@@ -143,9 +144,11 @@ class Doorbell:
             await self._ask("select 1")
         return self.heard()
 
-    def _take_rings(self) -> int:
-        rings, self._rings, self._rung = self._rings, 0, False
-        return rings
+    def _take_ringers(self) -> frozenset[int]:
+        ringers = frozenset(self._ringers)
+        self._ringers.clear()
+        self._rung = False
+        return ringers
 
     async def _readable(self, timeout: float) -> None:
         """Until there is something to read, ``stop`` is set, or the time is over."""

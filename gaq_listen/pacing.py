@@ -189,7 +189,7 @@ class Mode(Enum):
     LISTENING = "listening"
     """A ring ends the wait."""
     BESIDE = "beside"
-    """The same. Another worker holds the doorbell, and this one checks now and then that it still does."""
+    """A ring ends the wait. Another worker holds the doorbell, and this one checks now and then that it still does."""
     POLLING = "polling"
     """Rings are only counted: the worker has given the doorbell up because writers contend for it."""
 
@@ -202,14 +202,14 @@ class Wait:
     seconds: float | None
 
 
-def next_wait(bell: Bell, next_due: float | None, looked_again: bool, poll: float) -> Wait:
-    """Return how a worker waits that is allowed to hold the doorbell and has tried to, as ``bell`` says.
+def next_wait(bell: Bell, next_due: float | None, claimed: bool, poll: float) -> Wait:
+    """Return how a worker waits that may hold the doorbell and has tried to take it; ``bell`` says who holds it.
 
-    ``next_due`` is the answer of ``gaq.next_due``: None for no mark at all, 0 for a pair that is due already. Its mark
-    has just come, unless the worker ``looked_again`` and could not claim the pair: then another worker has claimed it.
+    ``next_due`` is the answer of ``gaq.next_due``: None for no mark at all, 0 for a pair that is due already.
+    ``claimed``: another session has claimed that pair; else its mark came after the worker's last refresh.
     ``poll``: seconds to wait when marks may come without a ring.
     """
-    if next_due == 0 and looked_again:
+    if claimed:
         return Wait(Mode.LISTENING, CLAIMED)
     if bell is Bell.NOBODYS:
         return Wait(Mode.LISTENING, poll if next_due is None else min(max(next_due, TICK), poll))
@@ -227,9 +227,12 @@ def poll_again(found: int, took: float) -> Wait:
     return Wait(Mode.POLLING, max(SHORTEST_TICK, TICK - took))
 
 
-def next_poll(next_due: float | None, looked_again: bool, poll: float) -> Wait:
-    """Return how a worker waits that has given the doorbell up because writers contend; see ``next_wait``."""
-    if next_due == 0 and looked_again:
-        return Wait(Mode.POLLING, CLAIMED)
+def next_poll(next_due: float | None, claimed: bool, poll: float) -> Wait:
+    """Return how a worker waits that has given the doorbell up because writers contend.
+
+    The parameters are those of ``next_wait``.
+    """
+    if claimed:
+        return Wait(Mode.POLLING, LONGEST_TICK)
     longest = min(poll, LONGEST_TICK)
     return Wait(Mode.POLLING, longest if next_due is None else min(max(next_due, TICK), longest))

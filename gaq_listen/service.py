@@ -3,7 +3,9 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 
 from gaq_listen import bindings, events, pacing
 from gaq_listen.attending import Look, Result, attended
@@ -58,7 +60,8 @@ class Service:
         self._work = work
         self._size = pacing.BatchSize(settings.min_batch, settings.max_batch)
         self._contention = Contention()
-        self._looked_again = False
+        self._was_due = False
+        """Whether a pair was due at the last look, so that one which still is has been claimed elsewhere."""
         self._drain_began = 0.0
         self._rounds = pacing.Rounds(settings.max_batch)
         self._poll = pacing.Poll(pacing.TICK, settings.max_wait)
@@ -88,16 +91,19 @@ class Service:
             sweeping = await self._sleep(wait)
 
     async def _drain_awake(self, sweeping: bool) -> int:
-        """Drain, and meanwhile let the doorbell go through the other connection, so that no pair waits for that."""
+        """Drain. At the same time let the doorbell go, through the other connection, so that no pair waits longer."""
         bell, self._drain_began = self._work.bell, self._clock()
-        if bell is None:
+        if bell is None or self._stop.is_set():  # the server frees the lock of a worker that stops
             return await self._drain(sweeping)
         letting_go = asyncio.ensure_future(bell.let_go())
         try:
             found = await self._drain(sweeping)
-        finally:
-            if await letting_go:
-                self._contention.saw_queue()
+        except BaseException:
+            with suppress(Exception):
+                await letting_go
+            raise
+        if await letting_go:
+            self._contention.saw_queue()
         self._contention.heard(bell.heard())
         return found
 
@@ -107,9 +113,6 @@ class Service:
         A worker that may hold the doorbell tries to, and scans once more for marks that came before it held it.
         """
         bell, now = self._work.bell, self._clock()
-        if found:
-            self._looked_again = False
-            self._contention.saw_change(now)
         poll = self._poll.after(found > 0)
         polls = bell is not None and not self._contention.may_hold(now)
         if polls and found:
@@ -120,18 +123,19 @@ class Service:
         look = await self._work.backlog.look()
         await self._tell_pause(look.pause)
         self._observe(events.Counted(0) if look.next_due is None else events.Waiting())
-        looked_again, self._looked_again = self._looked_again, look.next_due == 0 and not self._looked_again
+        claimed = look.next_due == 0 and self._was_due and not found
+        self._was_due = look.next_due == 0
         if look.pause is not None:
             return pacing.Wait(pacing.Mode.LISTENING, pacing.PAUSED)
         if bell is None:
             return pacing.Wait(pacing.Mode.LISTENING, self._settings.max_wait)
-        if look.next_due is not None and look.next_due <= self._settings.max_wait:
+        if look.next_due is not None and look.next_due <= self._settings.debounce and not claimed:
             self._contention.saw_change(self._clock())
         if polls:
-            return pacing.next_poll(look.next_due, looked_again, poll)
-        if look.next_due == 0 and not looked_again:
+            return pacing.next_poll(look.next_due, claimed, poll)
+        if look.next_due == 0 and not claimed:
             self._contention.woke(slept=0.0)
-        return pacing.next_wait(holder, look.next_due, looked_again, poll)
+        return pacing.next_wait(holder, look.next_due, claimed, poll)
 
     def _state(self) -> str:
         if self._pause is not None:
@@ -154,30 +158,32 @@ class Service:
         bell = self._work.bell
         began = self._clock()
         until_sweep = max(0.0, self._next_sweep - began)
-        longest = max(0.0, min(until_sweep, self._portions.next() - began))
+        until_audit = self._portions.next() - began if self._pause is None else inf
+        longest = max(0.0, min(until_sweep, until_audit))
         timeout = longest if wait.seconds is None else min(wait.seconds, longest)
-        rings = 0
+        ringers: frozenset[int] = frozenset()
         if bell is None:
             await nap(self._stop, timeout)
         elif wait.mode is pacing.Mode.POLLING:
-            rings = await bell.count(timeout)
+            ringers = await bell.count(timeout)
         elif timeout > 0:
             beside = wait.mode is pacing.Mode.BESIDE
-            rings = await self._wait(bell, timeout)
-            while beside and not rings and not self._stop.is_set() and self._clock() < began + longest:
+            ringers = await self._wait(bell, timeout)
+            while beside and not ringers and not self._stop.is_set() and self._clock() < began + longest:
                 beside = await bell.hold() is pacing.Bell.COLLEAGUES
                 if beside:
-                    rings = await self._wait(bell, min(pacing.COLLEAGUE, longest))
-            if rings:
+                    ringers = await self._wait(bell, min(pacing.COLLEAGUE, longest))
+            if ringers:
                 self._contention.woke(self._clock() - began)
-        self._contention.heard(rings)
+        self._contention.heard(ringers)
         now = self._clock()
         if now < self._next_sweep:
             return False
         self._next_sweep = now + self._settings.sweep
-        return not rings and (wait.seconds is None or wait.seconds > until_sweep)
+        announced = bool(ringers) or wait.mode is pacing.Mode.POLLING
+        return not announced and (wait.seconds is None or wait.seconds > until_sweep)
 
-    async def _wait(self, bell: Doorbell, seconds: float) -> int:
+    async def _wait(self, bell: Doorbell, seconds: float) -> frozenset[int]:
         # Jitter, so that colleagues who wait for the same thing do not come at the same time.
         return await bell.wait(seconds * random.uniform(1.0, 1.1))  # noqa: S311
 
@@ -193,6 +199,7 @@ class Service:
             if batch.pairs:
                 self._totals.batches += 1
                 self._totals.pairs += len(batch.pairs)
+                self._contention.saw_change(self._clock())
                 self._observe(events.Batch(batch.pairs, seconds, limit, sweeping))
             if batch.failed:
                 self._observe(events.Failed(batch.failed))

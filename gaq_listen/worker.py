@@ -71,8 +71,7 @@ class Worker:
         self._alive = alive
         self.abandoned = False
         self._host = socket.gethostname()
-        self._name = settings.name or None
-        self._backend: int | None = None
+        self._enrolment: Enrolment | None = None
         self._stop = asyncio.Event()
         self._lines: set[Line] = set()
         self._started = clock()
@@ -181,11 +180,12 @@ class Worker:
             await database.require_installed_async(work)
             await database.limit_session(work, settings.batch_timeout)
             if await database.is_standby(work):
-                self._tell_connected(work, self._name or f"{self._host}:{os.getpid()}")
+                self._tell_connected(work, settings.name or f"{self._host}:{os.getpid()}")
                 await self._wait_for_promotion(work)
-            enrolment = Enrolment(work, self._name, self._host, os.getpid(), self._backend)
+            before = self._enrolment
+            name, backend = (before.name, before.backend) if before else (settings.name or None, None)
+            self._enrolment = enrolment = Enrolment(work, name, self._host, os.getpid(), backend)
             await enrolment.enroll()
-            self._name, self._backend = enrolment.name, enrolment.backend
             self._tell_connected(work, enrolment.name)
             pace = (0.0, 0.0) if settings.once else (settings.debounce, settings.max_wait)
             backlog = Backlog(work, *pace, enrolment.name, settings.announce, allowance=self._allowance)
@@ -221,14 +221,12 @@ class Worker:
                     raise
                 if isinstance(error, psycopg.errors.InsufficientPrivilege):
                     await rights.note_async(work.line, error)
+                # Not even this may be there any more: then the worker ends, and says so.
+                await _unless_broken(database.require_installed_async(work.line))
                 self._tell_trouble(error, BROKEN)
                 if work.bell is not None:
-                    await work.bell.let_go()
-                try:
-                    await work.enrolment.report("broken", self._totals)
-                except psycopg.Error as unreported:
-                    if not is_lasting(unreported):
-                        raise
+                    await _unless_broken(work.bell.let_go())
+                await _unless_broken(work.enrolment.report("broken", self._totals))
                 self._alive()
                 await nap(self._stop, BROKEN)
             else:
@@ -254,9 +252,7 @@ class Worker:
         self._connected = self._clock()
         if first:
             version = work.info.parameter_status("server_version") or "?"
-            self._observe(
-                events.Started(work.info.dbname, version, name or self._name or f"{self._host}:{os.getpid()}")
-            )
+            self._observe(events.Started(work.info.dbname, version, name))
         elif self._lost is not None:
             self._observe(events.Reconnected(self._connected - self._lost))
         self._lost = None
@@ -318,3 +314,12 @@ class Worker:
             raise DoorbellRequired(reason)
         self._observe(events.Polling(reason, self._settings.max_wait))
         return None
+
+
+async def _unless_broken(work: Coroutine[None, None, object]) -> None:
+    """Await ``work``; what a broken database refuses is left undone."""
+    try:
+        await work
+    except psycopg.Error as error:
+        if not is_lasting(error):
+            raise

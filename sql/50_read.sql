@@ -51,13 +51,6 @@ begin atomic
     where grantee <> owner;
 end;
 
--- An int where a table that was taken over had one. What is too large for an int loses its upper half, so that no reader
--- gets an error; who calls this leaves such rows out. (Strict, and so no CASE: else PostgreSQL would not
--- take a condition on the view's column through the FULL JOIN.)
-create or replace function gaq.as_int(bigint) returns int
-language sql immutable strict parallel safe
-return ($1 << 32 >> 32)::int;
-
 
 -- UPDATE of invalidated_at and INSERT of a pair ask for recomputation. DELETE cannot be meant.
 create or replace function gaq.request() returns trigger

@@ -78,8 +78,11 @@ reset role;
 
 
 -- The view. Where a table was taken over its columns have the types of that one, because programs were made for these: many
--- drivers hand a bigint over as text. Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that
--- a condition on the view's columns still reaches both, and an index on the cast serves it.
+-- drivers hand a bigint over as text. (When that table is there no more, the view keeps the types that it has.)
+-- Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that a condition on the view's columns
+-- still reaches both, and an index on the cast serves it. The cast to int takes the lower half of a bigint, so that no reader
+-- gets an error, and rows that need the upper half are left out. (No CASE: only where the cast is strict PostgreSQL takes a
+-- condition through the FULL JOIN. And no function of ours: a reader may not execute any.)
 do $$
 declare
     original regclass;
@@ -98,6 +101,7 @@ begin
           and refclassid = 'pg_class'::regclass and refobjid <> ev_class
         limit 1;
     end if;
+    original := coalesce(original, to_regclass(format('%I.gaq_summaries', current_schema())));
 
     select array_agg(written.type order by place), string_agg(written.expression, ', ' order by place) filter (where place <= 2),
            string_agg(written.expression, ', ' order by place) filter (where place > 2)
@@ -117,7 +121,7 @@ begin
     cross join lateral (
         select wanted.type, case
             when wanted.type = ours.type then name
-            when place <= 2 and wanted.type = 'integer' then format('gaq.as_int(%I) as %1$I', name)
+            when place <= 2 and wanted.type = 'integer' then format('(%I << 32 >> 32)::int as %1$I', name)
             when ours.type = 'boolean' then format('%I::int::%s as %1$I', name, wanted.type)
             when ours.type like 'timestamp%' and wanted.type like '%without time zone'
                 then format('(%I at time zone ''UTC'')::%s as %1$I', name, wanted.type)
@@ -149,9 +153,11 @@ begin
                        'full join (select %2$s, invalidated_at from gaq.pending where %3$s) p '
                        'using (data_pass_id, run_number)', rest, pair,
                        'data_pass_id between -2147483648 and 2147483647 and run_number between -2147483648 and 2147483647');
+    end if;
+    if pair like '%::int as%' then
         set local role gaq_owner;
         create index if not exists summaries_as_taken_over
-            on gaq.summaries (gaq.as_int(data_pass_id), gaq.as_int(run_number));
+            on gaq.summaries (((data_pass_id << 32 >> 32)::int), ((run_number << 32 >> 32)::int));
         reset role;
     end if;
     foreach given in array coalesce(grants, '{}') loop

@@ -44,14 +44,24 @@ declare
     since timestamptz[];
     existing bigint[];
 begin
-    select array_agg(run_number), array_agg(invalidated_at)
-    into stale, since
-    from (
-        select p.run_number, p.invalidated_at
+    -- Wide marks are rare. Without one, the marks of pairs are all there is: the plan for both may go through the flags.
+    if exists (select from gaq.wide_invalidations) then
+        select array_agg(p.run_number), array_agg(p.invalidated_at)
+        into stale, since
         from gaq.pending p
         where p.data_pass_id = of_data_pass_id
-          and (run_numbers is null or p.run_number = any (run_numbers))
-    ) marked;
+          and (run_numbers is null or p.run_number = any (run_numbers));
+    else
+        select array_agg(marked.run_number), array_agg(marked.invalidated_at)
+        into stale, since
+        from (
+            select i.run_number, min(i.invalidated_at) as invalidated_at
+            from gaq.invalidations i
+            where i.data_pass_id = of_data_pass_id
+              and (run_numbers is null or i.run_number = any (run_numbers))
+            group by i.run_number
+        ) marked;
+    end if;
 
     if stale is null then
         return query

@@ -1,4 +1,4 @@
-"""From a commit to the fresh summary while experts work: some changes a second, on a disk that takes its time."""
+"""Measure from a commit to the fresh summary while experts work: some changes a second, and slow flushes."""
 
 import json
 import random
@@ -25,7 +25,7 @@ Pair = tuple[int, int]
 def measure(lab: Lab) -> list[Figure]:
     """Each change is a flag on a random pair; the contestants in turns.
 
-    What is measured begins when the writer's commit is done, so the writer's own flush is not in it.
+    The time begins when the writer's commit is done, so the writer's own flush is not in it.
     """
     repeats, seconds = (1, 5) if lab.quick else (3, 20)
     what = f"{CHANGES_A_SECOND} changes a second of {WRITERS} writers, {FLUSH_MS} ms a flush"
@@ -110,7 +110,7 @@ def _refreshed(lab: Lab, dbname: str) -> Iterator[list[tuple[Pair, float]]]:
 def _matched(commits: list[tuple[Pair, float]], refreshed: list[tuple[Pair, float]]) -> list[float] | None:
     """For each commit the milliseconds to the first refresh of its pair after it; None: one has not been refreshed yet.
 
-    A worker may see a commit a moment before its writer does: that is no time at all.
+    A worker may see a commit a moment before its writer does. Such a lag counts as zero.
     """
     lags = []
     for pair, committed in commits:

@@ -34,7 +34,8 @@ def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeo
     """Creates schema gaq, the view gaq_summaries, and the triggers on the source tables; or brings them up to date.
 
     Each step is a transaction that locks one table at the most, and gives up and tries again when it would hold up
-    writers for longer than --lock-timeout. Pairs that were never computed are marked. To apply the same by hand:
+    writers for longer than --lock-timeout. Whatever --plan calls an obstacle is refused before anything changes. Pairs
+    that were never computed are marked. To apply the same by hand:
     gaq-listen sql install
 
     \b
@@ -124,6 +125,7 @@ def sql(name: str | None, source_schema: str | None, sources: str | None) -> Non
     Example:
       gaq-listen sql install | psql -f -
       gaq-listen sql sources --sources bookkeeping
+      gaq-listen sql bookkeeping.load > bookkeeping.load
     """
     if name is None:
         click.echo("\n".join(["install", *scripts.names()]))

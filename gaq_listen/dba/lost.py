@@ -26,13 +26,19 @@ class LostTrigger:
     remedy: str
 
 
+def psql(schema: str) -> str:
+    """Return the command that applies a script to the tables in that schema."""
+    options = "" if schema == "public" else f"PGOPTIONS='-c gaq.source_schema={schema}' "
+    return f"{options}psql -1 -f -"
+
+
 def lost(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[LostTrigger]:
     """Return the triggers that the sources file names and the tables in that schema do not have."""
     return [
         LostTrigger(
             f"{trigger.table} has no trigger {trigger.name}, which is the application's own",
             "flags keep bounds that a run's QC time has passed, and summaries differ when it moves back",
-            f"gaq-listen sql {trigger.script} | PGOPTIONS='-c gaq.source_schema={schema}' psql -1 -f -",
+            f"gaq-listen sql {trigger.script} | {psql(schema)}",
         )
         for trigger in wanted(sources).triggers
         if connection.execute(_THERE, {"schema": schema, "table": trigger.table, "trigger": trigger.name}).fetchall()

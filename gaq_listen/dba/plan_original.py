@@ -1,5 +1,6 @@
 """What ``plan`` tells of a table gaq_summaries that an application has kept itself, and that would be taken over."""
 
+from gaq_listen.dba.lost import psql
 from gaq_listen.dba.plan_queries import Look
 from gaq_listen.observe.text import clean
 
@@ -123,6 +124,9 @@ def _warn_of_upserts(look: Look, name: str) -> None:
     (watch,) = look.ask(_WATCH)
     if not watch["there"]:
         what = f"Nothing looks for upserts of {name} that are still in use"
-        look.warn(what, "Before the switch: gaq-listen sql bookkeeping_upserts | psql -f -, and plan again a day later")
+        look.warn(
+            what,
+            f"Before the switch: gaq-listen sql bookkeeping_upserts | {psql(look.schema)}, and plan again a day later",
+        )
     elif seen := look.attempt(_SEEN.replace("{table}", f"{name.rpartition('.')[0]}.gaq_upserts")):
         look.warn(f"The application upserts into {name}: {clean(seen)}", "Replace it first: docs/migrating.md says how")

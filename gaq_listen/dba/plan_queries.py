@@ -22,7 +22,7 @@ class Look:
         self.warnings: list[Obstacle] = []
         self.misnamed: list[Obstacle] = []
         """Those in the way that are no obstacle if only names have changed: what is bound stays as it is then."""
-        self._schema = schema
+        self.schema = schema
 
     def block(self, what: str, remedy: str) -> None:
         """Notes what an installation would fail at."""
@@ -40,7 +40,7 @@ class Look:
     def ask(self, query: str, **values: Any) -> list[Row]:
         """The answer to a query about catalogs."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query.encode(), {"schema": self._schema, **values}).fetchall()
+            return cursor.execute(query.encode(), {"schema": self.schema, **values}).fetchall()
 
     def attempt(self, query: str, **values: Any) -> Any:
         """The one value from tables; None where a right or the table is missing, or the answer takes too long."""

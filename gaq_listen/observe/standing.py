@@ -159,13 +159,18 @@ class Standing:
                 wait = math.ceil(next_try - since)
                 when = f"next try in {ticking(wait)}" if wait > 0 else "trying again"
                 return "DISCONNECTED", f"{when}: {clean(reason)}"
-        for word, trouble in (("BROKEN", self._broken), ("BLOCKED", self._blocked)):
+        # What to do comes first: it must not be cropped.
+        for word, remedy, trouble in (
+            ("BROKEN", "see gaq-listen doctor; ", self._broken),
+            ("BLOCKED", "", self._blocked),
+        ):
             if trouble:
                 at, told = trouble
                 wait = math.ceil(told.next_try - (now - at))
-                return word, f"{f'next try in {ticking(wait)}' if wait > 0 else 'trying again'}: {clean(told.reason)}"
+                when = f"next try in {ticking(wait)}" if wait > 0 else "trying again"
+                return word, f"{remedy}{when}: {clean(told.reason)}"
         if self._changed:
-            return "ALARM", f"{clean(self._changed.what[0])}; run: {self._changed.fix}"
+            return "ALARM", f"run: {self._changed.fix}; {clean(self._changed.what[0])}"
         if self._paused:
             at, paused = self._paused
             why = f": {clean(paused.reason)}" if paused.reason else ""

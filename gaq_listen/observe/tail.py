@@ -101,7 +101,7 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
             return Text(f"goes on after {duration(after)}", style="green")
         case events.SourcesChanged(what, fix):
             more = f" +{len(what) - 1}" if len(what) > 1 else ""
-            return Text(f"ALARM: {clean(what[0])}{more}; run: {fix}", style="red")
+            return Text(f"ALARM, run: {fix}: {clean(what[0])}{more}", style="red")
         case events.SourcesRestored(after):
             return Text(f"source tables are as they should be again, after {duration(after)}", style="green")
         case events.Stopping(reason):

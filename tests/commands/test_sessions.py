@@ -109,7 +109,12 @@ def configured(db: Connection[Any], name: str, value: str) -> Iterator[None]:
 
 @pytest.mark.parametrize(("name", "value"), SETTINGS)
 def test_no_setting_of_the_database_changes_a_command(period: Connection[Any], dsn: str, name: str, value: str) -> None:
+    # A third, which no short number is.
+    period.execute("""update qc_flags set "to" = '2026-01-01 04:20Z' where run_number = 502 and detector_id = 1""")
+    period.execute("call gaq.drain()")
     usual = values(call(dsn, SHOWN).stdout)
+    exactly = "select explicitly_not_bad_run_coverage from gaq_summaries where (data_pass_id, run_number) = (1, 502)"
+    assert period.execute(exactly.encode()).fetchall() == [(usual[0]["explicitly_not_bad_run_coverage"],)] == [(1 / 3,)]
     period.execute("set default_transaction_read_only = off")
     with configured(period, name, value):
         assert values(check_all(dsn)[SHOWN]) == usual

@@ -114,7 +114,11 @@ def test_what_is_not_known_is_not_zero() -> None:
         ([Listening(), Counted(0), Paused("ops", 1.0)], False, "paused: by ops"),
         ([Listening(), Counted(0), Paused("ops", 1.0), Resumed(2.0)], True, "listening"),
         ([Listening(), Counted(0), Disconnected("refused", 3.0)], False, "disconnected: next try in 3 s: refused"),
-        ([Listening(), Counted(0), Broken("no view", 3.0)], False, "broken: next try in 3 s: no view"),
+        (
+            [Listening(), Counted(0), Broken("no view", 3.0)],
+            False,
+            "broken: see gaq-listen doctor; next try in 3 s: no view",
+        ),
         ([Listening(), Counted(0), Stopping("SIGTERM")], False, "stopping"),
     ],
 )

@@ -136,7 +136,8 @@ def test_plan_and_doctor_tell_that_it_is_missing(
     if schema != "public":
         bare_db.execute("ALTER SCHEMA public RENAME TO elsewhere; CREATE SCHEMA public")
     says = "runs has no trigger qcf_boundaries_update_on_run_timestamps_update, which is the application's own"
-    brings_back = f"gaq-listen sql bookkeeping_boundaries | PGOPTIONS='-c gaq.source_schema={schema}' psql -1 -f -"
+    options = "" if schema == "public" else f"PGOPTIONS='-c gaq.source_schema={schema}' "
+    brings_back = f"gaq-listen sql bookkeeping_boundaries | {options}psql -1 -f -"
     with psycopg.connect(where(bare_db), autocommit=True) as dba:
 
         def warned() -> list[str]:

@@ -161,9 +161,15 @@ def test_nothing_is_stored_and_nothing_is_locked(period: Connection[Any], connec
 
 
 def test_a_reader_may_ask_and_a_policy_is_an_error(period: Connection[Any], reader: Connection[Any]) -> None:
+    """Of the pairs that would be computed from what the policy lets through; or of all, when it hides pairs."""
     period.execute(BAD_FLAG, (1, 501))
     assert live(reader)[501]["bad_run_coverage"] == 1.0
     period.execute("alter table qc_flags enable row level security")
+    row = live(reader)[501]
+    assert "row-level security" in row["error"]
+    assert (row["bad_run_coverage"], row["computed_now"]) == (0.0, False)
+    assert row["invalidated_at"] is not None
+    period.execute("alter table data_pass_runs enable row level security")
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         live(reader)
 

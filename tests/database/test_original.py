@@ -112,9 +112,14 @@ def test_the_view_keeps_the_types_of_the_table(bare_db: Connection[Any], shape: 
     """Drivers were told these: many hand a bigint over as text. Asking for refreshes works in any of them."""
     bare_db.execute(f"{WORLD}; SET timezone = 'UTC'; {TYPES[types]}; SET timezone = 'Asia/Tokyo'".encode())
     before = bare_db.execute(COLUMNS).fetchall()
+    bare_db.execute("GRANT SELECT, UPDATE ON gaq_summaries TO PUBLIC")
     install(bare_db, shape)
     assert bare_db.execute(COLUMNS).fetchall() == before
+    # Whoever might read the table reads the view, without any right on schema gaq.
+    bare_db.execute("SET ROLE pg_monitor")
+    assert len(bare_db.execute("SELECT * FROM gaq_summaries WHERE data_pass_id > 0").fetchall()) == 5
     bare_db.execute("UPDATE gaq_summaries SET invalidated_at = now()")
+    bare_db.execute("RESET ROLE")
     drain(bare_db)
     shown = "SELECT bad_run_coverage::real, not_computable::int, invalidated_at, updated_at AT TIME ZONE 'UTC' FROM {}"
     if "without" in dict(before)["updated_at"]:
@@ -299,10 +304,13 @@ def test_psql_takes_it_over_file_by_file(original: Connection[Any], shape: Shape
 
 
 def test_it_can_be_let_go(original: Connection[Any], shape: Shape) -> None:
-    """As docs/migrating.md says."""
+    """As docs/migrating.md says. The view keeps the types that it has."""
+    original.execute("ALTER TABLE gaq_summaries ALTER run_number TYPE int, ALTER data_pass_id TYPE int")
     install(original, shape)
+    types = original.execute(COLUMNS).fetchall()
     original.execute("DROP VIEW gaq.original_summaries; DROP TABLE gaq_summaries_original")
     install(original)
+    assert original.execute(COLUMNS).fetchall() == types
     drain(original)
     assert [finding for finding in doctor.examine(original) if finding.level == "error"] == []
     installer.uninstall(original)

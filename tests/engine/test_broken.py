@@ -1,5 +1,6 @@
 """A worker meets an error that trying again does not heal: it says so, and does not pretend to be disconnected."""
 
+import asyncio
 from typing import Any
 
 import psycopg
@@ -10,13 +11,13 @@ from gaq_listen import events
 from gaq_listen.backlog import Backlog
 from gaq_listen.database import connect
 from gaq_listen.diagnosis import explain, is_lasting
-from gaq_listen.errors import GaqListenError
+from gaq_listen.errors import GaqListenError, NotInstalled
 from gaq_listen.pacing import Allowance
 from gaq_listen.reports import status
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import Worker
 from tests.engine.test_isolation import SLOW
-from tests.engine.working import asleep, differences, stale, working
+from tests.engine.working import PATIENCE, Working, asleep, differences, stale, working
 from tests.small_period import BAD_FLAG
 
 BAD_VALUES = """
@@ -86,6 +87,21 @@ async def test_status_is_not_good_beside_a_broken_worker(period: Connection[Any]
         assert worker.alive
         (wrong,) = status.read(period, objective=3600.0).wrong()
         assert wrong.startswith("a worker can refresh nothing")
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["asleep", "awake"])
+async def test_a_worker_ends_when_all_is_removed(period: Connection[Any], dsn: str, held: bool) -> None:
+    work = Working(WorkerSettings(dsn=dsn, sweep=3600.0))
+    await work.until(lambda: asleep(period))
+    if not held:  # as when it has let go of the doorbell under load
+        period.execute("alter function gaq.next_due rename to elsewhere")
+        period.execute(BAD_FLAG, (1, 501))
+        await work.until(lambda: work.of(events.Broken))
+    period.execute("drop schema gaq cascade")
+    period.execute("notify gaq_invalidated")
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(NotInstalled, match="run: gaq-listen install"):
+            await work.task
 
 
 async def test_a_broken_worker_stops_at_once(period: Connection[Any], dsn: str) -> None:

@@ -1,4 +1,4 @@
-"""Writers who commit at the same time, on a disk that takes its time: they must not queue at the doorbell."""
+"""Writers who commit at the same time, with slow flushes, do not queue at the doorbell."""
 
 import asyncio
 import random

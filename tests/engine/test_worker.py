@@ -138,6 +138,7 @@ async def test_nobody_rings_while_a_worker_is_awake(
     """The doorbell is let go while a batch is refreshed; this batch does not go on before."""
     let_go, refresh = Doorbell.let_go, Backlog.refresh
     gone = asyncio.Event()
+    held: list[bool] = []
 
     async def let_go_then_say_so(self: Doorbell) -> bool:
         queue = await let_go(self)
@@ -146,7 +147,7 @@ async def test_nobody_rings_while_a_worker_is_awake(
 
     async def refresh_when_let_go(self: Backlog, limit: int) -> Refreshed:
         await gone.wait()
-        assert not asleep(period)
+        held.append(asleep(period))
         return await refresh(self, limit)
 
     async with working(dsn, sweep=NEVER) as work:
@@ -155,6 +156,7 @@ async def test_nobody_rings_while_a_worker_is_awake(
         monkeypatch.setattr(Backlog, "refresh", refresh_when_let_go)
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.Batch))
+        assert not held[0]
         await work.until(lambda: asleep(period))
 
 
@@ -168,6 +170,55 @@ async def test_a_worker_that_has_given_the_doorbell_up_polls(
             period.execute(BAD_FLAG, (1, 500 + number))
             await work.until(lambda: len(work.of(events.Batch)) == number)  # noqa: B023
             assert not asleep(period)
+
+
+async def test_what_a_worker_finds_by_polling_is_not_credited_to_the_sweep(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contention, "FREQUENT", 0)
+    monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
+    async with working(dsn, sweep=1.0, debounce=0) as work:
+        began = work.worker._clock()
+        while work.worker._clock() < began + 2.5:  # two sweeps
+            batches = len(work.of(events.Batch))
+            period.execute(BAD_FLAG, (1, 501))
+            await work.until(lambda: len(work.of(events.Batch)) > batches)  # noqa: B023
+        assert not any(batch.by_sweep for batch in work.of(events.Batch))
+        assert not any(swept.found for swept in work.of(events.Swept))
+
+
+async def test_a_pair_that_another_session_has_claimed_leaves_the_doorbell_held(
+    period: Connection[Any], dsn: str, connect: Connect
+) -> None:
+    other = connect()
+    period.execute(BAD_FLAG, (1, 501))
+    assert other.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
+    async with working(dsn, sweep=NEVER) as work:
+        for _ in range(2 * contention.FREQUENT):
+            looks = len(work.of(events.Waiting))
+            await work.until(lambda: len(work.of(events.Waiting)) > looks)  # noqa: B023
+        await work.until(lambda: asleep(period))
+        for number in range(2 * contention.FREQUENT):
+            period.execute(BAD_FLAG, (2, 501 + number % 5))
+            await work.until(lambda: stale(period) == 1)
+            await work.until(lambda: asleep(period))
+        other.rollback()
+
+
+async def test_an_error_of_a_refresh_is_not_hidden_by_one_of_the_doorbell(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse_to_let_go(self: Doorbell) -> bool:
+        raise TimeoutError("the doorbell")
+
+    async def refuse_to_refresh(self: Backlog, limit: int) -> Refreshed:
+        await asyncio.sleep(0.01)
+        raise ValueError("the refresh")
+
+    monkeypatch.setattr(Doorbell, "let_go", refuse_to_let_go)
+    monkeypatch.setattr(Backlog, "refresh", refuse_to_refresh)
+    with pytest.raises(ValueError, match="the refresh"):
+        await Worker(WorkerSettings(dsn=dsn), lambda _: None).run()
 
 
 async def test_the_sweep_finds_what_was_not_announced_and_says_so(

@@ -77,3 +77,15 @@ def test_a_frozen_listener_holds_nobody_up(server: Server) -> None:
         finally:
             thaw(*frozen)
         all_is_well(server, writers, program)
+
+
+def test_a_frozen_listener_delays_no_stop(server: Server) -> None:
+    """A worker that stops asks nothing more of its doorbell, which has two minutes here to answer."""
+    with running(server.dsn(user=WORKER), GAQ_LISTEN_HEARTBEAT="2m") as program:
+        server.until_asleep()
+        frozen = server.backends("gaq-listen doorbell")
+        freeze(*frozen)
+        try:
+            ended_well(program)
+        finally:
+            thaw(*frozen)

@@ -63,10 +63,10 @@ def test_rights_that_are_revoked_and_come_back(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch")
         without_rights(server)
-        said = program.until("disconnected", where=lambda values: "permission denied" in values["reason"])
+        said = program.until("broken", where=lambda values: "permission denied" in values["reason"])
         assert "GRANT gaq_worker" in said.values["reason"]
         with_rights(server)
-        program.until("reconnected")
+        program.until("repaired")
         all_is_well(server, writers, program)
 
 

@@ -5,8 +5,9 @@ Without Debian's packages it is NOT TESTED, and says so.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ from tests.boundaries import CASES as MOVES
 from tests.conftest import Server, where
 from tests.database import world
 from tests.database.test_golden import key
+from tests.engine.working import working
 from tests.golden_cases import Scenario, scenarios
 from tests.migration.mariadb import MariaDb, mariadb, pgloader
 from tests.model import Instant
 from tests.shapes import BOOKKEEPING, LINK
-from tests.tables import drain
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -277,9 +278,20 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
     (flag, data_pass, run) = moved.execute(
         "SELECT id, data_pass_id, run_number FROM gaq.source_flags WHERE starts IS NOT NULL ORDER BY id LIMIT 1"
     ).fetchall()[0]
-    for statement in WRITES:
-        moved.execute(statement.format(flag=flag, data_pass=data_pass, run=run).encode())
-        drain(moved)
+    statements = [statement.format(flag=flag, data_pass=data_pass, run=run) for statement in WRITES]
+    asyncio.run(written_while_a_worker_runs(moved, statements))
+
+
+async def written_while_a_worker_runs(moved: Connection[Any], statements: Sequence[str]) -> None:
+    """Write as the application does, one by one and then all at once; the worker keeps every summary right."""
+    async with working(where(moved)) as work:
+        for statement in statements:
+            moved.execute(statement.encode())
+            await work.until(lambda: world.marks(moved) == (0, 0))
+            world.assert_fresh(moved)
+        for statement in statements:
+            moved.execute(statement.encode())
+        await work.until(lambda: world.marks(moved) == (0, 0))
         world.assert_fresh(moved)
 
 

@@ -37,7 +37,7 @@ class HoldsLate(SteppedDoorbell):
         await self.stops.stop_at("hold")
         return Bell.OURS
 
-    async def wait(self, timeout: float) -> int:
+    async def wait(self, timeout: float) -> frozenset[int]:
         await self.stops.stop_at("late hold")
         await Doorbell.hold(self)
         return await super().wait(timeout)
@@ -54,7 +54,7 @@ class RestsOnAColleague(SteppedDoorbell):
 class ForgetsRings(SteppedDoorbell):
     """Hears only what rings while it waits."""
 
-    async def wait(self, timeout: float) -> int:
+    async def wait(self, timeout: float) -> frozenset[int]:
         await self.stops.stop_at("forgets")
         self.heard()
         return await super().wait(timeout)

@@ -110,19 +110,19 @@ class SteppedDoorbell(Doorbell):
                 await self.stops.stop_at("let go")
             return await super().let_go()
 
-    async def count(self, seconds: float) -> int:
+    async def count(self, seconds: float) -> frozenset[int]:
         await self.stops.stop_at("nap")
         return await super().count(0)
 
-    async def wait(self, timeout: float) -> int:
+    async def wait(self, timeout: float) -> frozenset[int]:
         if timeout < DAY / 2:
             await self.stops.stop_at("nap")
             return await super().wait(0)
         await self.stops.stop_at("sleep")
         self.stops.place = ASLEEP
-        rings = await super().wait(timeout)
+        ringers = await super().wait(timeout)
         await self.stops.stop_at("woken")
-        return rings
+        return ringers
 
 
 @dataclass(frozen=True, slots=True)

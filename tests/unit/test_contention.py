@@ -2,17 +2,20 @@
 
 from gaq_listen.contention import FREQUENT, LONGEST_QUIET, SHORT, SHORTEST_QUIET, Contention
 
+ANNA, BOB = frozenset({101}), frozenset({102})
+"""Their backends."""
 
-def rung(contention: Contention, slept: float = 60.0, rings: int = 1) -> None:
+
+def rung(contention: Contention, slept: float = 60.0, by: frozenset[int] = ANNA) -> None:
     """One wake-up of a worker that held the doorbell."""
     contention.woke(slept)
-    contention.heard(rings)
+    contention.heard(by)
 
 
 def contended(now: float) -> Contention:
     """A worker that has given the doorbell up."""
     contention = Contention()
-    rung(contention, rings=2)
+    rung(contention, by=ANNA | BOB)
     assert not contention.may_hold(now)
     return contention
 
@@ -27,14 +30,21 @@ def test_a_single_change_after_a_quiet_hour_is_no_contention() -> None:
 def test_rings_that_arrive_while_the_worker_refreshes_are_contention() -> None:
     contention = Contention()
     rung(contention)
-    contention.heard(1)  # counted without any wait: under steady load there is none
+    contention.heard(BOB)  # heard without any wait: under steady load there is none
     assert not contention.may_hold(10.0)
+
+
+def test_a_writer_that_rings_twice_contends_with_nobody() -> None:
+    contention = Contention()
+    rung(contention)
+    contention.heard(ANNA)
+    assert contention.may_hold(10.0)
 
 
 def test_rings_are_counted_from_one_hold_to_the_next() -> None:
     contention = Contention()
     for second in range(100):
-        rung(contention, slept=1.0)
+        rung(contention, slept=1.0, by=BOB if second % 2 else ANNA)
         assert contention.may_hold(float(second)), "one ring for each time that the worker held the doorbell"
 
 
@@ -74,7 +84,7 @@ def test_the_doorbell_is_held_again_once_nothing_has_changed_for_a_while() -> No
 
 def test_rings_while_it_polls_do_not_count_later() -> None:
     contention = contended(10.0)
-    contention.heard(100)
+    contention.heard(ANNA | BOB)
     contention.saw_queue()
     now = 10 + SHORTEST_QUIET
     assert contention.may_hold(now)
@@ -87,7 +97,7 @@ def test_contention_that_comes_back_soon_makes_it_wait_longer_and_later_is_forgo
     now = 0.0
     waits = []
     for _ in range(6):
-        rung(contention, slept=0.0, rings=2)
+        rung(contention, slept=0.0, by=ANNA | BOB)
         assert not contention.may_hold(now)
         given_up = now
         while not contention.may_hold(now):
@@ -95,6 +105,6 @@ def test_contention_that_comes_back_soon_makes_it_wait_longer_and_later_is_forgo
         waits.append(now - given_up)
     assert waits == [SHORTEST_QUIET, 2, 4, LONGEST_QUIET, LONGEST_QUIET, LONGEST_QUIET]
     now += 2 * LONGEST_QUIET
-    rung(contention, rings=2)
+    rung(contention, by=ANNA | BOB)
     assert not contention.may_hold(now)
     assert contention.may_hold(now + SHORTEST_QUIET)

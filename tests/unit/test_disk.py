@@ -11,7 +11,7 @@ MOUNTS = """\
 26 22 0:24 / /dev/shm rw,nosuid shared:4 - tmpfs tmpfs rw
 31 22 0:28 / /tmp rw shared:9 - ext4 /dev/vda2 rw
 32 31 0:29 / /tmp rw shared:10 - tmpfs tmpfs rw
-40 22 254:16 / /srv/my\\040disk rw shared:11 - xfs /dev/vdb rw
+40 22 254:16 / /srv/my\\040dïsk rw shared:11 - xfs /dev/vdb rw
 """
 
 
@@ -23,7 +23,7 @@ MOUNTS = """\
         ("/dev/shm/deeper", FileSystem("tmpfs", "tmpfs")),
         ("/dev/shmother", FileSystem("ext4", "/dev/vda1")),
         ("/tmp/x", FileSystem("tmpfs", "tmpfs")),
-        ("/srv/my disk/data", FileSystem("xfs", "/dev/vdb")),
+        ("/srv/my dïsk/data", FileSystem("xfs", "/dev/vdb")),
     ],
 )
 def test_a_directory_is_on_the_innermost_and_last_mount(directory: str, expected: FileSystem) -> None:

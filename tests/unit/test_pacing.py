@@ -78,7 +78,7 @@ def test_no_batch_is_ended_that_is_as_long_as_it_should_be_and_none_may_take_lon
 
 
 @pytest.mark.parametrize(
-    ("bell", "next_due", "looked_again", "expected"),
+    ("bell", "next_due", "claimed", "expected"),
     [
         (Bell.OURS, None, False, Wait(Mode.LISTENING, None)),
         (Bell.OURS, 0.07, False, Wait(Mode.LISTENING, 0.07)),
@@ -96,26 +96,26 @@ def test_no_batch_is_ended_that_is_as_long_as_it_should_be_and_none_may_take_lon
     ],
 )
 def test_how_a_worker_waits_that_may_hold_the_doorbell(
-    bell: Bell, next_due: float | None, looked_again: bool, expected: Wait
+    bell: Bell, next_due: float | None, claimed: bool, expected: Wait
 ) -> None:
-    assert next_wait(bell, next_due, looked_again, poll=0.1) == expected
+    assert next_wait(bell, next_due, claimed, poll=0.1) == expected
 
 
 @pytest.mark.parametrize(
-    ("next_due", "looked_again", "poll", "seconds"),
+    ("next_due", "claimed", "poll", "seconds"),
     [
         (None, False, 0.05, 0.05),
         (None, False, 1.0, LONGEST_TICK),
         (0, False, 1.0, TICK),
-        (0, True, 1.0, CLAIMED),
+        (0, True, 1.0, LONGEST_TICK),
         (0.07, False, 1.0, 0.07),
         (5.0, False, 1.0, LONGEST_TICK),
     ],
 )
 def test_how_a_worker_waits_that_has_given_the_doorbell_up(
-    next_due: float | None, looked_again: bool, poll: float, seconds: float
+    next_due: float | None, claimed: bool, poll: float, seconds: float
 ) -> None:
-    assert next_poll(next_due, looked_again, poll) == Wait(Mode.POLLING, seconds)
+    assert next_poll(next_due, claimed, poll) == Wait(Mode.POLLING, seconds)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_worker_that_polls_rests_as_long_as_it_worked_when_there_is_much(
 
 def test_without_the_bell_even_no_debounce_is_no_busy_loop() -> None:
     poll = Poll(0, 1)
-    wait = next_wait(Bell.NOBODYS, None, looked_again=False, poll=poll.after(False))
+    wait = next_wait(Bell.NOBODYS, None, claimed=False, poll=poll.after(False))
     assert wait == Wait(Mode.LISTENING, TICK)
 
 
