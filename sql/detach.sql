@@ -1,7 +1,8 @@
--- Takes away all that depends on the source tables, so that any migration can run, and keeps the rest: summaries, marks, roles, and
--- gaq_summaries with its grants. That stays readable, and every summary in it is stale from now on, because no change is seen
--- any more. An installation attaches again, to whatever the tables are then, and everything is computed anew.
---   gaq-listen detach, or: gaq-listen sql detach | psql -1 -f -
+-- Takes away all that depends on the source tables, so that any migration can run, and keeps the rest: summaries, marks, roles,
+-- and gaq_summaries with its grants. That stays readable, and every summary in it is stale from now on, because no change is
+-- seen any more. An installation attaches again, to whatever the tables are then, and everything is computed anew.
+--   gaq-listen detach, or, without psql's -1, because the first part is committed before the others:
+--   gaq-listen sql detach | psql -v ON_ERROR_STOP=1 -f -
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
