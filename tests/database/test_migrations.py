@@ -131,6 +131,8 @@ def test_detach_and_install_can_be_repeated_and_kept_apart(dba: Connection[Any])
     dba.execute("SELECT gaq.pause('upgrade', 'ops')")
     installer.detach(dba)
     installer.detach(dba)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="detached"):
+        dba.execute("SELECT FROM gaq.live_summaries(1)")
     installer.install(dba)
     assert dba.execute("SELECT paused_by, reason FROM gaq.paused").fetchall() == [("ops", "upgrade")]
     dba.execute("SELECT gaq.resume()")
