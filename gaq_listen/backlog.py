@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from psycopg import AsyncClientCursor, Error, errors
-from psycopg.rows import class_row
+from psycopg.abc import Params
+from psycopg.rows import Row, class_row
 
 from gaq_listen.diagnosis import sentence
 from gaq_listen.events import FailedPair, RefreshedPair
@@ -159,14 +160,18 @@ class Backlog:
 
     async def _fail(self, pair: Key, error: Error) -> Refreshed:
         values = {"pass": pair[0], "run": pair[1], "error": sentence(error), "state": error.sqlstate}
-        async with self._connection.answering(), self._connection.cursor(row_factory=class_row(FailedPair)) as cursor:
-            await cursor.execute(_FAIL, values)
-            return Refreshed((), tuple(await cursor.fetchall()))
+        async with (
+            self._connection.answering(),
+            AsyncClientCursor(self._connection, row_factory=class_row(FailedPair)) as cursor,
+        ):
+            return Refreshed((), tuple(await ask(cursor, _FAIL, values)))
 
     async def _oldest(self, limit: int) -> list[Key]:
-        async with self._connection.answering(self._allowance.whole.answer):
-            cursor = await self._connection.execute(_OLDEST, (limit,))
-            return [(row[0], row[1]) for row in await cursor.fetchall()]
+        async with (
+            self._connection.answering(self._allowance.whole.answer),
+            AsyncClientCursor(self._connection) as cursor,
+        ):
+            return [(row[0], row[1]) for row in await ask(cursor, _OLDEST, (limit,))]
 
     async def look(self) -> Look:
         """When there is something to do, and whether it may be done."""
@@ -191,9 +196,24 @@ class Backlog:
             await self._connection.execute("select gaq.ring()")
 
     async def _count(self, query: str) -> int:
-        async with self._connection.answering(self._allowance.whole.answer):
-            (row,) = await (await self._connection.execute(query.encode())).fetchall()
-        return int(row[0])
+        async with (
+            self._connection.answering(self._allowance.whole.answer),
+            AsyncClientCursor(self._connection) as cursor,
+        ):
+            (row,) = await ask(cursor, query)
+            return int(row[0])
+
+
+async def ask(cursor: AsyncClientCursor[Row], query: str, values: Params | None = None) -> list[Row]:
+    """Return the rows of a query that reads source tables. It never waits for one, so no migration dies of a deadlock.
+
+    Raises:
+        LockNotAvailable: another session has, or wants, a lock on a source table that excludes readers.
+    """
+    # One message, so one transaction.
+    await cursor.execute(b"select gaq.lock_sources();" + query.encode(), values)
+    cursor.nextset()
+    return await cursor.fetchall()
 
 
 def _parts(pairs: list[Key]) -> list[list[Key]]:

@@ -168,6 +168,7 @@ for command in (
     for_operators.pause,
     for_operators.resume,
     for_dbas.install,
+    for_dbas.detach,
     for_dbas.uninstall,
     for_dbas.doctor,
     for_dbas.sql,

@@ -88,6 +88,17 @@ create table if not exists gaq.paused (
     reason    text
 );
 
+-- One row while nothing is bound to the source tables: from gaq-listen detach, or from the beginning of an installation that binds
+-- to other tables than before, to the end of the next installation. No batch begins meanwhile, and every summary is stale.
+create table if not exists gaq.detached (
+    only_row bool primary key default true check (only_row),
+    since    timestamptz not null default clock_timestamp()
+);
+
+-- The grants of gaq_summaries at the end of the last installation, as statements. If somebody drops the view (DROP ... CASCADE of a
+-- source table does), the next installation gives them again.
+create table if not exists gaq.granted (statement text primary key);
+
 -- What each worker last said of itself. It is there while its backend_pid is.
 create table if not exists gaq.workers (
     name            text primary key,

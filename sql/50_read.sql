@@ -155,6 +155,25 @@ select data_pass_id,
 from gaq.summaries s
 full join gaq.pending p using (data_pass_id, run_number);
 
+-- The grants of a view, as statements that name it without its schema.
+create or replace function gaq.grants_on(given_on regclass) returns setof text
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select format('grant %s%s on %I to %s%s', privilege_type, ' (' || quote_ident(attname) || ')', relname,
+                  case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end,
+                  case when is_grantable then ' with grant option' else '' end)
+    from (
+        select relname, relacl as acl, null::name as attname, relowner as owner from pg_class where oid = given_on
+        union all
+        select relname, attacl, attname, relowner
+        from pg_attribute join pg_class on pg_class.oid = attrelid where attrelid = given_on
+    ) given
+    cross join lateral aclexplode(acl)
+    where grantee <> owner;
+end;
+
+
 -- UPDATE of invalidated_at and INSERT of a pair ask for recomputation. DELETE cannot be meant.
 create or replace function gaq.request() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
