@@ -16,7 +16,7 @@ WITH_MAKE = $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast versions lint check reference bench storm picture clean
+.PHONY: help demo test test-fast versions lint check reference bench storm crashes picture clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ picture: $(VENV)/.demo ## draw the README's picture anew: the console of a demo
 
 storm: $(VENV)/.dev ## everything that can happen to a worker, at random, for MINUTES=10 (SEED=0), with a table at the end; FLAGS=10000000: so many first
 	@exec $(WITH_MAKE) $(BIN)/python -m tests.faults.storm --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0) $(if $(FLAGS),--flags $(FLAGS) --backlog 0) $(ARGS)
+
+crashes: $(VENV)/.dev ## crash a server in the middle of refreshes, TIMES=100 (SEED=0), and compare what is fresh after each
+	@exec $(WITH_MAKE) $(BIN)/python -m tests.faults.crashes --times $(or $(TIMES),100) --seed $(or $(SEED),0) $(ARGS)
 
 clean: ## remove the environment and everything generated
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

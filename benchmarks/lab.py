@@ -10,7 +10,7 @@ import psycopg
 
 from benchmarks import peers
 from benchmarks.disk import require_disk
-from gaq_listen.dba import installer, scripts
+from gaq_listen.dba import installer, plan, scripts
 from gaq_listen.demo.private_postgres import PrivatePostgres
 
 SQL = Path(__file__).parent / "sql"
@@ -104,6 +104,22 @@ class Lab:
 
         yield self._template(f"sized_{runs}_{flags}", fill, of=None)
 
+    @contextmanager
+    def shaped(self, sources: str, runs: int, passes: int, detectors: int) -> Iterator[str]:
+        """The name of a new database with our installation on source tables of that shape, all of it refreshed.
+
+        ``detectors``: how many of the 12 that have flags matter.
+        """
+
+        def fill(connection: psycopg.Connection) -> None:
+            _sources(connection, runs, 3, passes, detectors, sources)
+            _install(connection, sources)
+            connection.execute("call gaq.drain()")
+
+        template = self._template(f"{sources}_{runs}_{passes}_{detectors}", fill, of=None)
+        with self._copy(template, {}) as name:
+            yield name
+
     def _fill_kind(self, kind: str) -> Callable[[psycopg.Connection], None]:
         def fill(connection: psycopg.Connection) -> None:
             if kind == BARE:
@@ -152,13 +168,27 @@ class Lab:
                 connection.execute(f"drop database {name} with (force)")
 
 
-def _sources(connection: psycopg.Connection, runs: int, flags: int) -> None:
-    connection.execute(scripts.script("reference_tables").encode())
-    connection.execute(f"set bench.runs = {runs}")
-    connection.execute(f"set bench.flags = {flags}")
-    connection.execute(text("alice"))
+_FILLED_BY = {"reference": "alice", "bookkeeping": "bookkeeping"}
+"""The file in ``sql/`` that fills the tables of a shape."""
+
+
+def _sources(
+    connection: psycopg.Connection,
+    runs: int,
+    flags: int,
+    passes: int = 21,
+    detectors: int = 12,
+    sources: str = "reference",
+) -> None:
+    connection.execute(scripts.script(f"{sources}_tables").encode())
+    for name, value in {"runs": runs, "flags": flags, "passes": passes, "detectors": detectors}.items():
+        connection.execute(f"set bench.{name} = {value}".encode())
+    connection.execute(text(_FILLED_BY[sources]))
     connection.execute("analyze")
 
 
-def _install(connection: psycopg.Connection) -> None:
-    installer.install(connection)
+def _install(connection: psycopg.Connection, sources: str = "reference") -> None:
+    """Install, with the indexes that the plan offers."""
+    for index in plan.make(connection, "public", sources).indexes:
+        connection.execute(index.statement.encode())
+    installer.install(connection, sources=sources)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from psycopg import AsyncClientCursor
 from psycopg.rows import class_row
 
+from gaq_listen.backlog import ask
 from gaq_listen.events import Audited, DriftedPair
 from gaq_listen.line import Line
 from gaq_listen.pairs import Key, columns
@@ -65,17 +67,16 @@ class Audit:
             portion = await self._next(pairs)
             if len(portion) < pairs:
                 self._last = _FIRST
-            async with self._connection.cursor(row_factory=class_row(Difference)) as cursor:
-                await cursor.execute(DIFFERENCES, columns(portion))
-                found = await cursor.fetchall()
+            async with AsyncClientCursor(self._connection, row_factory=class_row(Difference)) as cursor:
+                found = await ask(cursor, DIFFERENCES, columns(portion))
             if found:
                 keys = [(difference.data_pass_id, difference.run_number) for difference in found]
                 await self._connection.execute(REPAIR, columns(keys))
         return Audited(len(portion), tuple(difference.drifted() for difference in found))
 
     async def _next(self, pairs: int) -> list[Key]:
-        cursor = await self._connection.execute(_NEXT, (*self._last, pairs))
-        portion = [(row[0], row[1]) for row in await cursor.fetchall()]
+        async with AsyncClientCursor(self._connection) as cursor:
+            portion = [(row[0], row[1]) for row in await ask(cursor, _NEXT, (*self._last, pairs))]
         if portion:
             self._last = portion[-1]
         return portion

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from psycopg import AsyncClientCursor, Error, errors
-from psycopg.rows import class_row
+from psycopg.abc import Params
+from psycopg.rows import Row, class_row
 
 from gaq_listen.diagnosis import sentence
 from gaq_listen.events import FailedPair, RefreshedPair
@@ -14,9 +15,10 @@ from gaq_listen.line import Line
 from gaq_listen.pacing import Allowance, Allowed
 from gaq_listen.pairs import Key, columns
 
-# Both in one message, so in one transaction: the limit is that of this batch, and costs no round trip of its own.
+# Both in one message, so in one transaction: the settings are those of this batch, and cost no round trip of their own.
 _REFRESH = """
-select set_config('statement_timeout', %s, true);
+select set_config('statement_timeout', %s, true),
+       set_config('synchronous_commit', coalesce(%s, current_setting('synchronous_commit')), true);
 select data_pass_id, data_pass, run_number, seconds_stale, causes, good_before, good_after, removed,
        error, attempts, next_try
 from gaq.refresh(%s, %s, %s, %s, %s, %s, %s)
@@ -84,6 +86,9 @@ class Backlog:
 
     A pair is due when it was quiet before its first mark, else when it has been quiet for ``debounce`` seconds or
     its first mark is ``max_wait`` seconds old. ``allowance``: how long a batch may take.
+    ``sync_commit``: commit a batch as the server's synchronous_commit says. By default the commit of a batch does not
+    wait for the disk, because a batch takes its marks away in the same transaction: after a crash that loses the batch,
+    its pairs are marked again.
     """
 
     def __init__(
@@ -95,12 +100,14 @@ class Backlog:
         announce: bool = True,
         *,
         allowance: Allowance,
+        sync_commit: bool = False,
     ) -> None:
         self._connection = connection
         self._pace = (timedelta(seconds=debounce), timedelta(seconds=max_wait))
         self._worker = worker
         self._announce = announce
         self._allowance = allowance
+        self._synchronous_commit = None if sync_commit else "off"
 
     async def refresh(self, limit: int) -> Refreshed:
         """Refreshes up to ``limit`` due pairs in one transaction; returns them, first marked first.
@@ -122,7 +129,8 @@ class Backlog:
 
     async def _batch(self, limit: int, allowed: Allowed, only: Sequence[Key] | None = None) -> Refreshed:
         keys = (None, None) if only is None else columns(only)
-        values = (f"{round(allowed.seconds * 1000)}", limit, *self._pace, self._announce, self._worker, *keys)
+        timeout = f"{round(allowed.seconds * 1000)}"
+        values = (timeout, self._synchronous_commit, limit, *self._pace, self._announce, self._worker, *keys)
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with self._connection.answering(allowed.answer), AsyncClientCursor(self._connection) as cursor:
@@ -152,14 +160,18 @@ class Backlog:
 
     async def _fail(self, pair: Key, error: Error) -> Refreshed:
         values = {"pass": pair[0], "run": pair[1], "error": sentence(error), "state": error.sqlstate}
-        async with self._connection.answering(), self._connection.cursor(row_factory=class_row(FailedPair)) as cursor:
-            await cursor.execute(_FAIL, values)
-            return Refreshed((), tuple(await cursor.fetchall()))
+        async with (
+            self._connection.answering(),
+            AsyncClientCursor(self._connection, row_factory=class_row(FailedPair)) as cursor,
+        ):
+            return Refreshed((), tuple(await ask(cursor, _FAIL, values)))
 
     async def _oldest(self, limit: int) -> list[Key]:
-        async with self._connection.answering(self._allowance.whole.answer):
-            cursor = await self._connection.execute(_OLDEST, (limit,))
-            return [(row[0], row[1]) for row in await cursor.fetchall()]
+        async with (
+            self._connection.answering(self._allowance.whole.answer),
+            AsyncClientCursor(self._connection) as cursor,
+        ):
+            return [(row[0], row[1]) for row in await ask(cursor, _OLDEST, (limit,))]
 
     async def look(self) -> Look:
         """When there is something to do, and whether it may be done."""
@@ -184,9 +196,24 @@ class Backlog:
             await self._connection.execute("select gaq.ring()")
 
     async def _count(self, query: str) -> int:
-        async with self._connection.answering(self._allowance.whole.answer):
-            (row,) = await (await self._connection.execute(query.encode())).fetchall()
-        return int(row[0])
+        async with (
+            self._connection.answering(self._allowance.whole.answer),
+            AsyncClientCursor(self._connection) as cursor,
+        ):
+            (row,) = await ask(cursor, query)
+            return int(row[0])
+
+
+async def ask(cursor: AsyncClientCursor[Row], query: str, values: Params | None = None) -> list[Row]:
+    """Return the rows of a query that reads source tables. It never waits for one, so no migration dies of a deadlock.
+
+    Raises:
+        LockNotAvailable: another session has, or wants, a lock on a source table that excludes readers.
+    """
+    # One message, so one transaction.
+    await cursor.execute(b"select gaq.lock_sources();" + query.encode(), values)
+    cursor.nextset()
+    return await cursor.fetchall()
 
 
 def _parts(pairs: list[Key]) -> list[list[Key]]:

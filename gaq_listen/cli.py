@@ -66,6 +66,12 @@ def main() -> None:
     help="Notify the channel gaq_refreshed of the pairs of each batch.",
 )
 @option(
+    "--sync-commit",
+    is_flag=True,
+    help="Commit refreshes as the server's synchronous_commit says. By default a refresh does not wait for the disk: "
+    "a crash that loses the refresh leaves its pairs stale.",
+)
+@option(
     "--audit-rate",
     type=click.IntRange(*AUDIT_RATE),
     default=0,
@@ -162,6 +168,7 @@ for command in (
     for_operators.pause,
     for_operators.resume,
     for_dbas.install,
+    for_dbas.detach,
     for_dbas.uninstall,
     for_dbas.doctor,
     for_dbas.sql,

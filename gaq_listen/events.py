@@ -200,6 +200,42 @@ class Repaired:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """Another session has, or wants, a lock that the worker needs, as a migration does.
+
+    The worker has let go of all locks. The next try is in ``next_try`` seconds.
+    """
+
+    reason: str
+    next_try: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unblocked:
+    """The worker goes on, after so many seconds without the lock."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesChanged:
+    """The source tables are not those that were installed for, so values may be wrong.
+
+    ``what`` has a sentence for each change; ``fix`` is the command that puts it right.
+    """
+
+    what: tuple[str, ...]
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesRestored:
+    """The worker reads what it should, after so many seconds."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The worker has been asked to stop, or ``--once`` is done. It finishes the batch in flight."""
 
@@ -233,6 +269,10 @@ Event = (
     | Reconnected
     | Broken
     | Repaired
+    | Blocked
+    | Unblocked
+    | SourcesChanged
+    | SourcesRestored
     | Stopping
     | Stopped
 )

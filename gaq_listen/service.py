@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 
-from gaq_listen import events, pacing
+from gaq_listen import bindings, events, pacing
 from gaq_listen.attending import Look, Result, attended
 from gaq_listen.audit import Audit
 from gaq_listen.backlog import Backlog, Pause
@@ -71,15 +71,18 @@ class Service:
         self._next_ring = 0.0
         self._pause: Pause | None = None
         self._pause_seen = 0.0
+        self._changed_since: float | None = None
 
     async def serve(self) -> None:
         """Refreshes what is due, sleeps, and looks again; first of all at everything."""
         sweeping = False
+        await self._check_sources()
         while True:
             found = await self._drain_awake(sweeping)
             if sweeping:
                 self._totals.found_by_sweeps += found
                 self._observe(events.Swept(found))
+                await self._check_sources()
             if self._stop.is_set():
                 return
             await self._check_some()
@@ -232,6 +235,15 @@ class Service:
         if self._pause is None and (pairs := self._portions.due(self._clock())):
             self._observe(await self._attended(self._work.audit.portion(pairs)))
 
+    async def _check_sources(self) -> None:
+        """Say whether the worker still reads what it was installed for, if it does not, or does again."""
+        if what := await bindings.read_async(self._work.line):
+            self._changed_since = self._clock() if self._changed_since is None else self._changed_since
+            self._observe(events.SourcesChanged(what, bindings.FIX))
+        elif self._changed_since is not None:
+            self._observe(events.SourcesRestored(self._clock() - self._changed_since))
+            self._changed_since = None
+
     async def _report(self, state: str, swept: int | None = None) -> None:
         if swept is not None or state != self._work.enrolment.state or self._clock() >= self._next_report:
             every = REPORT_EVERY if state == "draining" else self._settings.sweep
@@ -245,6 +257,7 @@ class Service:
             GaqListenError: something stays stale, and why.
         """
         backlog = self._work.backlog
+        await self._check_sources()
         patience = self._clock() + self._settings.sweep
         while not self._stop.is_set():
             if await self._drain():

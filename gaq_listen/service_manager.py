@@ -44,6 +44,14 @@ class ServiceManager:
                 self._tell(f"STATUS=broken: {reason}")
             case events.Repaired():
                 self._tell("STATUS=repaired")
+            case events.Blocked(reason):
+                self._tell(f"STATUS=gives way: {reason}")
+            case events.Unblocked():
+                self._tell("STATUS=goes on")
+            case events.SourcesChanged(what, fix):
+                self._tell(f"STATUS=alarm: {what[0]}; run: {fix}")
+            case events.SourcesRestored():
+                self._tell("STATUS=source tables are as they should be")
             case events.Paused(by):
                 self._tell(f"STATUS=paused by {by}")
             case events.Resumed():

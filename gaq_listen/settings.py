@@ -47,6 +47,8 @@ class WorkerSettings:
     """Refresh everything that is stale, then stop."""
     announce: bool = True
     """Notify the channel ``gaq_refreshed`` of the pairs of each batch."""
+    sync_commit: bool = False
+    """Commit refreshes as the server's synchronous_commit says, rather than without waiting for the disk."""
     audit_rate: int = 0
     """Number of fresh pairs a minute to recompute and compare in the background. 0: none."""
     batch_timeout: float = 30.0

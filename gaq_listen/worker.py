@@ -38,6 +38,12 @@ PROMOTION = 1.0
 BROKEN = 5.0
 """Seconds between two tries while the database is broken: trying again does not heal it, only somebody can."""
 
+BLOCKED = 0.25
+"""Seconds between two tries while another session has, or wants, a lock that the worker needs."""
+
+PATIENT = 1.0
+"""Seconds of that for which the worker says nothing."""
+
 _TROUBLE = (psycopg.Error, TimeoutError)
 """What may heal by itself, once the worker had been at work: a lost connection, a lock, a right that was revoked."""
 
@@ -74,6 +80,8 @@ class Worker:
         self._connected: float | None = None
         self._lost: float | None = None
         self._broken: float | None = None
+        self._blocked: float | None = None
+        self._told_blocked = False
 
     def stop(self, reason: str) -> None:
         """Asks it to stop, soon: the batch in flight finishes."""
@@ -157,9 +165,13 @@ class Worker:
 
     def _observe_service(self, event: events.Event) -> None:
         """Pass on an event of the service. The first full round after a breakage says that it is repaired."""
-        if self._broken is not None and isinstance(event, events.Counted | events.Waiting):
-            self._observe(events.Repaired(self._clock() - self._broken))
-            self._broken = None
+        if isinstance(event, events.Counted | events.Waiting):
+            if self._broken is not None:
+                self._observe(events.Repaired(self._clock() - self._broken))
+                self._broken = None
+            if self._blocked is not None and self._told_blocked:
+                self._observe(events.Unblocked(self._clock() - self._blocked))
+            self._blocked, self._told_blocked = None, False
         self._observe(event)
 
     async def _connect_and_serve(self) -> None:
@@ -176,10 +188,17 @@ class Worker:
             await enrolment.enroll()
             self._tell_connected(work, enrolment.name)
             pace = (0.0, 0.0) if settings.once else (settings.debounce, settings.max_wait)
-            backlog = Backlog(work, *pace, enrolment.name, settings.announce, allowance=self._allowance)
+            backlog = Backlog(
+                work,
+                *pace,
+                enrolment.name,
+                settings.announce,
+                allowance=self._allowance,
+                sync_commit=settings.sync_commit,
+            )
             audit = Audit(work, self._allowance.whole.answer)
             if settings.once:
-                await self._service(Work(work, backlog, enrolment, audit)).drain_all()
+                await self._serve(Work(work, backlog, enrolment, audit))
                 self.stop("nothing is stale")
             else:
                 async with self._connection("gaq-listen doorbell") as listening:
@@ -197,13 +216,15 @@ class Worker:
         return Service(self._settings, self._observe_service, self._clock, self._stop, self._totals, work)
 
     async def _serve(self, work: Work) -> None:
-        """Serve until stopped. While the database is broken, stay connected, say so, and try again."""
+        """Serve until stopped; with ``once``, drain. While the database is broken, stay connected and try again."""
         service = self._service(work)
-        while True:
+        while not self._stop.is_set():
             try:
-                return await service.serve()
+                await (service.drain_all() if self._settings.once else service.serve())
+            except psycopg.errors.LockNotAvailable as error:
+                await self._give_way(error, work)
             except psycopg.Error as error:
-                if not is_lasting(error):
+                if self._settings.once or not is_lasting(error):
                     raise
                 if isinstance(error, psycopg.errors.InsufficientPrivilege):
                     await rights.note_async(work.line, error)
@@ -215,8 +236,23 @@ class Worker:
                 await _unless_broken(work.enrolment.report("broken", self._totals))
                 self._alive()
                 await nap(self._stop, BROKEN)
-                if self._stop.is_set():
-                    return None
+            else:
+                return
+
+    async def _give_way(self, error: psycopg.errors.LockNotAvailable, work: Work) -> None:
+        """Wait for the session that has the lock; the worker holds none. Say so if it takes long."""
+        now = self._clock()
+        if self._blocked is None:
+            self._blocked = now
+        if now - self._blocked >= PATIENT:
+            first, self._told_blocked = not self._told_blocked, True
+            self._observe(events.Blocked(explain(error), BLOCKED))
+            if first:
+                if work.bell is not None:
+                    await work.bell.let_go()
+                await work.enrolment.report("blocked", self._totals)
+        self._alive()
+        await nap(self._stop, BLOCKED)
 
     def _tell_connected(self, work: Line, name: str) -> None:
         first = self._connected is None

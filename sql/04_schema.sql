@@ -12,14 +12,14 @@ begin
             using errcode = 'invalid_schema_name',
                   hint = 'name the schema of the source tables: --source-schema, or the setting gaq.source_schema';
     end if;
-    -- It is remembered by the triggers on the source tables and on gaq_summaries, so it may be renamed. (A table below another,
+    -- It is remembered by the triggers on the source tables, so it may be renamed. (A table below another,
     -- such as a partition, may have triggers that somebody else made, and be anywhere.)
     select array_agg(distinct nspname) into used
     from pg_catalog.pg_trigger t
     join pg_catalog.pg_proc f on f.oid = tgfoid
     join pg_catalog.pg_class c on c.oid = tgrelid
     join pg_catalog.pg_namespace s on s.oid = c.relnamespace
-    where f.pronamespace = to_regnamespace('gaq') and tgparentid = 0
+    where f.pronamespace = to_regnamespace('gaq') and tgparentid = 0 and c.relkind in ('r', 'p')
       and not exists (select from pg_catalog.pg_inherits where inhrelid = c.oid);
     if wanted <> all (used) then
         raise exception 'what is installed has its source tables in schema %, not in %',

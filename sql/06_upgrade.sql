@@ -16,9 +16,9 @@ begin
         alter schema gaq owner to gaq_owner;
     end if;
     for thing in
-        select case relkind when 'v' then 'view' else 'table' end as kind, oid::regclass as name
+        select case relkind when 'v' then 'view' when 'c' then 'type' else 'table' end as kind, oid::regclass as name
         from pg_class
-        where relnamespace = 'gaq'::regnamespace and relkind in ('r', 'v') and relowner <> 'gaq_owner'::regrole
+        where relnamespace = 'gaq'::regnamespace and relkind in ('r', 'v', 'c') and relowner <> 'gaq_owner'::regrole
     loop
         execute format('alter %s %s owner to gaq_owner', thing.kind, thing.name);
     end loop;
@@ -71,6 +71,24 @@ begin
     loop
         execute format('drop view %s cascade', other);
     end loop;
+end
+$$;
+
+-- What was installed for other tables, or was blind, has missed changes: everything is stale until this installation ends. (The
+-- mark alone would not do: a batch that is in flight may fold it, so 80_installed.sql marks once more.)
+do $$
+declare
+    blind bool;
+begin
+    if to_regprocedure('gaq.source_changes()') is not null and to_regclass('gaq.installation') is not null then
+        execute 'select exists (select from gaq.source_changes())' into blind;
+        if blind then
+            insert into gaq.detached default values on conflict do nothing;
+            insert into gaq.paused (paused_by, reason)
+            values (session_user, 'detached; gaq-listen install attaches again') on conflict do nothing;
+            insert into gaq.wide_invalidations (kind, cause) values ('everything', 'installation');
+        end if;
+    end if;
 end
 $$;
 

@@ -55,6 +55,9 @@ create table if not exists gaq.wide_invalidations (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 create index if not exists wide_invalidations_by_age on gaq.wide_invalidations (invalidated_at);
+-- By what they name for whoever reads a pair: the oldest mark of a thing is the first.
+create index if not exists wide_invalidations_by_key on gaq.wide_invalidations (kind, key, invalidated_at);
+drop index if exists gaq.wide_invalidations_of_flags;       -- of an earlier version: the one above serves what it did
 
 -- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.
 alter table gaq.invalidations replica identity full;
@@ -84,6 +87,17 @@ create table if not exists gaq.paused (
     paused_by text not null,
     reason    text
 );
+
+-- One row while nothing is bound to the source tables: from gaq-listen detach, or from the beginning of an installation that binds
+-- to other tables than before, to the end of the next installation. No batch begins meanwhile, and every summary is stale.
+create table if not exists gaq.detached (
+    only_row bool primary key default true check (only_row),
+    since    timestamptz not null default clock_timestamp()
+);
+
+-- The grants of gaq_summaries at the end of the last installation, as statements. If somebody drops the view (DROP ... CASCADE of a
+-- source table does), the next installation gives them again.
+create table if not exists gaq.granted (statement text primary key);
 
 -- What each worker last said of itself. It is there while its backend_pid is.
 create table if not exists gaq.workers (

@@ -1,11 +1,43 @@
--- What every sources file uses: how it says its name, how it reads instants, and the trigger functions that suit any shape.
--- No table is named here. The functions read transition tables alone: those of tables whose rows have columns called
--- data_pass_id, run_number and detector_id, or flag_id. A table with other names has a function of its own, in the
--- sources file, like those for flags, runs and flag types.
+-- What every sources file uses: how it says its name, how it reads instants, and what it returns of a row. No table is named
+-- here.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
 set role gaq_owner;
+
+-- A view cannot change the type of a column. Where a source column has another type than when it was recorded, the views of the
+-- sources file are dropped, with all that is made of them but gaq_summaries, and the files that follow create them again.
+create or replace function gaq.make_way() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    bound text;
+    retyped bool := false;
+begin
+    if to_regclass('gaq.bindings') is not null and to_regclass('gaq.expanded_invalidations') is not null then
+        execute 'select exists (
+            select from gaq.bindings b
+            join pg_namespace n on n.nspname = b.schema_name
+            join pg_class c on c.relnamespace = n.oid and c.relname = b.table_name
+            join pg_attribute a on a.attrelid = c.oid and a.attname = b.column_name and not a.attisdropped
+            where format_type(a.atttypid, a.atttypmod) <> b.type)' into retyped;
+    end if;
+    if not retyped then
+        return;
+    end if;
+    -- gaq_summaries is made of this view, which shows all summaries as stale meanwhile: they are marked, see 06_upgrade.sql.
+    create or replace view gaq.expanded_invalidations as
+    select w.id as wide_id, s.data_pass_id, s.run_number, w.invalidated_at, w.cause
+    from gaq.wide_invalidations w
+    cross join gaq.summaries s
+    where w.kind = 'everything';
+    for bound in
+        select relname from pg_class where relnamespace = 'gaq'::regnamespace and relkind = 'v' and relname like 'source\_%'
+    loop
+        execute format('drop view gaq.%I cascade', bound);
+    end loop;
+end
+$$;
 
 -- Which sources file is applied. Another one than before would leave the triggers of the first behind.
 create or replace function gaq.use_sources(name text) returns void
@@ -23,6 +55,7 @@ begin
         raise exception 'this installation was made with the sources %, and not %', quote_literal(used), quote_literal(name)
             using hint = 'leave --sources out to keep to them; gaq-listen uninstall comes before others';
     end if;
+    perform gaq.make_way();
     execute format('create or replace function gaq.sources() returns text '
                    'language sql immutable parallel safe return %L', name);
 end
@@ -94,87 +127,28 @@ end
 $$;
 
 
--- What marks: one call a statement, whatever the number of rows. Each function compares the rows that count, before and
--- after: what stands on one side only has changed. None of them reads a table, so a concurrent transaction cannot hide
--- anything from it. They run as their owner: a writer needs no right on schema gaq. At the end they try the doorbell's
--- lock, and ring only when a sleeper has it: see gaq.ring in 10_marks.sql.
--- What many rows carry is marked once. DISTINCT ON, because it sorts: for a single row, which is what most writers
--- write, the hash table of DISTINCT costs as much as the mark.
-
--- An entry of the list of detectors that matter carries its pair.
-create or replace function gaq.mark_gaq_detectors() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
+-- What counts of a row of a source table, in our types. The sources file has a function for each table that returns one of
+-- them for a row of the table, such as gaq.as_flag(qc_flags). Such a function is bound to columns by their number, as a view is,
+-- so a renamed column or table does not stop a writer. The triggers (22_marking.sql) call it, and name no column themselves.
+-- PostgreSQL inlines it: it costs a writer nothing.
+do $$
+declare
+    wanted record;
 begin
-    if tg_op = 'INSERT' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'detectors' from new_rows;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'detectors' from old_rows;
-    else
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        with before as (select data_pass_id, run_number, detector_id from old_rows),
-             after as (select data_pass_id, run_number, detector_id from new_rows)
-        select distinct data_pass_id, run_number, 'detectors'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- So does a run that enters or leaves a data pass.
-create or replace function gaq.mark_data_pass_runs() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select data_pass_id, run_number, 'data pass' from new_rows;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select data_pass_id, run_number, 'data pass' from old_rows;
-    else
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        with before as (select data_pass_id, run_number from old_rows),
-             after as (select data_pass_id, run_number from new_rows)
-        select data_pass_id, run_number, 'data pass'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- A verification names its flag. Whether it is the first of the flag cannot be told without a lock, so each one marks.
-create or replace function gaq.mark_qc_flag_verifications() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select distinct on (flag_id) 'flag', flag_id, 'verification' from new_rows;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select distinct on (flag_id) 'flag', flag_id, 'verification' from old_rows;
-    else
-        insert into gaq.wide_invalidations (kind, key, cause)
-        with before as (select flag_id from old_rows),
-             after as (select flag_id from new_rows)
-        select distinct 'flag', flag_id, 'verification'
-        from ((table before except all table after) union all (table after except all table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
+    for wanted in
+        select * from (values
+            ('a_run', 'run_number bigint, starts timestamptz, ends timestamptz'),
+            ('a_pair', 'data_pass_id bigint, run_number bigint'),
+            ('a_gaq_detector', 'data_pass_id bigint, run_number bigint, detector_id bigint'),
+            ('a_flag', 'id bigint, data_pass_id bigint, run_number bigint, detector_id bigint, flag_type_id bigint, '
+                       'starts timestamptz, ends timestamptz, created_at timestamptz, counts bool'),
+            ('a_flag_link', 'flag_id bigint, data_pass_id bigint'),
+            ('a_flag_type', 'id bigint, bad bool, mc_reproducible bool'),
+            ('a_verification', 'flag_id bigint')) types (name, columns)
+        where to_regtype(format('gaq.%I', name)) is null
+    loop
+        execute format('create type gaq.%I as (%s)', wanted.name, wanted.columns);
+    end loop;
 end
 $$;
 
@@ -189,6 +163,25 @@ begin
         perform gaq.ring();
     end if;
     return null;
+end
+$$;
+
+-- The triggers name these functions. In a first installation they mark everything until 22_marking.sql makes them what they
+-- are, which takes what the sources file creates before.
+do $$
+declare
+    missing text;
+begin
+    for missing in
+        select name
+        from unnest(array['mark_gaq_detectors', 'mark_data_pass_runs', 'mark_qc_flag_verifications', 'mark_runs',
+                          'mark_qc_flag_types']) name
+        where to_regprocedure(format('gaq.%I()', name)) is null
+    loop
+        execute format('create function gaq.%I() returns trigger '
+                       'language plpgsql security definer set search_path = pg_catalog, pg_temp as %L', missing,
+                       (select prosrc from pg_proc where oid = 'gaq.mark_everything()'::regprocedure));
+    end loop;
 end
 $$;
 

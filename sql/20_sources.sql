@@ -1,6 +1,7 @@
 -- The source tables, in the reference shape: the only file that names them. A database with other names has another file in
 -- its place: sources_bookkeeping.sql is one, and docs/dba.md says how to write a third.
--- Three parts: views through which everything else reads them; what its own kinds of marks stand for; the triggers that mark.
+-- Four parts: views through which everything else reads them; what its own kinds of marks stand for; what counts of a row; the
+-- triggers that mark.
 -- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
 -- that begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
 -- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names:
@@ -83,6 +84,23 @@ select id, data_pass_id, run_number, detector_id, flag_type_id,
 from qc_flags
 where data_pass_id is not null and deleted::int = 0;
 
+-- The same flags for who reads some pairs while many marks wait: see gaq.marked_pairs in 50_read.sql.
+create or replace view gaq.source_flag_pairs as
+select id, data_pass_id, run_number, detector_id, flag_type_id from gaq.source_flags;
+
+-- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
+-- (offset 0: from an empty table's statistics an index of detectors would look as good as that of the pair.)
+create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])
+returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
+language sql stable
+begin atomic
+    select f.id::bigint, f.detector_id::bigint, f.flag_type_id::bigint, f.starts, f.ends, f.created_at
+    from (
+        select * from gaq.source_flags where data_pass_id = of_data_pass_id and run_number = of_run_number offset 0
+    ) f
+    where f.detector_id = any (on_detectors);
+end;
+
 create or replace view gaq.source_flag_types as
 select id, name::text, bad::int <> 0 as bad, mc_reproducible::int <> 0 as mc_reproducible from qc_flag_types;
 
@@ -115,86 +133,86 @@ select null::bigint as wide_id, null::bigint as data_pass_id, null::bigint as ru
 where false;
 
 
--- 3. What marks ---------------------------------------------------------------------------------------------------------
--- The functions that other shapes share are in 15_marking.sql, with what all of them obey.
+-- 3. What counts of a row ----------------------------------------------------------------------------------------------
+-- The same columns, of one row: the triggers call these functions (see gaq.a_flag and the like in 15_marking.sql). They are
+-- bound to columns by number, so a renamed column stops no writer.
+
+create or replace function gaq.as_run(runs) returns gaq.a_run language sql immutable parallel safe
+begin atomic
+    select row(($1).run_number::bigint,
+               gaq.utc(($1).qc_time_start),
+               gaq.utc(($1).qc_time_end))::gaq.a_run;
+end;
+
+create or replace function gaq.as_pair(data_pass_runs) returns gaq.a_pair language sql immutable parallel safe
+begin atomic
+    select row(($1).data_pass_id::bigint,
+               ($1).run_number::bigint)::gaq.a_pair;
+end;
+
+create or replace function gaq.as_gaq_detector(gaq_detectors) returns gaq.a_gaq_detector language sql immutable parallel safe
+begin atomic
+    select row(($1).data_pass_id::bigint,
+               ($1).run_number::bigint,
+               ($1).detector_id::bigint)::gaq.a_gaq_detector;
+end;
+
+create or replace function gaq.as_flag(qc_flags) returns gaq.a_flag language sql immutable parallel safe
+begin atomic
+    select row(($1).id::bigint,
+               ($1).data_pass_id::bigint,
+               ($1).run_number::bigint,
+               ($1).detector_id::bigint,
+               ($1).flag_type_id::bigint,
+               gaq.utc(($1)."from"),
+               gaq.utc(($1)."to"),
+               gaq.utc(($1).created_at),
+               ($1).data_pass_id is not null and ($1).run_number is not null and ($1).deleted::int = 0)::gaq.a_flag;
+end;
+
+create or replace function gaq.as_flag_type(qc_flag_types) returns gaq.a_flag_type language sql immutable parallel safe
+begin atomic
+    select row(($1).id::bigint,
+               ($1).bad::int <> 0,
+               ($1).mc_reproducible::int <> 0)::gaq.a_flag_type;
+end;
+
+create or replace function gaq.as_verification(qc_flag_verifications) returns gaq.a_verification language sql immutable parallel safe
+begin atomic
+    select row(($1).flag_id::bigint)::gaq.a_verification;
+end;
+
+
+-- 4. What marks ---------------------------------------------------------------------------------------------------------
+-- The functions that other shapes share are in 22_marking.sql, with what all of them obey.
 
 -- A flag carries its pair.
 create or replace function gaq.mark_qc_flags() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if to_regproc('gaq.as_flag') is null then
+        perform gaq.mark_unbound();
+        return null;
+    end if;
     if tg_op = 'INSERT' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'flag'
-        from new_rows where data_pass_id is not null and deleted::int = 0;
+        from (select (gaq.as_flag(n)).* from new_rows n) flag where counts;
     elsif tg_op = 'DELETE' then
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'flag'
-        from old_rows where data_pass_id is not null and deleted::int = 0;
+        from (select (gaq.as_flag(o)).* from old_rows o) flag where counts;
     else
         insert into gaq.invalidations (data_pass_id, run_number, cause)
         with before as (
-            select id, data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_at
-            from old_rows where data_pass_id is not null and deleted::int = 0
+            select id, data_pass_id, run_number, detector_id, flag_type_id, starts, ends, created_at
+            from (select (gaq.as_flag(o)).* from old_rows o) flag where counts
         ), after as (
-            select id, data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_at
-            from new_rows where data_pass_id is not null and deleted::int = 0
+            select id, data_pass_id, run_number, detector_id, flag_type_id, starts, ends, created_at
+            from (select (gaq.as_flag(n)).* from new_rows n) flag where counts
         )
         select distinct data_pass_id, run_number, 'flag'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- A run counts by its QC times. Inserts and deletes matter where a deferred foreign key lets a run be replaced.
-create or replace function gaq.mark_runs() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select 'run', run_number, 'run times'
-        from new_rows where qc_time_start is not null or qc_time_end is not null;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select 'run', run_number, 'run times'
-        from old_rows where qc_time_start is not null or qc_time_end is not null;
-    else
-        insert into gaq.wide_invalidations (kind, key, cause)
-        with before as (select run_number, qc_time_start, qc_time_end from old_rows),
-             after as (select run_number, qc_time_start, qc_time_end from new_rows)
-        select distinct 'run', run_number, 'run times'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- A flag type counts by being bad and being MC reproducible.
-create or replace function gaq.mark_qc_flag_types() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select 'flag type', id, 'flag type' from new_rows;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select 'flag type', id, 'flag type' from old_rows;
-    else
-        insert into gaq.wide_invalidations (kind, key, cause)
-        with before as (select id, bad, mc_reproducible from old_rows),
-             after as (select id, bad, mc_reproducible from new_rows)
-        select distinct 'flag type', id, 'flag type'
         from ((table before except table after) union all (table after except table before)) changed;
     end if;
     if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then

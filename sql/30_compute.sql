@@ -54,11 +54,12 @@ with pair as materialized (
         select row_number() over ()::int as pair, u.data_pass_id, u.run_number
         from (select distinct * from unnest(data_pass_ids, run_numbers)) u (data_pass_id, run_number)
     ) given
-    left join (
-        select run_number, qc_time_start as w_start, qc_time_end as w_end
-        from gaq.source_runs
-        where isfinite(qc_time_start) and isfinite(qc_time_end) and qc_time_start < qc_time_end
-    ) run on run.run_number = given.run_number
+    left join lateral (
+        select r.qc_time_start as w_start, r.qc_time_end as w_end
+        from gaq.source_runs r
+        where r.run_number = given.run_number
+          and isfinite(r.qc_time_start) and isfinite(r.qc_time_end) and r.qc_time_start < r.qc_time_end offset 0
+    ) run on true
     cross join lateral (
         select array_agg(distinct d.detector_id::bigint) as detectors
         from (
@@ -75,12 +76,11 @@ flag as (
            tstzmultirange(tstzrange(f.starts, f.ends)) as span, f.starts = p.w_start and f.ends = p.w_end as whole
     from pair p
     cross join lateral (
-        select f.id::bigint, f.detector_id::bigint, f.flag_type_id::bigint, f.created_at,
+        select f.id, f.detector_id, f.flag_type_id, f.created_at,
                greatest(f.starts, p.w_start) as starts, least(f.ends, p.w_end) as ends
-        from gaq.source_flags f
-        where f.data_pass_id = p.data_pass_id and f.run_number = p.run_number offset 0      -- by index, pair by pair
+        from gaq.source_flags_of(p.data_pass_id, p.run_number, p.detectors) f offset 0      -- by index, pair by pair
     ) f
-    where p.w_start is not null and f.detector_id = any (p.detectors) and f.starts < f.ends
+    where p.w_start is not null and f.starts < f.ends
     offset 0      -- the span is computed once, not once a use
 ),
 

@@ -67,9 +67,12 @@ begin
     scanned := greatest(4 * max_pairs, 1000);
     looked_up := greatest(10 * max_pairs, 1000);
 
+    -- Before anything else: a refresh waits for no table, see 27_locks.sql.
+    perform gaq.lock_sources();
+
     -- Who pauses commits that first and then waits until nobody holds this lock; so whoever gets it later sees the pause.
     perform pg_try_advisory_xact_lock_shared(gaq.batch_key());
-    if exists (select from gaq.paused) then
+    if exists (select from gaq.paused) or exists (select from gaq.detached) then
         return;
     end if;
 

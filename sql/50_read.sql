@@ -5,17 +5,139 @@ set client_min_messages = warning;
 
 set role gaq_owner;
 
+-- Which pairs wide marks stand for, for who reads while any number of them wait. gaq.expanded_invalidations begins with the
+-- marks, which is right for who folds them. Here a pair looks for its marks, so that it takes as long whatever waits.
+-- Readers keep plans that were made while there was no mark: from such a plan every look at the marks would go through all
+-- of them. So functions look, which are planned apart: without sequential scans, and by an order that one index has. (With
+-- "kind = of_kind" the order of another index would do as well, which would go through all kinds.)
+
+-- The oldest mark of a kind that names one of these keys; null: there is none.
+create or replace function gaq.oldest_wide_mark(of_kind text, keys bigint[]) returns timestamptz
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+begin
+    return (
+        select min(first.invalidated_at)
+        from unnest(keys) named (key)
+        cross join lateral (
+            select w.kind, w.key, w.invalidated_at
+            from gaq.wide_invalidations w
+            where (w.kind, w.key) >= (of_kind, named.key)
+            order by w.kind, w.key, w.invalidated_at
+            limit 1
+        ) first
+        where first.kind = of_kind and first.key = named.key
+    );
+end
+$$;
+
+-- The first marks of a kind in the order of what they name, and of their age; of a kind that names nothing, the oldest.
+create or replace function gaq.first_wide_marks(of_kind text, how_many int)
+returns table (key bigint, invalidated_at timestamptz)
+language plpgsql stable security definer rows 10
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select first.key, first.invalidated_at
+    from (
+        select w.kind, w.key, w.invalidated_at
+        from gaq.wide_invalidations w
+        where w.kind >= of_kind
+        order by w.kind, w.key, w.invalidated_at
+        limit how_many
+    ) first
+    where first.kind = of_kind;
+end
+$$;
+
+-- How many marks of a kind wait, counted up to at_most.
+create or replace function gaq.wide_marks(of_kind text, at_most int default 1) returns bigint
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+return (select count(*) from gaq.first_wide_marks(of_kind, at_most));
+
+-- The condition "data_pass_id::bigint = data_pass_id" is always true. It lets a reader's condition on our bigint through to
+-- the source's column and to its index, whatever whole number that is: what equals one of the two equals the other.
+create or replace view gaq.marked_pairs as
+-- Of its run. (A pair that has left its data pass has a mark of its own.)
+select p.data_pass_id, p.run_number, m.invalidated_at
+from (
+    select data_pass_id::bigint, run_number::bigint from gaq.source_pairs
+    where data_pass_id::bigint = data_pass_id and run_number::bigint = run_number
+      and exists (select from gaq.wide_invalidations) and gaq.wide_marks('run') > 0
+) p
+cross join lateral (select gaq.oldest_wide_mark('run', array[p.run_number]) as invalidated_at offset 0) m
+where m.invalidated_at is not null
+union all
+-- Of a flag type, or of a flag when there are many: those that a flag of the pair names, on a detector that matters.
+select p.data_pass_id, p.run_number, m.invalidated_at
+from (
+    select f.data_pass_id::bigint, f.run_number::bigint,
+           array_agg(f.id::bigint) as flags, array_agg(distinct f.flag_type_id::bigint) as types
+    from gaq.source_flag_pairs f
+    where f.data_pass_id::bigint = f.data_pass_id and f.run_number::bigint = f.run_number
+      and exists (select from gaq.source_gaq_detectors d
+                  where d.data_pass_id = f.data_pass_id and d.run_number = f.run_number and d.detector_id = f.detector_id)
+      and exists (select from gaq.wide_invalidations)
+      and (gaq.wide_marks('flag type') > 0 or gaq.wide_marks('flag', 501) > 500)
+    group by f.data_pass_id::bigint, f.run_number::bigint
+) p
+cross join lateral (
+    select least(gaq.oldest_wide_mark('flag', p.flags),
+                 case when (select gaq.wide_marks('flag type') > 0) then gaq.oldest_wide_mark('flag type', p.types) end)
+           as invalidated_at
+    offset 0
+) m
+where m.invalidated_at is not null
+union all
+-- Of a flag, when there are few: they look for their pairs, which takes less time for who reads all pairs.
+select f.data_pass_id, f.run_number, w.invalidated_at
+from gaq.first_wide_marks('flag', 500) w
+cross join lateral (
+    select f.data_pass_id::bigint, f.run_number::bigint
+    from gaq.source_flags f
+    join gaq.source_gaq_detectors d on d.data_pass_id = f.data_pass_id::bigint and d.run_number = f.run_number::bigint
+                                       and d.detector_id = f.detector_id::bigint
+    where f.id = w.key
+    offset 0
+) f
+where exists (select from gaq.wide_invalidations) and gaq.wide_marks('flag', 501) <= 500
+union all
+select data_pass_id, run_number, invalidated_at from gaq.source_invalidations
+where exists (select from gaq.wide_invalidations)
+  and gaq.wide_marks('flag in run') + gaq.wide_marks('flag in data pass') > 0
+union all
+-- Of everything: pairs, and summaries of pairs that are gone.
+select data_pass_id, run_number,
+       (select w.invalidated_at from gaq.first_wide_marks('everything', 1) w)
+from (
+    select data_pass_id::bigint, run_number::bigint from gaq.source_pairs
+    where data_pass_id::bigint = data_pass_id and run_number::bigint = run_number
+    union all
+    select data_pass_id, run_number from gaq.summaries
+) p
+where exists (select from gaq.wide_invalidations) and gaq.wide_marks('everything') > 0;
+
 create or replace view gaq.pending as
-select distinct on (data_pass_id, run_number) data_pass_id, run_number, invalidated_at
+select data_pass_id, run_number, min(invalidated_at) as invalidated_at
 from (
     -- (The first of each pair in the index: cheaper than to fold them all, when they are many.)
     (select distinct on (data_pass_id, run_number) data_pass_id, run_number, invalidated_at
      from gaq.invalidations
      order by data_pass_id, run_number, invalidated_at)
     union all
-    select data_pass_id, run_number, invalidated_at from gaq.expanded_invalidations
+    select data_pass_id, run_number, invalidated_at from gaq.marked_pairs
 ) mark
-order by data_pass_id, run_number, invalidated_at;
+group by data_pass_id, run_number;
 
 -- FULL JOIN USING: a condition on the pair reaches both sides, and a pair that was never computed is seen.
 create or replace view gaq.current_summaries as
@@ -32,6 +154,25 @@ select data_pass_id,
        s.updated_at
 from gaq.summaries s
 full join gaq.pending p using (data_pass_id, run_number);
+
+-- The grants of a view, as statements that name it without its schema.
+create or replace function gaq.grants_on(given_on regclass) returns setof text
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select format('grant %s%s on %I to %s%s', privilege_type, ' (' || quote_ident(attname) || ')', relname,
+                  case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end,
+                  case when is_grantable then ' with grant option' else '' end)
+    from (
+        select relname, relacl as acl, null::name as attname, relowner as owner from pg_class where oid = given_on
+        union all
+        select relname, attacl, attname, relowner
+        from pg_attribute join pg_class on pg_class.oid = attrelid where attrelid = given_on
+    ) given
+    cross join lateral aclexplode(acl)
+    where grantee <> owner;
+end;
+
 
 -- UPDATE of invalidated_at and INSERT of a pair ask for recomputation. DELETE cannot be meant.
 create or replace function gaq.request() returns trigger

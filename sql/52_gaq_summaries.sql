@@ -3,8 +3,12 @@
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
+-- (Where it is already it stays, whatever became of the tables.)
 do $$ begin
-    perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
+    perform set_config('search_path', quote_ident(coalesce(
+        (select nspname from pg_trigger join pg_class c on c.oid = tgrelid join pg_namespace n on n.oid = c.relnamespace
+         where tgfoid = to_regprocedure('gaq.request()') and relkind = 'v' limit 1),
+        nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
 
 
@@ -76,9 +80,9 @@ reset role;
 -- The view. Where a table was taken over its columns have the types of that one, because programs were made for these: many
 -- drivers hand a bigint over as text. (When that table is there no more, the view keeps the types that it has.)
 -- Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that a condition on the view's columns
--- still reaches both, and an index on the cast serves it. The cast to int takes the lower half of a bigint, so that no reader
--- gets an error, and rows that need the upper half are left out. (No CASE: only where the cast is strict PostgreSQL takes a
--- condition through the FULL JOIN. And no function of ours: a reader may not execute any.)
+-- still reaches both; what equals the cast equals the bigint, whose index serves it. The cast to int takes the lower half of a
+-- bigint, so that no reader gets an error, and rows that need the upper half are left out. (No CASE: only where the cast is
+-- strict PostgreSQL takes a condition through the FULL JOIN.)
 do $$
 declare
     original regclass;
@@ -127,21 +131,10 @@ begin
     -- A view cannot change the type of a column: it is made anew, with its grants. One that others are made of stays.
     select array_agg(format_type(atttypid, atttypmod) order by attnum) into present
     from pg_attribute where attrelid = to_regclass(format('%I.gaq_summaries', current_schema()));
-    if present <> types then
-        select array_agg(format('grant %s%s on gaq_summaries to %s%s', privilege_type, ' (' || quote_ident(attname) || ')',
-                                case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end,
-                                case when is_grantable then ' with grant option' else '' end))
-        into grants
-        from (
-            select relacl as acl, null::name as attname, relowner as owner from pg_class
-            where oid = 'gaq_summaries'::regclass
-            union all
-            select attacl, attname, relowner from pg_attribute
-            join pg_class on pg_class.oid = attrelid
-            where attrelid = 'gaq_summaries'::regclass
-        ) given
-        cross join lateral aclexplode(acl)
-        where grantee <> owner;
+    if present is null then
+        select array_agg(statement) into grants from gaq.granted;      -- somebody has dropped it
+    elsif present <> types then
+        select array_agg(statement) into grants from gaq.grants_on('gaq_summaries') statement;
         begin
             drop view gaq_summaries;
         exception when dependent_objects_still_exist then
@@ -159,16 +152,15 @@ begin
                        'from gaq.summaries where %3$s) s '
                        'full join (select %2$s, invalidated_at from gaq.pending where %3$s) p '
                        'using (data_pass_id, run_number)', rest, pair,
-                       'data_pass_id between -2147483648 and 2147483647 and run_number between -2147483648 and 2147483647');
+                       '(data_pass_id << 32 >> 32)::int = data_pass_id and (run_number << 32 >> 32)::int = run_number');
     end if;
-    if pair like '%::int as%' then
-        set local role gaq_owner;
-        create index if not exists summaries_as_taken_over
-            on gaq.summaries (((data_pass_id << 32 >> 32)::int), ((run_number << 32 >> 32)::int));
-        reset role;
-    end if;
+    drop index if exists gaq.summaries_as_taken_over;       -- of an earlier version
     foreach given in array coalesce(grants, '{}') loop
-        execute given;
+        begin
+            execute given;
+        exception when undefined_object or undefined_column then
+            null;       -- that role has gone
+        end;
     end loop;
 end
 $$;

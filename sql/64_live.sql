@@ -44,6 +44,12 @@ declare
     since timestamptz[];
     existing bigint[];
 begin
+    if exists (select from gaq.detached) then
+        raise exception 'gaq-listen is detached from the source tables, so nothing can be computed now'
+            using hint = 'read gaq_summaries, where every summary counts as stale; gaq-listen install attaches again',
+                  errcode = 'object_not_in_prerequisite_state';
+    end if;
+
     -- Wide marks are rare. Without one, the marks of pairs are all there is: the plan for both may go through the flags.
     if exists (select from gaq.wide_invalidations) then
         select array_agg(p.run_number), array_agg(p.invalidated_at)

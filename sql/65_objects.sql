@@ -20,8 +20,31 @@ create table if not exists gaq.installed_objects (
     primary key (kind, name)
 );
 
+-- Which tables and columns that is bound to: see 67_bindings.sql.
+create table if not exists gaq.bindings (
+    schema_name   text not null,
+    table_name    text not null,
+    column_name   text not null,
+    bound_table   regclass not null,        -- a dump writes this as a name, and restores the number of another database
+    table_number  oid not null,             -- the same, but restored as it is: so a restored record is told from one of this database
+    column_number int not null,             -- pg_attribute.attnum
+    type          text not null,
+    expression    text not null,            -- of a generated column: a checksum that a rename leaves alone; else empty
+    primary key (schema_name, table_name, column_name)
+);
+
+-- A source table as it was called at the end of the installation.
+create or replace function gaq.recorded_name(source_table oid) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select coalesce((select format('%I.%I', schema_name, table_name) from gaq.bindings where bound_table = source_table limit 1),
+                    source_table::regclass::text);
+end;
+
 -- Everything of ours as it is now: each function, view, table, index and trigger, with who owns it and a checksum of its
 -- definition.
+-- A table that is renamed is told by its recorded name, so that its triggers stay the same.
 -- Every column has a name: a dump writes down one that PostgreSQL has made up, and then the text is another.
 create or replace function gaq.objects() returns table (kind text, name text, owner text, checksum text)
 language sql stable
@@ -31,7 +54,10 @@ set datestyle = 'ISO'
 set quote_all_identifiers = off
 set intervalstyle = 'postgres'
 begin atomic
-    select 'function' as kind, format('gaq.%I(%s)', proname, pg_get_function_identity_arguments(oid)) as name,
+    select 'function' as kind,
+           format('gaq.%I(%s)', proname,
+                  coalesce((select gaq.recorded_name(typrelid) from pg_type where pg_type.oid = proargtypes[0] and typrelid <> 0),
+                           pg_get_function_identity_arguments(oid))) as name,
            pg_get_userbyid(proowner) as owner,
            md5(case when prokind = 'a'
                     then (select concat_ws(' ', aggtransfn, aggtranstype::regtype, agginitval) from pg_aggregate
@@ -61,8 +87,9 @@ begin atomic
     join pg_class on pg_class.oid = indexrelid
     where relnamespace = 'gaq'::regnamespace
     union all
-    select 'trigger' as kind, format('%I on %s', tgname, tgrelid::regclass) as name, pg_get_userbyid(relowner) as owner,
-           md5(concat_ws(' ', tgenabled, pg_get_triggerdef(t.oid))) as checksum
+    select 'trigger' as kind, format('%I on %s', tgname, gaq.recorded_name(tgrelid)) as name, pg_get_userbyid(relowner) as owner,
+           md5(concat_ws(' ', tgenabled, replace(pg_get_triggerdef(t.oid), format(' ON %s ', tgrelid::regclass),
+                                                 format(' ON %s ', gaq.recorded_name(tgrelid))))) as checksum
     from pg_trigger t
     join pg_proc on pg_proc.oid = tgfoid
     join pg_class on pg_class.oid = tgrelid

@@ -9,13 +9,19 @@ set role gaq_owner;
 grant usage on schema gaq to gaq_reader;
 grant select on gaq.status, gaq.bell_holders, gaq.pending, gaq.current_summaries, gaq.source_data_passes,
     gaq.source_detectors to gaq_reader;
-grant select on gaq.installation, gaq.installed_objects to gaq_reader;
+grant select on gaq.installation, gaq.installed_objects, gaq.bindings, gaq.bound_columns, gaq.detached to gaq_reader;
 grant select on gaq.failures, gaq.paused, gaq.workers, gaq.known_pairs to gaq_reader;
 grant execute on function gaq.bell_key(), gaq.objects(), gaq.is_there(int), gaq.batches_in_flight(),
+    gaq.recorded_name(oid), gaq.source_changes(), gaq.renamed_sources(),
     gaq.differences(bigint[], bigint[]) to gaq_reader;
 
+-- A view calls functions with the rights of its reader, who may have been given gaq_summaries alone. Nobody can call them
+-- otherwise without the right to use schema gaq.
+grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int), gaq.first_wide_marks(text, int)
+    to public;
+
 -- Workers and operators: refresh, mark, pause, and nothing else. They inherit from gaq_reader.
-grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]),
+grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]), gaq.lock_sources(),
     gaq.next_due(interval, interval), gaq.fail(bigint, bigint, text, text), gaq.ring(),
     gaq.enroll(text, text, int, int), gaq.enroll_doorbell(text, int), gaq.report(text, text, bigint, bigint, bigint, int), gaq.leave(text),
     gaq.pause(text, text), gaq.resume(), gaq.recalculate(bigint[], bigint[], text),

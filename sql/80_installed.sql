@@ -13,6 +13,17 @@ where not exists (select from gaq.summaries s
   and not exists (select from gaq.invalidations i
                   where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
 
+-- Whatever was missed since gaq-listen was detached, or bound to other tables.
+do $$
+begin
+    if exists (select from gaq.detached) then
+        insert into gaq.wide_invalidations (kind, cause) values ('everything', 'installation');
+        delete from gaq.paused where reason = 'detached; gaq-listen install attaches again';
+        delete from gaq.detached;
+    end if;
+end
+$$;
+
 -- What failed is tried at once: this installation may be what it needed.
 update gaq.failures set next_try_at = clock_timestamp() where next_try_at > clock_timestamp();
 
@@ -22,9 +33,34 @@ do $$ begin
     end if;
 end $$;
 
-delete from gaq.installed_objects;
-insert into gaq.installed_objects (kind, name, checksum)
-select kind, name, checksum from gaq.objects() order by kind, name;
+-- (If only names have changed, nothing was bound anew, and the record keeps the names that the sources file has.)
+do $$ begin
+    if current_setting('gaq.keep_bindings', true) is distinct from 'on' then
+        delete from gaq.bindings;
+        insert into gaq.bindings
+        select schema_name, table_name, column_name, table_number, table_number, column_number, type, expression from gaq.bound_columns;
+    end if;
+end $$;
+
+delete from gaq.granted;
+insert into gaq.granted
+select distinct gaq.grants_on(tgrelid) from pg_trigger where tgfoid = 'gaq.request()'::regprocedure;
+
+-- The record says what should be, which is not always what is there. An installation creates functions, views and triggers
+-- anew, but it does not alter a table: one that somebody has altered keeps the checksum that it had, and doctor goes on naming
+-- it. So with a trigger that somebody else has added.
+insert into gaq.installed_objects as recorded (kind, name, checksum)
+select kind, name, checksum from gaq.objects()
+where kind <> 'trigger' or name ~ '^gaq_(insert|update|delete|truncate|request) on '
+order by kind, name
+on conflict (kind, name) do update
+set checksum = excluded.checksum
+where recorded.checksum <> excluded.checksum
+  and (recorded.kind <> 'table' or (select version from gaq.installation) is distinct from 4);
+delete from gaq.installed_objects r
+where not exists (select from gaq.objects() o
+                  where o.kind = r.kind and o.name = r.name
+                    and (o.kind <> 'trigger' or o.name ~ '^gaq_(insert|update|delete|truncate|request) on '));
 
 insert into gaq.installation (version, server_version, sources, installed_by, installed_at)
 values (4, current_setting('server_version_num')::int, gaq.sources(), session_user, now())

@@ -1,6 +1,7 @@
 -- The source tables, in the shape of ALICE's Bookkeeping as it comes from MariaDB (pgloader keeps its names): takes the place
 -- of 20_sources.sql. bookkeeping_tables.sql shows the shape.
--- Three parts: views through which everything else reads them; what its own kinds of marks stand for; the triggers that mark.
+-- Four parts: views through which everything else reads them; what its own kinds of marks stand for; what counts of a row; the
+-- triggers that mark.
 -- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
 -- that begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
 -- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names:
@@ -23,7 +24,8 @@ grant select on runs, detectors, data_passes, data_passes_runs, quality_control_
     quality_control_flag_effective_periods
     to gaq_owner;
 
--- [index] quality_control_flags (run_number): the flags of a pair
+-- [index] quality_control_flags (run_number, id, detector_id): the flags of a pair
+-- [index] data_pass_quality_control_flag (data_pass_id, quality_control_flag_id): the flags of a data pass
 -- [index] quality_control_flags (flag_type_id): the pairs that a flag type's change concerns
 -- [index] quality_control_flags (id): the pairs that a flag's change concerns
 -- [index] data_pass_quality_control_flag (quality_control_flag_id): the data pass of a flag
@@ -110,6 +112,72 @@ cross join lateral (
 ) l
 where f.deleted::int = 0;
 
+-- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
+-- A run has flags of every data pass, most of which are other pairs' flags. So three indexes find the pair's flags before one
+-- row of the large table is read. First the ids of the run's flags on these detectors that are not below the first id of the
+-- data pass, nor above its last: where experts flag one data pass after another, few others are among them. Then those of
+-- them that have a link to the data pass. Then the flags.
+-- Each step is written so that a plan made for empty tables, to which all indexes look the same, takes no wrong one for long.
+-- Rows are compared, and not "id between", for which the primary key would go through all flags of the data pass. The first
+-- and the last link are looked for in the order of data passes, because in the order of flags an index of flags would go
+-- through all of them. (A data pass without links gets a link of the next: then the second step finds nothing.)
+create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])
+returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
+language sql stable
+begin atomic
+    select f.id::bigint, f.detector_id::bigint, f.flag_type_id::bigint,
+           gaq.utc(f."from"), gaq.utc(f."to"), gaq.utc(f.created_at)
+    from quality_control_flags f
+    where f.run_number = of_run_number and f.id = any (array(
+        select l.quality_control_flag_id
+        from data_pass_quality_control_flag l
+        where l.data_pass_id = of_data_pass_id
+          and l.quality_control_flag_id = any (array(
+              select r.id
+              from (
+                  select id, detector_id
+                  from quality_control_flags
+                  where (run_number, id) >= (of_run_number, (
+                            select quality_control_flag_id from data_pass_quality_control_flag
+                            where data_pass_id >= of_data_pass_id
+                            order by data_pass_id, quality_control_flag_id limit 1))
+                    and (run_number, id) <= (of_run_number, (
+                            select quality_control_flag_id from data_pass_quality_control_flag
+                            where data_pass_id <= of_data_pass_id
+                            order by data_pass_id desc, quality_control_flag_id desc limit 1))
+                  offset 0
+              ) r
+              where r.detector_id = any (on_detectors)))))
+      and f.deleted::int = 0;
+end;
+
+-- The flags of the pairs that exist, found in the same way, pair by pair, for who reads some pairs while many marks wait: see
+-- gaq.marked_pairs in 50_read.sql. (A view, because the function would ask the reader for rights on the tables.)
+create or replace view gaq.source_flag_pairs as
+select f.id, p.data_pass_id, p.run_number, f.detector_id, f.flag_type_id
+from data_passes_runs p
+cross join lateral (
+    select f.id, f.detector_id, f.flag_type_id
+    from quality_control_flags f
+    where f.run_number = p.run_number and f.id = any (array(
+        select l.quality_control_flag_id
+        from data_pass_quality_control_flag l
+        where l.data_pass_id = p.data_pass_id
+          and l.quality_control_flag_id = any (array(
+              select r.id
+              from quality_control_flags r
+              where (r.run_number, r.id) >= (p.run_number, (
+                        select quality_control_flag_id from data_pass_quality_control_flag
+                        where data_pass_id >= p.data_pass_id
+                        order by data_pass_id, quality_control_flag_id limit 1))
+                and (r.run_number, r.id) <= (p.run_number, (
+                        select quality_control_flag_id from data_pass_quality_control_flag
+                        where data_pass_id <= p.data_pass_id
+                        order by data_pass_id desc, quality_control_flag_id desc limit 1))))))
+      and f.deleted::int = 0
+    offset 0
+) f;
+
 create or replace view gaq.source_flag_types as
 select id, name::text, bad::int <> 0 as bad, monte_carlo_reproducible::int <> 0 as mc_reproducible
 from quality_control_flag_types;
@@ -157,8 +225,6 @@ select id, '#' || created_by_id as created_by, comment::text from quality_contro
 -- then, and computed without the other half, and without it this half cannot matter.
 -- (To mark all pairs of the run or of the data pass instead would be simpler, and mark hundreds for each flag.)
 
-create index if not exists wide_invalidations_of_flags on gaq.wide_invalidations (key, kind) where place is not null;
-
 create or replace view gaq.source_invalidations as
 select w.id as wide_id, p.data_pass_id, w.place as run_number, w.invalidated_at, w.cause
 from gaq.wide_invalidations w
@@ -179,30 +245,91 @@ cross join lateral (
 where w.kind = 'flag in data pass';
 
 
--- 3. What marks ---------------------------------------------------------------------------------------------------------
--- The functions that other shapes share are in 15_marking.sql, with what all of them obey.
+-- 3. What counts of a row ----------------------------------------------------------------------------------------------
+-- The same columns, of one row: the triggers call these functions (see gaq.a_flag and the like in 15_marking.sql). They are
+-- bound to columns by number, so a renamed column stops no writer.
+
+create or replace function gaq.as_run(runs) returns gaq.a_run language sql immutable parallel safe
+begin atomic
+    select row(($1).run_number::bigint,
+               coalesce(gaq.utc(($1).first_tf_timestamp), gaq.utc(($1).time_trg_start), gaq.utc(($1).time_o2_start)),
+               coalesce(gaq.utc(($1).last_tf_timestamp), gaq.utc(($1).time_trg_end), gaq.utc(($1).time_o2_end)))::gaq.a_run;
+end;
+
+create or replace function gaq.as_pair(data_passes_runs) returns gaq.a_pair language sql immutable parallel safe
+begin atomic
+    select row(($1).data_pass_id::bigint,
+               ($1).run_number::bigint)::gaq.a_pair;
+end;
+
+create or replace function gaq.as_gaq_detector(global_aggregated_quality_detectors) returns gaq.a_gaq_detector language sql immutable parallel safe
+begin atomic
+    select row(($1).data_pass_id::bigint,
+               ($1).run_number::bigint,
+               ($1).detector_id::bigint)::gaq.a_gaq_detector;
+end;
+
+-- (A flag does not tell its data pass.)
+create or replace function gaq.as_flag(quality_control_flags) returns gaq.a_flag language sql immutable parallel safe
+begin atomic
+    select row(($1).id::bigint,
+               null::bigint,
+               ($1).run_number::bigint,
+               ($1).detector_id::bigint,
+               ($1).flag_type_id::bigint,
+               gaq.utc(($1)."from"),
+               gaq.utc(($1)."to"),
+               gaq.utc(($1).created_at),
+               ($1).run_number is not null and ($1).deleted::int = 0)::gaq.a_flag;
+end;
+
+create or replace function gaq.as_flag_link(data_pass_quality_control_flag) returns gaq.a_flag_link language sql immutable parallel safe
+begin atomic
+    select row(($1).quality_control_flag_id::bigint,
+               ($1).data_pass_id::bigint)::gaq.a_flag_link;
+end;
+
+create or replace function gaq.as_flag_type(quality_control_flag_types) returns gaq.a_flag_type language sql immutable parallel safe
+begin atomic
+    select row(($1).id::bigint,
+               ($1).bad::int <> 0,
+               ($1).monte_carlo_reproducible::int <> 0)::gaq.a_flag_type;
+end;
+
+create or replace function gaq.as_verification(quality_control_flag_verifications) returns gaq.a_verification language sql immutable parallel safe
+begin atomic
+    select row(($1).flag_id::bigint)::gaq.a_verification;
+end;
+
+
+-- 4. What marks ---------------------------------------------------------------------------------------------------------
+-- The functions that other shapes share are in 22_marking.sql, with what all of them obey.
 
 -- A flag tells its run. It is inserted first and linked a statement later, so a new one most often has no pair yet.
 create or replace function gaq.mark_qc_flags() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if to_regproc('gaq.as_flag') is null then
+        perform gaq.mark_unbound();
+        return null;
+    end if;
     if tg_op = 'INSERT' then
         insert into gaq.wide_invalidations (kind, key, place, cause)
         select 'flag in run', id, run_number, 'flag'
-        from new_rows where deleted::int = 0 and run_number is not null;
+        from (select (gaq.as_flag(n)).* from new_rows n) flag where counts;
     elsif tg_op = 'DELETE' then
         insert into gaq.wide_invalidations (kind, key, place, cause)
         select 'flag in run', id, run_number, 'flag'
-        from old_rows where deleted::int = 0 and run_number is not null;
+        from (select (gaq.as_flag(o)).* from old_rows o) flag where counts;
     else
         insert into gaq.wide_invalidations (kind, key, place, cause)
         with before as (
-            select id, run_number, detector_id, flag_type_id, "from", "to", created_at
-            from old_rows where deleted::int = 0 and run_number is not null
+            select id, run_number, detector_id, flag_type_id, starts, ends, created_at
+            from (select (gaq.as_flag(o)).* from old_rows o) flag where counts
         ), after as (
-            select id, run_number, detector_id, flag_type_id, "from", "to", created_at
-            from new_rows where deleted::int = 0 and run_number is not null
+            select id, run_number, detector_id, flag_type_id, starts, ends, created_at
+            from (select (gaq.as_flag(n)).* from new_rows n) flag where counts
         )
         select distinct 'flag in run', id, run_number, 'flag'
         from ((table before except table after) union all (table after except table before)) changed;
@@ -220,86 +347,23 @@ create or replace function gaq.mark_qc_flag_links() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if to_regproc('gaq.as_flag_link') is null then
+        perform gaq.mark_unbound();
+        return null;
+    end if;
     if tg_op = 'INSERT' then
         insert into gaq.wide_invalidations (kind, key, place, cause)
-        select 'flag in data pass', quality_control_flag_id, data_pass_id, 'flag' from new_rows
-        where data_pass_id is not null;
+        select 'flag in data pass', flag_id, data_pass_id, 'flag'
+        from (select (gaq.as_flag_link(n)).* from new_rows n) link where data_pass_id is not null;
     elsif tg_op = 'DELETE' then
         insert into gaq.wide_invalidations (kind, key, place, cause)
-        select 'flag in data pass', quality_control_flag_id, data_pass_id, 'flag' from old_rows
-        where data_pass_id is not null;
+        select 'flag in data pass', flag_id, data_pass_id, 'flag'
+        from (select (gaq.as_flag_link(o)).* from old_rows o) link where data_pass_id is not null;
     else
         insert into gaq.wide_invalidations (kind, key, place, cause)
-        with before as (select quality_control_flag_id, data_pass_id from old_rows where data_pass_id is not null),
-             after as (select quality_control_flag_id, data_pass_id from new_rows where data_pass_id is not null)
-        select 'flag in data pass', quality_control_flag_id, data_pass_id, 'flag'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- A run counts by its QC times. Inserts and deletes matter where a deferred foreign key lets a run be replaced.
-create or replace function gaq.mark_runs() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select 'run', run_number, 'run times'
-        from new_rows
-        where coalesce(gaq.utc(first_tf_timestamp), gaq.utc(time_trg_start), gaq.utc(time_o2_start),
-                       gaq.utc(last_tf_timestamp), gaq.utc(time_trg_end), gaq.utc(time_o2_end)) is not null;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select 'run', run_number, 'run times'
-        from old_rows
-        where coalesce(gaq.utc(first_tf_timestamp), gaq.utc(time_trg_start), gaq.utc(time_o2_start),
-                       gaq.utc(last_tf_timestamp), gaq.utc(time_trg_end), gaq.utc(time_o2_end)) is not null;
-    else
-        insert into gaq.wide_invalidations (kind, key, cause)
-        with before as (
-            select run_number,
-                   coalesce(gaq.utc(first_tf_timestamp), gaq.utc(time_trg_start), gaq.utc(time_o2_start)),
-                   coalesce(gaq.utc(last_tf_timestamp), gaq.utc(time_trg_end), gaq.utc(time_o2_end))
-            from old_rows
-        ), after as (
-            select run_number,
-                   coalesce(gaq.utc(first_tf_timestamp), gaq.utc(time_trg_start), gaq.utc(time_o2_start)),
-                   coalesce(gaq.utc(last_tf_timestamp), gaq.utc(time_trg_end), gaq.utc(time_o2_end))
-            from new_rows
-        )
-        select distinct 'run', run_number, 'run times'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- A flag type counts by being bad and being MC reproducible.
-create or replace function gaq.mark_qc_flag_types() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select 'flag type', id, 'flag type' from new_rows;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.wide_invalidations (kind, key, cause)
-        select 'flag type', id, 'flag type' from old_rows;
-    else
-        insert into gaq.wide_invalidations (kind, key, cause)
-        with before as (select id, bad, monte_carlo_reproducible from old_rows),
-             after as (select id, bad, monte_carlo_reproducible from new_rows)
-        select distinct 'flag type', id, 'flag type'
+        with before as (select * from (select (gaq.as_flag_link(o)).* from old_rows o) link where data_pass_id is not null),
+             after as (select * from (select (gaq.as_flag_link(n)).* from new_rows n) link where data_pass_id is not null)
+        select 'flag in data pass', flag_id, data_pass_id, 'flag'
         from ((table before except table after) union all (table after except table before)) changed;
     end if;
     if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then

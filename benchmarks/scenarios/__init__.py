@@ -15,14 +15,17 @@ from benchmarks.scenarios import (
     reading,
     refresh,
     rest,
+    shapes,
     steady,
     storm,
+    wide,
     workers,
     writers,
 )
 
 SCENARIOS: dict[str, Callable[[Lab], list[Figure]]] = {
     "compute": compute.measure,
+    "shapes": shapes.measure,
     "refresh": refresh.measure,
     "growth": growth.measure,
     "idle": idle.measure,
@@ -33,6 +36,7 @@ SCENARIOS: dict[str, Callable[[Lab], list[Figure]]] = {
     "storm": storm.measure,
     "workers": workers.measure,
     "reading": reading.measure,
+    "wide": wide.measure,
     "rest": rest.measure,
     "live": live.measure,
     "changes": changes.measure,

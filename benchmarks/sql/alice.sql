@@ -1,16 +1,18 @@
--- 21 data passes of bench.runs runs each; 12 detectors, all of which matter, with bench.flags flags on each; a third
--- of the flags verified. With 400 runs and 3 flags: 8400 pairs and 302 400 flags. The same rows each time.
+-- bench.passes data passes of bench.runs runs each; 12 detectors, of which bench.detectors matter, with bench.flags flags on
+-- each; a third of the flags verified. With 21 data passes of 400 runs and 3 flags: 8400 pairs and 302 400 flags. The same
+-- rows each time.
 insert into detectors (id, name) select n, 'D' || n from generate_series(1, 12) n;
 insert into qc_flag_types (id, name, bad, mc_reproducible)
 select n, 'type ' || n, n % 3 = 0, n % 6 = 0 from generate_series(1, 14) n;
 insert into runs (run_number, time_o2_start, time_o2_end)
 select 500000 + n, timestamptz '2024-01-01Z' + n * interval '10 h', timestamptz '2024-01-01Z' + (n + 1) * interval '10 h'
 from generate_series(1, current_setting('bench.runs')::int) n;
-insert into data_passes (id, name) select n, 'LHC24_pass' || n from generate_series(1, 21) n;
+insert into data_passes (id, name) select n, 'LHC24_pass' || n from generate_series(1, current_setting('bench.passes')::int) n;
 insert into data_pass_runs (data_pass_id, run_number)
 select p.id, r.run_number from data_passes p cross join runs r order by 1, 2;
 insert into gaq_detectors (data_pass_id, run_number, detector_id)
-select data_pass_id, run_number, d.id from data_pass_runs cross join detectors d order by 1, 2, 3;
+select data_pass_id, run_number, d.id from data_pass_runs cross join detectors d
+where d.id <= current_setting('bench.detectors')::int order by 1, 2, 3;
 
 -- In the order in which experts make them: one flags the whole of each run of a data pass, then another for his
 -- detector; later parts of runs follow. So the flags of a pair lie far from each other.

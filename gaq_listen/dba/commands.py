@@ -48,6 +48,26 @@ def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeo
         tell(f"installed in database {connection.info.dbname!r}; start a worker: gaq-listen run")
 
 
+@click.command(short_help="Makes way for a migration that install ends.")
+@dsn_option
+@lock_timeout_option
+def detach(dsn: str, lock_timeout: float) -> None:
+    """Takes away the triggers and all else that depends on the source tables, so that any migration can run.
+
+    Summaries, marks, roles, and gaq_summaries with its grants stay. Readers go on; every summary counts as stale,
+    because no change is seen any more, and workers pause. "gaq-listen install" attaches again, and everything is
+    computed anew.
+    Renames need no detach; docs/guides/your-migrations.md says which migrations do.
+
+    \b
+    Example:
+      gaq-listen detach
+    """
+    with connected(dsn) as connection:
+        installer.detach(connection, lock_timeout, tell)
+        tell("detached: every summary is stale, and workers wait; after the migration: gaq-listen install")
+
+
 @click.command(short_help="Removes triggers, view and schema gaq.")
 @dsn_option
 @lock_timeout_option

@@ -13,12 +13,9 @@ from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.plan_queries import Row
 from gaq_listen.dba.plan_surroundings import EVENT_TRIGGERS, remedy
 from gaq_listen.dba.plan_text import Obstacle
-from gaq_listen.dba.scripts import Step, steps
+from gaq_listen.dba.scripts import ATTEMPTS, LOCK_TIMEOUT, Step, steps
 from gaq_listen.errors import GaqListenError
 
-LOCK_TIMEOUT = 3.0
-"""Seconds that a step may hold up the writers of a table while it waits for its lock."""
-ATTEMPTS = 20
 PAUSE = 1.0
 """Seconds between two attempts: writers that were held up go on in the meantime."""
 
@@ -28,6 +25,13 @@ _MARKED_TABLES = """
 select tgrelid::regclass::text, array_agg(tgname::text order by tgname)
 from pg_trigger join pg_proc on pg_proc.oid = tgfoid
 where pronamespace = to_regnamespace('gaq') and tgparentid = 0
+group by tgrelid order by 1
+"""
+
+_TABLES_WITH_TRIGGERS = """
+select tgrelid::regclass::text, array_agg(tgname::text order by tgname)
+from pg_trigger join pg_proc on pg_proc.oid = tgfoid join pg_class on pg_class.oid = tgrelid
+where pronamespace = to_regnamespace('gaq') and tgparentid = 0 and relkind in ('r', 'p')
 group by tgrelid order by 1
 """
 
@@ -55,17 +59,50 @@ def install(
     Raises:
         GaqListenError: something that the plan names is in the way; nothing was changed. Or a step failed.
     """
-    _refuse_obstacles(plan.make(connection, source_schema, sources, measure=False).blockers)
+    planned = plan.make(connection, source_schema, sources, measure=False)
+    _refuse_obstacles(planned.blockers)
     schema = sources_.schema(connection, source_schema)
-    for step in sources_.chosen(connection, sources).steps():
+    with_ = sources_.chosen(connection, sources)
+    settings = {"gaq.source_schema": schema, "gaq.keep_bindings": "on" if planned.kept else "off"}
+    if planned.kept:
+        tell("source tables or columns have other names than before, and are read as before")
+    for step in with_.steps():
+        if planned.kept and step.title.startswith(f"{with_.file}.sql"):
+            continue
         tell(f"applying {step.title}")
-        _apply(connection, step, lock_timeout, tell, {"gaq.source_schema": schema})
+        _apply(connection, step, lock_timeout, tell, settings)
 
 
 def _refuse_obstacles(obstacles: Sequence[Obstacle]) -> None:
     if obstacles:
         what = "; ".join(f"{obstacle.what}. {obstacle.remedy}" for obstacle in obstacles)
         raise GaqListenError(f"nothing was changed, for this is in the way: {what}")
+
+
+def detach(connection: Connection[TupleRow], lock_timeout: float = LOCK_TIMEOUT, tell: Tell = lambda _: None) -> None:
+    """Take away all that depends on source tables, one table at a time; summaries, marks and gaq_summaries stay.
+
+    The connection must be in autocommit. It can be repeated.
+
+    Raises:
+        GaqListenError: a step failed; the next call, or an installation, goes on from there.
+    """
+    beginning, marking, _, unbinding = steps("detach")
+    for step in (beginning, marking):
+        tell(f"applying {step.title}")
+        _apply(connection, step, lock_timeout, tell)
+    _drop_triggers(connection, _TABLES_WITH_TRIGGERS, lock_timeout, tell)
+    tell(f"applying {unbinding.title}")
+    _apply(connection, unbinding, lock_timeout, tell)
+
+
+def _drop_triggers(connection: Connection[TupleRow], query: str, lock_timeout: float, tell: Tell) -> None:
+    """Drop the triggers that the query names, a table a transaction."""
+    for table, triggers in connection.execute(query.encode()).fetchall():
+        tell(f"dropping triggers on {table}")
+        # The name comes quoted from the server.
+        drops = "".join(f'drop trigger "{trigger}" on {table};' for trigger in triggers)
+        _apply(connection, Step(f"drop triggers on {table}", drops), lock_timeout, tell)
 
 
 def uninstall(
@@ -85,11 +122,7 @@ def uninstall(
     settings = {"gaq.drop_dependents": "on" if drop_dependents else "off"}
     check, *removal = steps("uninstall")
     _apply(connection, check, lock_timeout, tell, settings)
-    for table, triggers in connection.execute(_MARKED_TABLES).fetchall():
-        tell(f"dropping triggers on {table}")
-        # The name comes quoted from the server.
-        drops = "".join(f'drop trigger "{trigger}" on {table};' for trigger in triggers)
-        _apply(connection, Step(f"drop triggers on {table}", drops), lock_timeout, tell)
+    _drop_triggers(connection, _MARKED_TABLES, lock_timeout, tell)
     for step in removal:
         tell(f"applying {step.title}")
         _apply(connection, step, lock_timeout, tell, settings)

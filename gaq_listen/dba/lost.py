@@ -9,11 +9,11 @@ from gaq_listen.dba.plan_wanted import wanted
 from gaq_listen.dba.sources import Sources
 
 _THERE = """
-select exists (
-    select from pg_catalog.pg_trigger t
-    join pg_catalog.pg_class c on c.oid = t.tgrelid
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = %s and c.relname = %s and t.tgname = %s and t.tgenabled <> 'D')
+select exists (select from pg_catalog.pg_trigger t
+               where t.tgrelid = c.oid and t.tgname = %(trigger)s and t.tgenabled <> 'D')
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = %(table)s
 """
 
 
@@ -41,5 +41,6 @@ def lost(connection: Connection[TupleRow], schema: str, sources: Sources) -> lis
             f"gaq-listen sql {trigger.script} | {psql(schema)}",
         )
         for trigger in wanted(sources).triggers
-        if connection.execute(_THERE, (schema, trigger.table, trigger.name)).fetchall() == [(False,)]
+        if connection.execute(_THERE, {"schema": schema, "table": trigger.table, "trigger": trigger.name}).fetchall()
+        == [(False,)]
     ]

@@ -1,9 +1,11 @@
 """What an installation would do in this very database, and what is in its way. Reads, and changes nothing."""
 
 import click
+import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from gaq_listen import bindings
 from gaq_listen.dba import indexes, plan_original
 from gaq_listen.dba import plan_queries as queries
 from gaq_listen.dba import plan_tables as tables_
@@ -11,7 +13,7 @@ from gaq_listen.dba.lost import lost
 from gaq_listen.dba.plan_queries import Look, Row
 from gaq_listen.dba.plan_surroundings import event_triggers, table_owners
 from gaq_listen.dba.plan_text import Holder, MissingIndex, Plan, SourceTable, render
-from gaq_listen.dba.plan_wanted import ROLES, created, planned_steps
+from gaq_listen.dba.plan_wanted import ROLES, created, pinned, planned_steps
 from gaq_listen.dba.scripts import VERSION
 from gaq_listen.dba.sources import chosen, schema
 
@@ -71,6 +73,9 @@ def make(
         look.ask(queries.SOURCE_PATH)
         tables_.check_types(look, sources)
         tables_.check_columns(look, sources)
+        kept = bool(look.misnamed) and bindings.are_kept(connection, VERSION)
+        if kept:
+            _tell_renamed(look)
         if measure:
             tables_.check_generated(look, sources)
             for trigger in lost(connection, source_schema, sources):
@@ -95,7 +100,33 @@ def make(
         warnings=tuple(look.warnings),
         blockers=tuple(look.blockers),
         sources=sources.name,
+        kept=kept,
+        pinned=tuple(f"{table} ({', '.join(columns)})" for table, columns in pinned(sources).items()),
+        differences=_differences(look) if replaces else (),
     )
+
+
+def _tell_renamed(look: Look) -> None:
+    """Turn what the sources file does not find, because it has another name, into something worth knowing."""
+    look.blockers[:] = [obstacle for obstacle in look.blockers if obstacle not in look.misnamed]
+    for row in look.ask("select name_then, name_now from gaq.renamed_sources() order by 1"):
+        what = f"{row['name_then']} is now called {row['name_now']}; what is bound to it stays as it is"
+        look.warn(what, "A later version of gaq-listen may need a sources file with the new names: --sources FILE.sql")
+
+
+def _differences(look: Look) -> tuple[str, ...]:
+    """Return what is not as the last installation recorded it, and what this one would do about it."""
+    if not look.ask(
+        "select where num_nulls(to_regprocedure('gaq.source_changes()'), to_regclass('gaq.installation')) = 0"
+    ):
+        return ()
+    try:
+        with look.connection.transaction(force_rollback=True):
+            changes = [row["what"] for row in look.ask(bindings.CHANGES)]
+            objects = [f"{row['kind']} {row['name']} {row['what']}" for row in look.ask(queries.DIFFERENCES)]
+    except psycopg.errors.InsufficientPrivilege:
+        return ("what differs could not be read by this role",)
+    return (*(f"{what}: this would bind anew, and mark everything" for what in changes), *objects)
 
 
 def _pooler(look: Look) -> str:
@@ -131,7 +162,7 @@ def _installed(look: Look, server: Row) -> tuple[str, bool]:
         look.block(f"Schema gaq belongs to {owner}", f"Install as {owner} or as a superuser")
     if schema["schemas"] not in ([], [server["schema"]]):
         where = ", ".join(schema["schemas"])
-        look.block(f"What is installed has its triggers in schema {where}", "Name that one: --source-schema")
+        look.block_name(f"What is installed has its triggers in schema {where}", "Name that one: --source-schema")
     if not schema["tells_version"]:
         version = 1 if schema["owner"] != "gaq_owner" else None
     elif (version := look.attempt(queries.VERSION)) is None and not schema["owned"]:

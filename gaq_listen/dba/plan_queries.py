@@ -20,11 +20,18 @@ class Look:
         self.connection = connection
         self.blockers: list[Obstacle] = []
         self.warnings: list[Obstacle] = []
+        self.misnamed: list[Obstacle] = []
+        """Those in the way that are no obstacle if only names have changed: what is bound stays as it is then."""
         self.schema = schema
 
     def block(self, what: str, remedy: str) -> None:
         """Notes what an installation would fail at."""
         self.blockers.append(Obstacle(what, remedy))
+
+    def block_name(self, what: str, remedy: str) -> None:
+        """Note what an installation would fail at, unless it binds nothing anew because only names have changed."""
+        self.block(what, remedy)
+        self.misnamed.append(self.blockers[-1])
 
     def warn(self, what: str, remedy: str) -> None:
         """Notes what would not stop one."""
@@ -216,4 +223,18 @@ where not exists (select from gaq.summaries s
                   where s.data_pass_id = p.data_pass_id and s.run_number = p.run_number and s.updated_at is not null)
   and not exists (select from gaq.invalidations i
                   where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number)
+"""
+
+# An installation creates functions, views and triggers anew. It leaves a table as it is.
+DIFFERENCES = """
+select kind, name, case when after.kind is null then 'is missing, and would be created'
+                        when before.kind is null then 'is not of the last installation'
+                        when kind = 'table' then 'was altered, and would stay so'
+                        else 'was altered, and would be created anew' end as what
+from gaq.installed_objects before
+full join gaq.objects() after using (kind, name)
+where before.checksum is distinct from after.checksum
+  and not (name ~ '^gaq\\.(source|as)_' and before.kind is not null and after.kind is not null
+           and exists (select from gaq.renamed_sources()))
+order by 1, 2
 """

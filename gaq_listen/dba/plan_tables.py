@@ -25,10 +25,12 @@ def present(look: Look, server: Row, sources: Sources) -> list[Row]:
     names = [*wanted(sources).marked, *wanted(sources).read]
     found = {row["name"]: row for row in look.ask(queries.TABLES, tables=names)}
     if not server["schema_exists"]:
-        look.block(f"There is no schema {server['schema']}", "Name the schema of the source tables: --source-schema")
+        look.block_name(
+            f"There is no schema {server['schema']}", "Name the schema of the source tables: --source-schema"
+        )
     elif missing := [name for name in names if name not in found]:
         others = ", ".join(name for name in shipped() if name != sources.name)
-        look.block(
+        look.block_name(
             f"Schema {server['schema']} has no table {', '.join(missing)}",
             f"Name the schema that has them: --source-schema; where they have other names: --sources {others}, or "
             f"adapt {file}; gaq-listen sql reference_tables prints their shape",
@@ -36,7 +38,7 @@ def present(look: Look, server: Row, sources: Sources) -> list[Row]:
     for row in found.values():
         row["marked"] = row["name"] in wanted(sources).marked
         if row["marked"] and row["kind"] not in "rp":
-            look.block(f"{row['quoted']} is no table, so no trigger can mark its changes", f"Adapt {file}")
+            look.block_name(f"{row['quoted']} is no table, so no trigger can mark its changes", f"Adapt {file}")
         if row["secured"]:
             what = f"{row['quoted']} has row-level security: a refresh fails rather than miss rows"
             look.warn(what, "Once installed: ALTER ROLE gaq_owner BYPASSRLS")
@@ -94,13 +96,15 @@ def check_columns(look: Look, sources: Sources) -> None:
             what = f"The columns of {view} were not checked: the table is locked"
             look.warn(what, "Look again when it is not")
         except psycopg.ProgrammingError as error:
-            look.block(f"{view} cannot be created: {sentence(error)}", f"Adapt {sources.file}.sql to what there is")
+            look.block_name(
+                f"{view} cannot be created: {sentence(error)}", f"Adapt {sources.file}.sql to what there is"
+            )
 
 
 def check_types(look: Look, sources: Sources) -> None:
     """Block on each column whose type cannot be read. Needs the search_path of the source tables."""
     for unfit in queries.unfit_columns(look.connection, wanted(sources).types):
-        look.block(
+        look.block_name(
             unfit[0].upper() + unfit[1:],
             "Give the table a column of such a type, and let a sources file of your own (--sources FILE.sql) read it",
         )

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gaq_listen.dba.scripts import ATTEMPTS, LOCK_TIMEOUT
 from gaq_listen.observe.text import clean, count, duration, number
 
 WIDTH = 80
+SECONDS_A_PAIR, BYTES_A_PAIR, WAL_A_PAIR = 0.00025, 700, 1100
+"""What a pair takes that is computed for the first time: measured with ten flags a pair, on two cores."""
 QUERY_SHOWN = 60
 """Characters shown of what another session runs."""
 
@@ -71,7 +74,10 @@ class MissingIndex:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All of it. ``backfill``: pairs that would be marked, None when they could not be counted."""
+    """All of it. ``backfill``: pairs that would be marked, None when they could not be counted.
+
+    ``kept``: source tables or columns only have other names than before, so what is bound to them stays as it is.
+    """
 
     database: str
     schema: str
@@ -91,6 +97,11 @@ class Plan:
     warnings: tuple[Obstacle, ...] = ()
     blockers: tuple[Obstacle, ...] = ()
     sources: str = "reference"
+    kept: bool = False
+    pinned: tuple[str, ...] = ()
+    """``table (columns)``: what cannot be dropped, nor change its type, without ``gaq-listen detach``."""
+    differences: tuple[str, ...] = ()
+    """What is not as the last installation recorded it."""
 
 
 def render(plan: Plan) -> str:
@@ -110,6 +121,8 @@ def render(plan: Plan) -> str:
         ("Missing indexes", _indexes(plan.indexes)),
         ("Backfill", _wrapped(_backfill(plan.backfill), "  ") if plan.steps else ()),
         ("What there would be", [line for item in plan.creates for line in _wrapped(item, "  ", "    ")]),
+        ("What differs from the last installation", _differences(plan)),
+        ("What an installation pins", _pins(plan)),
         ("Worth knowing", _obstacles(plan.warnings)),
     ]
     for title, body in sections:
@@ -180,7 +193,10 @@ def _steps(plan: Plan) -> Iterator[str]:
     yield from _wrapped(
         "SHARE ROW EXCLUSIVE (CREATE TRIGGER, ALTER TABLE ... ENABLE ALWAYS TRIGGER): while it waits or is held, "
         "writers of the table wait and readers do not. A step waits for it no longer than --lock-timeout (3 s), lets "
-        "writers go on, and tries again. The other steps (roles, tables of schema gaq, views, functions, GRANT) take "
+        "writers go on, and tries again, at most "
+        f"{ATTEMPTS} times: at the worst a writer of a table waits {ATTEMPTS} times {LOCK_TIMEOUT:g} s, "
+        f"{ATTEMPTS * LOCK_TIMEOUT:g} s in all, and goes on in between. "
+        "The other steps (roles, tables of schema gaq, views, functions, GRANT) take "
         "no lock that a writer or a reader of a source table would notice.",
         "  ",
     )
@@ -219,7 +235,42 @@ def _backfill(pairs: int | None) -> str:
         )
     if not pairs:
         return "No pair would be marked: there is none that was never computed and has no mark yet."
-    return f"{count(pairs, 'pair')} would be marked as never computed; a worker computes them, oldest mark first."
+    return (
+        f"{count(pairs, 'pair')} would be marked as never computed; a worker computes them, oldest mark first. "
+        f"That takes about {duration(pairs * SECONDS_A_PAIR)}, {_bytes(pairs * BYTES_A_PAIR)} on disk and "
+        f"{_bytes(pairs * WAL_A_PAIR)} of WAL, with ten flags a pair; more flags take longer."
+    )
+
+
+def _bytes(number: float) -> str:
+    """Return a size in words.
+
+    >>> _bytes(1500), _bytes(2_500_000)
+    ('2 kB', '2 MB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:.0f} {unit}"
+    return f"{number / 1e3:.0f} kB"
+
+
+def _differences(plan: Plan) -> Iterator[str]:
+    if plan.replaces and not plan.differences:
+        yield "  nothing"
+    for difference in plan.differences:
+        yield from _wrapped(difference, "  ", "    ")
+
+
+def _pins(plan: Plan) -> Iterator[str]:
+    if not plan.pinned:
+        return
+    for table in plan.pinned:
+        yield from _wrapped(table, "  ", "    ")
+    yield from _wrapped(
+        "These columns, and those of names and comments, can be renamed, and so can their tables. To drop one or to "
+        "change its type: gaq-listen detach, the migration, gaq-listen install.",
+        "  ",
+    )
 
 
 def _obstacles(obstacles: Sequence[Obstacle]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from gaq_listen.dba.plan_text import PlannedStep
+from gaq_listen.dba.scripts import PHRASES
 from gaq_listen.dba.sources import Sources
 
 ROLES = ["gaq_owner", "gaq_worker", "gaq_reader"]
@@ -87,8 +88,23 @@ def planned_steps(sources: Sources, quoted: dict[str, str]) -> tuple[PlannedStep
     found = []
     for step in sources.steps():
         tables = dict.fromkeys(_triggers(_code(step.text)))
-        found.append(PlannedStep(step.title, tuple(quoted.get(table, table) for table in tables)))
+        found.append(PlannedStep(_phrase(sources, step.title), tuple(quoted.get(table, table) for table in tables)))
     return tuple(found)
+
+
+def _phrase(sources: Sources, title: str) -> str:
+    """Return what a step does, with the file that does it."""
+    file, _, part = title.partition(": ")
+    name = "20_sources" if file == f"{sources.file}.sql" else file.removesuffix(".sql")
+    return f"{part or PHRASES[name]} ({file})"
+
+
+def pinned(sources: Sources) -> dict[str, list[str]]:
+    """Return the columns that are read, by table: PostgreSQL refuses to drop them, and to change their types."""
+    columns: dict[str, list[str]] = {}
+    for table, column in re.findall(r"(\w+)\.(\w+):", wanted(sources).types):
+        columns.setdefault(table, []).append(column)
+    return columns
 
 
 def created(sources: Sources, schema: str) -> tuple[str, ...]:
@@ -100,6 +116,7 @@ def created(sources: Sources, schema: str) -> tuple[str, ...]:
         "routine": r"or replace (?:function|procedure|aggregate)",
     }
     named = {kind: re.findall(rf"create {how} gaq\.(\w+)", code) for kind, how in kinds.items()}
+    named["view"] = list(dict.fromkeys(named["view"]))  # 15_marking.sql may create one for a while
     listed = [f"{len(names)} {kind}s of schema gaq: {', '.join(names)}" for kind, names in named.items()]
     triggers = _triggers(code)
     tables = dict.fromkeys(triggers)

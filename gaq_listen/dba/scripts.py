@@ -11,6 +11,12 @@ from gaq_listen.errors import UnknownName
 VERSION = 4
 """The version of what these scripts install, as ``gaq.installation`` records it."""
 
+LOCK_TIMEOUT = 3.0
+"""Seconds that a step may hold up the writers of a table while it waits for its lock."""
+
+ATTEMPTS = 20
+"""How often a step that does not get its lock is tried, before the installation gives up."""
+
 INSTALL_SCRIPTS = (
     "04_schema",
     "05_roles",
@@ -18,7 +24,9 @@ INSTALL_SCRIPTS = (
     "10_marks",
     "15_marking",
     "20_sources",
+    "22_marking",
     "25_expansion",
+    "27_locks",
     "30_compute",
     "35_failures",
     "36_changes",
@@ -35,12 +43,47 @@ INSTALL_SCRIPTS = (
     "64_live",
     "65_objects",
     "66_detectors",
+    "67_bindings",
     "70_grants",
+    "72_former",
     "75_comments",
     "80_installed",
 )
 """Names of the scripts that make an installation, in the order in which they are applied. Other sources than those of
 the reference have another script in the place of ``20_sources``; see ``sources.py``."""
+
+PHRASES = {
+    "04_schema": "check that the schema of the source tables is the one that is installed",
+    "05_roles": "create the roles, unless they are there",
+    "06_upgrade": "turn what an earlier version has left into what the next steps expect",
+    "10_marks": "create the tables of summaries and marks, and the doorbell",
+    "15_marking": "create what every sources file uses",
+    "20_sources": "bind views and functions to the source tables",
+    "22_marking": "create the functions that the triggers call",
+    "25_expansion": "create what looks up the pairs that a mark stands for",
+    "27_locks": "create what locks the source tables for a refresh",
+    "30_compute": "create the computation of a summary",
+    "35_failures": "create what isolates a pair that cannot be computed",
+    "36_changes": "create the record of changed values",
+    "38_due": "create what tells when a pair is due",
+    "40_refresh": "create the refresh",
+    "45_drain": "create the refresh without a worker",
+    "50_read": "create what gaq_summaries is made of",
+    "52_gaq_summaries": "create the view gaq_summaries, with its grants",
+    "55_operating": "create what operators and workers call",
+    "60_status": "create what a monitor asks",
+    "61_data_passes": "create the totals of data passes",
+    "62_explain": "create what explains a summary",
+    "63_periods": "create the elementary periods",
+    "64_live": "create the summaries that are never stale",
+    "65_objects": "create the record of what is installed",
+    "66_detectors": "create the qualities of detectors",
+    "67_bindings": "create the record of what is bound to the source tables",
+    "70_grants": "grant rights to gaq_reader and gaq_worker",
+    "72_former": "drop triggers on tables that are no source tables any more",
+    "80_installed": "mark what was missed, and record what is installed",
+}
+"""What each of them does, for a plan."""
 
 
 def directory() -> Path:

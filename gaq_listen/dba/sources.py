@@ -38,8 +38,14 @@ select min(nspname) from pg_catalog.pg_trigger t
 join pg_catalog.pg_proc f on f.oid = tgfoid
 join pg_catalog.pg_class c on c.oid = tgrelid
 join pg_catalog.pg_namespace s on s.oid = c.relnamespace
-where f.pronamespace = to_regnamespace('gaq') and tgparentid = 0
+where f.pronamespace = to_regnamespace('gaq') and tgparentid = 0 and c.relkind in ('r', 'p')
   and not exists (select from pg_catalog.pg_inherits where inhrelid = c.oid)
+"""
+
+# While gaq-listen is detached, it has no triggers.
+_RECORDS = """
+select coalesce(bool_and(has_table_privilege(oid, 'SELECT')), false) from pg_catalog.pg_class
+where oid = to_regclass('gaq.bindings') and has_schema_privilege(relnamespace, 'USAGE')
 """
 
 
@@ -97,6 +103,8 @@ def schema(connection: Connection[TupleRow], given: str | None) -> str:
     if given is not None:
         return given
     ((used,),) = connection.execute(_SCHEMA).fetchall()
+    if used is None and connection.execute(_RECORDS).fetchall() == [(True,)]:
+        ((used,),) = connection.execute("select min(schema_name) from gaq.bindings").fetchall()
     return used or SCHEMA
 
 

@@ -24,6 +24,7 @@ _STYLES = {
     "DRAINING": "cyan",
     "DISCONNECTED": "red",
     "BROKEN": "red",
+    "ALARM": "red",
 }
 """Of the states; the others are yellow."""
 

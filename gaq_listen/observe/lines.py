@@ -11,7 +11,16 @@ from gaq_listen.observe.text import clean, good, pair_name
 PAIRS_NAMED = 5
 """Pairs of a batch that are named; the others are counted."""
 
-_WARNINGS = (events.Polling, events.Disconnected, events.Broken, events.Behind, events.Failed, events.Paused)
+_WARNINGS = (
+    events.Polling,
+    events.Disconnected,
+    events.Broken,
+    events.Behind,
+    events.Failed,
+    events.Paused,
+    events.Blocked,
+    events.SourcesChanged,
+)
 
 
 def worth_a_line(event: events.Event) -> bool:
@@ -112,9 +121,13 @@ def _values(event: events.Event, staleness: Staleness | None) -> dict[str, str]:
             return {"stale": "-" if stale_pairs is None else f"{stale_pairs}"}
         case events.Waiting():
             return {}
-        case events.Disconnected(reason, next_try) | events.Broken(reason, next_try):
+        case events.Disconnected(reason, next_try) | events.Broken(reason, next_try) | events.Blocked(reason, next_try):
             return {"next_try_s": f"{next_try:.1f}", "reason": clean(reason)}
-        case events.Reconnected(after) | events.Repaired(after):
+        case events.SourcesChanged(what, fix):
+            return {"what": "; ".join(map(clean, what)), "fix": fix}
+        case (
+            events.Reconnected(after) | events.Repaired(after) | events.Unblocked(after) | events.SourcesRestored(after)
+        ):
             return {"after_s": f"{after:.1f}"}
         case events.Stopping(reason):
             return {"reason": clean(reason)}

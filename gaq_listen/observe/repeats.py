@@ -51,6 +51,8 @@ _ENDS: dict[type[events.Event], type[events.Event]] = {
     events.Listening: events.Polling,
     events.Recovered: events.Behind,
     events.Resumed: events.Paused,
+    events.Unblocked: events.Blocked,
+    events.SourcesRestored: events.SourcesChanged,
 }
 """What ends what."""
 
@@ -58,8 +60,10 @@ _ENDS: dict[type[events.Event], type[events.Event]] = {
 def _says(event: events.Event) -> Key | None:
     """What it says, apart from figures; None: it always matters."""
     match event:
-        case events.Disconnected(reason) | events.Broken(reason) | events.Polling(reason):
+        case events.Disconnected(reason) | events.Broken(reason) | events.Polling(reason) | events.Blocked(reason):
             return type(event), reason
+        case events.SourcesChanged(what):
+            return type(event), what
         case events.Behind():
             return type(event), None
         case events.Paused(by, _, reason):

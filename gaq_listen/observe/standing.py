@@ -27,6 +27,8 @@ STATES = (
     "PAUSED",
     "DISCONNECTED",
     "BROKEN",
+    "BLOCKED",
+    "ALARM",
     "STOPPING",
     "STOPPED",
 )
@@ -72,6 +74,8 @@ class Standing:
         self._connection_since = now
         self._paused: tuple[float, events.Paused] | None = None
         self._broken: tuple[float, events.Broken] | None = None
+        self._blocked: tuple[float, events.Blocked] | None = None
+        self._changed: events.SourcesChanged | None = None
         self._ending: events.Stopping | events.Stopped | None = None
         self._pairs_left = 0
         self._left_at = now
@@ -102,6 +106,15 @@ class Standing:
                 self._pairs_left = 0
             case events.Repaired():
                 self._broken = None
+            case events.Blocked():
+                self._blocked = (now, event)
+                self._pairs_left = 0
+            case events.Unblocked():
+                self._blocked = None
+            case events.SourcesChanged():
+                self._changed = event
+            case events.SourcesRestored():
+                self._changed = None
             case events.Stopping() | events.Stopped():
                 self._ending = event
             case _:
@@ -109,7 +122,7 @@ class Standing:
                     self.server = event
                 if isinstance(event, events.Disconnected):
                     # Whether it is still paused when the worker is back, it tells then.
-                    self._paused = None
+                    self._paused = self._blocked = None
                 self._connection, self._connection_since = event, now
                 self._pairs_left = 0
 
@@ -146,12 +159,18 @@ class Standing:
                 wait = math.ceil(next_try - since)
                 when = f"next try in {ticking(wait)}" if wait > 0 else "trying again"
                 return "DISCONNECTED", f"{when}: {clean(reason)}"
-        if self._broken:
-            at, broken = self._broken
-            wait = math.ceil(broken.next_try - (now - at))
-            when = f"next try in {ticking(wait)}" if wait > 0 else "trying again"
-            # What to do comes first: it must not be cropped.
-            return "BROKEN", f"see gaq-listen doctor; {when}: {clean(broken.reason)}"
+        # What to do comes first: it must not be cropped.
+        for word, remedy, trouble in (
+            ("BROKEN", "see gaq-listen doctor; ", self._broken),
+            ("BLOCKED", "", self._blocked),
+        ):
+            if trouble:
+                at, told = trouble
+                wait = math.ceil(told.next_try - (now - at))
+                when = f"next try in {ticking(wait)}" if wait > 0 else "trying again"
+                return word, f"{remedy}{when}: {clean(told.reason)}"
+        if self._changed:
+            return "ALARM", f"run: {self._changed.fix}; {clean(self._changed.what[0])}"
         if self._paused:
             at, paused = self._paused
             why = f": {clean(paused.reason)}" if paused.reason else ""
@@ -172,7 +191,8 @@ class Standing:
     @property
     def listening(self) -> bool:
         """Whether a change is noticed at once, however much there is to do."""
-        return isinstance(self._connection, events.Listening) and not (self._ending or self._broken)
+        troubled = self._ending or self._broken or self._blocked or self._changed
+        return isinstance(self._connection, events.Listening) and not troubled
 
     @property
     def serving(self) -> bool:

@@ -95,6 +95,15 @@ def _said(event: events.Event, staleness: Staleness | None) -> Text:
             return Text(f"broken, next try in {duration(next_try)}: {clean(reason)}", style="red")
         case events.Repaired(after):
             return Text(f"repaired after {duration(after)}", style="green")
+        case events.Blocked(reason, next_try):
+            return Text(f"gives way, next try in {duration(next_try)}: {clean(reason)}", style="yellow")
+        case events.Unblocked(after):
+            return Text(f"goes on after {duration(after)}", style="green")
+        case events.SourcesChanged(what, fix):
+            more = f" +{len(what) - 1}" if len(what) > 1 else ""
+            return Text(f"ALARM, run: {fix}: {clean(what[0])}{more}", style="red")
+        case events.SourcesRestored(after):
+            return Text(f"source tables are as they should be again, after {duration(after)}", style="green")
         case events.Stopping(reason):
             return Text(f"stopping: {clean(reason)}", style="yellow")
         case events.Stopped():

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import psycopg
+from psycopg import AsyncClientCursor
 from psycopg.rows import class_row
 
 from gaq_listen import database
+from gaq_listen.backlog import ask
 from gaq_listen.errors import GaqListenError
 from gaq_listen.events import Counted, Event, Observer
 from gaq_listen.line import Line
@@ -97,7 +99,6 @@ class _Watch:
 
 
 async def _count(line: Line) -> Counted:
-    async with line.answering(), line.cursor(row_factory=class_row(Counted)) as cursor:
-        await cursor.execute(_COUNT)
-        counted = await cursor.fetchone()
-    return counted or Counted(None)
+    async with line.answering(), AsyncClientCursor(line, row_factory=class_row(Counted)) as cursor:
+        (counted,) = await ask(cursor, _COUNT)
+    return counted

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from rich.console import Console
 
+from gaq_listen import bindings
 from gaq_listen.audit import Difference
 from gaq_listen.dba.doctor.finding import listed
 from gaq_listen.errors import BadSetting
@@ -167,7 +168,8 @@ def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> 
     """Recompute pairs that are not stale, and compare them with what is stored. Writes nothing, except with --repair.
 
     A difference comes from a change that no trigger saw: a trigger was disabled, a partition was attached, or rows
-    came by replication. "gaq-listen doctor" looks for the reason. Exits with 1 if a pair differs, also with --repair.
+    came by replication. "gaq-listen doctor" looks for the reason. Exits with 1 if a pair differs, also with --repair,
+    and if gaq-listen reads another table or column than it was installed for.
 
     With --original, compare what an application had stored in a table gaq_summaries, before the installation took its
     place, with what is computed here. Each difference is printed with its reason. Exits with 1 if one has no known
@@ -191,8 +193,10 @@ def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> 
                 lambda pairs: bar.advance(task, pairs),
             )
         click.echo(outcome.summary())
+        if changes := [what for _, what in bindings.read(connection)]:
+            click.echo(f"ALARM: this compares with what gaq-listen reads, and {bindings.alarm(changes)}")
         if repair and outcome.differing:
             connection.execute("set default_transaction_read_only = off")
             verifying.repair(connection, outcome.differing)
             tell(f"marked: {len(outcome.differing)}")
-    sys.exit(1 if outcome.differing else 0)
+    sys.exit(1 if outcome.differing or changes else 0)

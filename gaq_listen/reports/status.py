@@ -7,6 +7,8 @@ from typing import Any
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow, class_row, dict_row
 
+from gaq_listen import bindings
+
 _STATUS = """
 select clock_timestamp() as at, stale_pairs, stale_since,
        greatest(date_part('epoch', clock_timestamp() - stale_since), 0) as seconds_stale,
@@ -99,10 +101,14 @@ class Status:
     paused: PausedRow | None
     workers: tuple[WorkerRow, ...]
     failures: tuple[FailureRow, ...]
+    source_changes: tuple[str, ...] = ()
+    """Sentences: why what is shown may be wrong, because the source tables are not those that were installed for."""
 
     def wrong(self) -> list[str]:
         """What makes the answer bad, in words; nothing: it is good."""
         wrong = []
+        if self.source_changes:
+            wrong.append(bindings.alarm(self.source_changes))
         if (self.seconds_stale or 0) > self.objective:
             wrong.append(f"pairs have been stale for longer than {self.objective:g} s")
         if self.triggers_disabled or self.triggers_missing:
@@ -145,6 +151,15 @@ def read(connection: Connection[TupleRow], objective: float = 1.0) -> Status:
             failures = tuple(failed.execute(_FAILURES).fetchall())
         with connection.cursor(row_factory=class_row(PausedRow)) as pause:
             paused = pause.execute(_PAUSED).fetchone()
+        changes = tuple(what for kind, what in bindings.read(connection) if kind != bindings.TRIGGER)
     if freshness.get("within_objective") is not None:
         freshness["within_objective"] = float(freshness["within_objective"])
-    return Status(objective=objective, **status, **freshness, workers=workers, failures=failures, paused=paused)
+    return Status(
+        objective=objective,
+        **status,
+        **freshness,
+        workers=workers,
+        failures=failures,
+        paused=paused,
+        source_changes=changes,
+    )

@@ -56,6 +56,8 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
         Text(f"{number(status.summaries)}, of them {number(status.not_computable)} not computable{last}"),
     )
     yield "triggers", _triggers(status)
+    for label, change in zip(["sources", *[""] * len(status.source_changes)], status.source_changes, strict=False):
+        yield label, Text(clean(change), style="red")
 
 
 def _backlog(status: Status) -> Text:

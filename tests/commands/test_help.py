@@ -16,7 +16,7 @@ from gaq_listen.demo.period import fill
 from gaq_listen.demo.play import HINTS
 
 ENDLESS = ("run", "demo", "status --watch")
-LAST = ("install", "uninstall", "doctor")
+LAST = ("detach", "install", "uninstall", "doctor")
 
 
 def examples(name: str) -> list[str]:
@@ -30,6 +30,8 @@ def everything() -> Iterator[str]:
     """With what the demo prints, in an order in which they can be run one after the other on one database."""
     for name in sorted(main.commands, key=lambda name: (name in LAST, name)):
         yield from examples(name)
+        if name == "detach":
+            yield "gaq-listen install"
         if name == "show":
             yield from (hint.format(name="LHC22o_apass7") for hint in HINTS)
 

@@ -7,6 +7,7 @@ from gaq_listen.events import (
     Audited,
     Batch,
     Behind,
+    Blocked,
     Broken,
     Counted,
     Disconnected,
@@ -22,10 +23,13 @@ from gaq_listen.events import (
     RefreshedPair,
     Repaired,
     Resumed,
+    SourcesChanged,
+    SourcesRestored,
     Started,
     Stopped,
     Stopping,
     Swept,
+    Unblocked,
     Waiting,
 )
 
@@ -101,6 +105,10 @@ ONE_OF_EACH: list[Event] = [
     Reconnected(4.5),
     Broken(REASON, 5.0),
     Repaired(12.0),
+    Blocked(REASON, 0.25),
+    Unblocked(12.0),
+    SourcesChanged(("qc_flags is another table than the one that gaq-listen reads", "and more"), "gaq-listen install"),
+    SourcesRestored(12.0),
     Stopping("SIGTERM"),
     Stopped(batches=321, pairs=12345, seconds=3845.6),
 ]

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from gaq_listen.events import (
     Behind,
+    Blocked,
     Broken,
     Counted,
     Disconnected,
@@ -26,10 +27,13 @@ from gaq_listen.events import (
     Recovered,
     Repaired,
     Resumed,
+    SourcesChanged,
+    SourcesRestored,
     Started,
     Stopped,
     Stopping,
     Swept,
+    Unblocked,
 )
 from gaq_listen.observe.board import Board
 from gaq_listen.observe.staleness import KEPT, Staleness
@@ -103,6 +107,10 @@ def told(*said: Event, at: float = 0.0) -> Board:
         ([Disconnected("refused", 8.0), Reconnected(2.0)], "CONNECTED  again, after 2.0 s"),
         ([Listening(), Broken("no view", 5.0)], "BROKEN  see gaq-listen doctor; next try in 5 s: no view"),
         ([Listening(), Broken("no view", 5.0), Repaired(9.0)], "LISTENING"),
+        ([Listening(), Blocked("no lock", 0.25)], "BLOCKED  next try in 1 s: no lock"),
+        ([Listening(), Blocked("no lock", 0.25), Unblocked(9.0)], "LISTENING"),
+        ([Listening(), SourcesChanged(("a swap", "more"), "a command")], "ALARM  run: a command; a swap"),
+        ([Listening(), SourcesChanged(("a swap",), "a command"), SourcesRestored(3.0)], "LISTENING"),
         ([Listening(), Behind(700, 5, 1.2)], "DRAINING  about 700 pairs left"),
         ([Listening(), Behind(700, 5, 1.2), batch(pair(), limit=2), Recovered(7)], "LISTENING"),
         ([Listening(), Behind(700, 5, 1.2), Disconnected("refused", 8.0)], "DISCONNECTED"),

@@ -45,6 +45,13 @@ LINES = [
     "INFO reconnected after_s=4.5",
     "WARNING broken next_try_s=5.0 reason=" + '"' + REASON.replace('"', r"\"") + '"',
     "INFO repaired after_s=12.0",
+    "WARNING blocked next_try_s=0.2 reason=" + '"' + REASON.replace('"', r"\"") + '"',
+    "INFO unblocked after_s=12.0",
+    (
+        'WARNING sourceschanged what="qc_flags is another table than the one that gaq-listen reads; and more"'
+        ' fix="gaq-listen install"'
+    ),
+    "INFO sourcesrestored after_s=12.0",
     "INFO stopping reason=SIGTERM",
     "INFO stopped batches=321 pairs=12345 seconds=3845.6",
 ]

@@ -90,7 +90,7 @@ def test_what_is_so_now() -> None:
     assert found["gaq_listen_objective_seconds", ()] == 1
     states = {labels[0]: value for (name, labels), value in found.items() if name == "gaq_listen_state"}
     assert [state for state, value in states.items() if value] == ["listening"]
-    assert len(states) == 10
+    assert len(states) == 12
 
 
 def test_what_is_not_known_is_not_zero() -> None:

@@ -167,7 +167,7 @@ def test_pairs_that_came_or_left_unnoticed(committed: Connection[Any]) -> None:
     )
     installer.install(committed)
     # Installing marks what never had a summary; that is undone here, to see it found.
-    committed.execute("delete from gaq.invalidations")
+    committed.execute("delete from gaq.invalidations; delete from gaq.wide_invalidations")
     came, left = doctor.examine(committed)
     assert came.what == "2 pairs without a summary and without a mark"
     assert left.what == "1 pair with a summary, in no data pass, and without a mark"

@@ -204,7 +204,7 @@ def test_a_pair_is_found_by_index_in_the_types_of_the_table(original: Connection
             "PREPARE question (int, int) AS SELECT * FROM gaq_summaries WHERE data_pass_id = $1 AND run_number = $2"
         )
         plan_ = "\n".join(line for (line,) in original.execute("EXPLAIN EXECUTE question (50, 5000)"))
-    assert "Index Scan using summaries_as_taken_over" in plan_, plan_
+    assert "Index Scan using summaries_pkey" in plan_, plan_
     assert "Seq Scan on summaries" not in plan_
 
 

@@ -301,6 +301,8 @@ def example(**changes: Any) -> Plan:
         "indexes": (MissingIndex("CREATE INDEX CONCURRENTLY ON qc_flags (run_number);", "the flags of a run"),),
         "backfill": 12345,
         "creates": ("view public.gaq_summaries",),
+        "differences": ("view gaq.status is missing, and would be created",),
+        "pinned": ("qc_flags (id, run_number)",),
         "warnings": (Obstacle("This is odd", "Mend it"),),
         "blockers": (Obstacle("That is missing", "Make it"),),
     }
@@ -333,8 +335,10 @@ Steps, each a transaction
   SHARE ROW EXCLUSIVE (CREATE TRIGGER, ALTER TABLE ... ENABLE ALWAYS TRIGGER):
   while it waits or is held, writers of the table wait and readers do not. A
   step waits for it no longer than --lock-timeout (3 s), lets writers go on, and
-  tries again. The other steps (roles, tables of schema gaq, views, functions,
-  GRANT) take no lock that a writer or a reader of a source table would notice.
+  tries again, at most 20 times: at the worst a writer of a table waits 20 times
+  3 s, 60 s in all, and goes on in between. The other steps (roles, tables of
+  schema gaq, views, functions, GRANT) take no lock that a writer or a reader of
+  a source table would notice.
 
 Locks that steps would wait for now
   pid 7, ann, psql, active, its transaction began 1 min 01 s ago
@@ -347,10 +351,20 @@ Missing indexes
 
 Backfill
   12 345 pairs would be marked as never computed; a worker computes them, oldest
-  mark first.
+  mark first. That takes about 3.1 s, 9 MB on disk and 14 MB of WAL, with ten
+  flags a pair; more flags take longer.
 
 What there would be
   view public.gaq_summaries
+
+What differs from the last installation
+  view gaq.status is missing, and would be created
+
+What an installation pins
+  qc_flags (id, run_number)
+  These columns, and those of names and comments, can be renamed, and so can
+  their tables. To drop one or to change its type: gaq-listen detach, the
+  migration, gaq-listen install.
 
 Worth knowing
   - This is odd.

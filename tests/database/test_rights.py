@@ -97,14 +97,32 @@ def test_a_writer_can_do_nothing_else(writer: Connection[Any], attempt: str) -> 
         writer.execute(attempt.encode())
 
 
-def test_every_routine_is_closed_to_the_public(db: Connection[Any]) -> None:
-    assert (
-        db.execute(
-            "select oid::regprocedure from pg_proc where pronamespace = 'gaq'::regnamespace"
-            " and has_function_privilege('public', oid, 'execute')"
-        ).fetchall()
-        == []
-    )
+def test_every_routine_but_those_of_the_view_is_closed_to_the_public(db: Connection[Any]) -> None:
+    open_ = db.execute(
+        "select proname from pg_proc where pronamespace = 'gaq'::regnamespace"
+        " and has_function_privilege('public', oid, 'execute') order by 1"
+    ).fetchall()
+    assert [name for (name,) in open_] == ["first_wide_marks", "oldest_wide_mark", "wide_marks"]
+
+
+@pytest.mark.parametrize("marks", [1, 600])
+def test_a_role_that_was_given_the_view_alone_reads_it_while_wide_marks_wait(
+    period: Connection[Any], writer: Connection[Any], marks: int
+) -> None:
+    (role,) = writer.execute("select current_user").fetchone() or ("",)
+    period.execute(f"grant select on gaq_summaries to {role}".encode())
+    period.execute(FLAG.encode())
+    period.execute("call gaq.drain()")
+    for kind, key in (("flag", "(select max(id) from qc_flags)"), ("flag type", "1"), ("run", "501")):
+        period.execute(
+            "insert into gaq.wide_invalidations (kind, key, cause)"
+            f" select '{kind}', {key}, 'test' from generate_series(1, {marks})".encode()
+        )
+        question = "select invalidated_at is not null from gaq_summaries where (data_pass_id, run_number) = (1, 501)"
+        assert writer.execute(question).fetchall() == [(True,)]
+        period.execute("delete from gaq.wide_invalidations")
+    with pytest.raises(errors.InsufficientPrivilege):
+        writer.execute("select gaq.wide_marks('flag')")
 
 
 def test_every_security_definer_routine_has_its_search_path(db: Connection[Any]) -> None:

@@ -109,7 +109,7 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.wait_until_gone()
-        until(lambda: not any(_lives(pid) for pid in processes), "the server's processes are gone")
+        until(lambda: not self.any_lives(processes), "the server's processes are gone")
 
     def wait_until_gone(self) -> None:
         """Until its process has ended."""
@@ -129,6 +129,11 @@ class Server:
         """The process ids of everything the postmaster has started."""
         tasks = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in tasks.split()]
+
+    @staticmethod
+    def any_lives(processes: list[int]) -> bool:
+        """Return whether one of these processes has not ended."""
+        return any(_lives(pid) for pid in processes)
 
     def dsn(self, **options: Any) -> str:
         """Through the socket, as the superuser unless told otherwise."""

@@ -124,7 +124,7 @@ def test_json_is_stable() -> None:
     assert set(found) == {
         "at", "objective", "good", "wrong", "stale_pairs", "stale_since", "seconds_stale", "refreshed", "p50_seconds",
         "p99_seconds", "within_objective", "summaries", "not_computable", "last_refresh", "somebody_listens",
-        "triggers_enabled", "triggers_disabled", "triggers_missing", "paused", "workers", "failures",
+        "triggers_enabled", "triggers_disabled", "triggers_missing", "paused", "workers", "failures", "source_changes",
     }  # fmt: skip
     assert found["stale_since"] == "2026-11-24T21:28:50+00:00"
     assert found["paused"] == {"paused_at": "2026-11-24T21:28:05+00:00", "paused_by": "ops", "reason": "upgrade"}

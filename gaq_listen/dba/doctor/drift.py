@@ -12,13 +12,12 @@ from gaq.installation
 """
 
 # A trigger on a partition or an inheritance child of a table that we mark is its owner's good idea, not a stranger.
-_CHANGED = """
+_CHANGED = r"""
 with recursive marking as (
-    select format('%I on %I.%I', tgname, nspname, relname) as trigger, tgenabled, tgrelid
+    select format('%I on %s', tgname, gaq.recorded_name(tgrelid)) as trigger, tgenabled, tgrelid
     from pg_catalog.pg_trigger
     join pg_catalog.pg_proc on pg_proc.oid = tgfoid
     join pg_catalog.pg_class on pg_class.oid = tgrelid
-    join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
     where pronamespace = 'gaq'::regnamespace and tgparentid = 0 and relkind in ('r', 'p')
 ), installed as (
     select tgrelid from marking where trigger in (select name from gaq.installed_objects where kind = 'trigger')
@@ -32,6 +31,9 @@ from gaq.installed_objects before
 full join gaq.objects() after using (kind, name)
 left join marking on kind = 'trigger' and trigger = name
 where before.checksum is distinct from after.checksum
+  -- Definitions of what is bound to columns tell the names of now. Whether it is bound as it should be, bound.py asks.
+  and not (name ~ '^gaq\.(source|as)_' and before.kind is not null and after.kind is not null
+           and exists (select from gaq.renamed_sources()))
   and (before.kind is null and tgrelid in (select inhrelid from descendants)) is not true
 order by kind, name
 """
@@ -108,7 +110,7 @@ def _change(kind: str, name: str, before: bool, after: bool, enabled: str) -> Fi
     """What became of an object that is not as recorded; ``enabled`` is the letter of a trigger on a table."""
     if not after:
         if kind == "trigger":
-            why, mend = "changes that it should mark go unnoticed", f"{INSTALL}; then {REPAIR}"
+            why, mend = "changes that it should mark go unnoticed", INSTALL
         else:
             why, mend = "what needs it fails", INSTALL
         return Finding(f"{kind} {name} is missing", why, mend)
@@ -118,7 +120,7 @@ def _change(kind: str, name: str, before: bool, after: bool, enabled: str) -> Fi
         return Finding(f"{kind} {name} is not ours", why, f"DROP {drop} {name};", "warning")
     if kind == "trigger" and enabled in _ENABLED:
         state, why = _ENABLED[enabled]
-        return Finding(f"trigger {name} {state}", why, f"{INSTALL}; then {REPAIR}")
+        return Finding(f"trigger {name} {state}", why, INSTALL)
     if kind == "table":
         mend = "use ALTER TABLE, to make it what gaq-listen sql install says; installing again does not alter a table"
         return Finding(f"table {name} was altered", "its columns, options or replica identity differ", mend, "warning")

@@ -7,11 +7,13 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.dba.doctor import backlog, bell, blind, drift, holding, rights
+from gaq_listen.dba.doctor import backlog, bell, blind, bound, drift, holding, rights
 from gaq_listen.dba.doctor.finding import INSTALL, Finding
 from gaq_listen.diagnosis import sentence
 
 CHECKS: Mapping[str, Callable[[Connection[TupleRow]], list[Finding]]] = {
+    "source tables": bound.changed,
+    "unlogged tables": bound.unlogged,
     "installed objects": drift.changed,
     "owners": drift.owners,
     "things attached to our tables": drift.attached,
@@ -37,6 +39,8 @@ CHECKS: Mapping[str, Callable[[Connection[TupleRow]], list[Finding]]] = {
 }
 """What is looked at, by the name under which it is told."""
 
+_DETACHED = "whether gaq-listen is detached"
+
 LOCK_TIMEOUT = 3.0
 """Seconds that a check waits for a lock."""
 
@@ -60,7 +64,9 @@ def examine(connection: Connection[TupleRow]) -> list[Finding]:
     Raises:
         psycopg.OperationalError: the connection is lost.
     """
-    findings = [finding for name in CHECKS for finding in _look(connection, name)]
+    findings = _look(connection, _DETACHED, bound.detached) or [
+        finding for name, check in CHECKS.items() for finding in _look(connection, name, check)
+    ]
     return [replace(finding, mend=_qualified(connection, finding.mend)) for finding in findings]
 
 
@@ -74,11 +80,13 @@ def _qualified(connection: Connection[TupleRow], mend: str) -> str:
     return mend.replace(_UPDATE, f"UPDATE {views[0][0]} ") if len(views) == 1 else mend
 
 
-def _look(connection: Connection[TupleRow], name: str) -> list[Finding]:
+def _look(
+    connection: Connection[TupleRow], name: str, check: Callable[[Connection[TupleRow]], list[Finding]]
+) -> list[Finding]:
     try:
         with connection.transaction(force_rollback=True):
             connection.execute(_CAREFULLY, (f"{LOCK_TIMEOUT * 1000:.0f}ms",))
-            return CHECKS[name](connection)
+            return check(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         mend = "run gaq-listen doctor as a superuser, or as a member of gaq_owner and pg_monitor"
         return [Finding(f"could not look at {name}: {sentence(error)}", "this role may not", mend, "note")]

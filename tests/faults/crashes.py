@@ -1,0 +1,107 @@
+"""Crash after crash in the middle of refreshes, and nothing wrong is fresh after any: ``make crashes TIMES=1000``.
+
+A refresh does not wait for the disk, so a crash may lose one that readers have seen. Each time the server comes up
+without a worker, and what it then shows as fresh is compared with what is recomputed: the mark of a lost refresh must
+be back.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+from random import Random
+
+import click
+import psycopg
+
+from tests.faults.program import running
+from tests.faults.seeding import copy_of, seed_server
+from tests.faults.server import IMMEDIATE, WORKER, Server
+from tests.faults.verdict import all_is_well
+from tests.faults.waiting import until
+from tests.faults.writing import writing
+
+_WRONG = """
+select count(*) from gaq.differences(
+    (select array_agg(data_pass_id::bigint order by data_pass_id, run_number) from data_pass_runs),
+    (select array_agg(run_number::bigint order by data_pass_id, run_number) from data_pass_runs))
+"""
+_LAST = "select coalesce(max(updated_at), '-infinity')::text from gaq.summaries"
+WAYS = ("immediate stop", "postmaster killed", "all processes killed")
+
+
+def crash(server: Server, way: str) -> None:
+    """End the server in that way, without a chance to write anything down."""
+    if way == "immediate stop":
+        server.stop(IMMEDIATE)
+    elif way == "postmaster killed":
+        children = server.children()
+        server.send(signal.SIGKILL)
+        server.wait_until_gone()
+        until(lambda: not server.any_lives(children), "the server's processes are gone")
+    else:
+        server.kill()
+
+
+def start_again(server: Server) -> None:
+    """Start a server that has crashed, and wait until it answers: what it said of itself before lies there still."""
+    server.start()
+
+    def answers() -> bool:
+        try:
+            return bool(server.ask("select true"))
+        except psycopg.OperationalError:
+            return False
+
+    until(answers, "the server answers")
+
+
+def crashes(server: Server, times: int, number: int) -> Counter[str]:
+    """Crash a running server so often, and return how often in which way, and how many crashes lost a refresh.
+
+    Raises:
+        AssertionError: something wrong was fresh after a crash, or a writer was harmed.
+    """
+    chance = Random(number)
+    done: Counter[str] = Counter()
+    with writing(server, pause=0.003) as writers:
+        for _ in range(times):
+            way = chance.choice(WAYS)
+            with running(server.dsn(user=WORKER)) as program:
+                program.until("batch")
+                time.sleep(chance.uniform(0, 0.3))
+                seen = server.ask(_LAST)
+                crash(server, way)
+                program.kill()
+            start_again(server)
+            done[way] += 1
+            done["lost a refresh"] += server.ask(_LAST) < seen
+            wrong = int(server.ask(_WRONG))
+            assert not wrong, f"{wrong} wrong values shown as fresh after {dict(done)}"
+        with running(server.dsn(user=WORKER)) as program:
+            all_is_well(server, writers, program)
+    return done
+
+
+def main() -> int:
+    """Crash as often as told, and print how; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.crashes", description=__doc__)
+    parser.add_argument("--times", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    with ExitStack() as stack:
+        server = copy_of(seed_server(stack), stack)
+        server.settings["wal_writer_delay"] = "10s"
+        server.start()
+        done = crashes(server, chosen.times, chosen.seed)
+    for what, times in sorted(done.items()):
+        click.echo(f"{times:6} {what}")
+    click.echo("nothing wrong was fresh after any of them")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
