@@ -81,6 +81,7 @@ PHRASES = {
     "67_bindings": "create the record of what is bound to the source tables",
     "70_grants": "grant rights to gaq_reader and gaq_worker",
     "72_former": "drop triggers on tables that are no source tables any more",
+    "75_comments": "describe what readers, monitors and workers may use",
     "80_installed": "mark what was missed, and record what is installed",
 }
 """What each of them does, for a plan."""
