@@ -64,6 +64,10 @@ begin
     loop
         execute format('create or replace view gaq.%I as select %s where false', bound.relname, bound.columns);
     end loop;
+    create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])
+    returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
+    language sql stable
+    as 'select null::bigint, null::bigint, null::bigint, null::timestamptz, null::timestamptz, null::timestamptz where false';
     for bound in
         select oid::regprocedure as accessor from pg_proc where pronamespace = 'gaq'::regnamespace and proname like 'as\_%'
           and proname <> 'as_int'
