@@ -16,16 +16,24 @@ WITH_MAKE = $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help demo test versions lint check bench storm picture clean
+.PHONY: help demo test test-fast versions lint check reference bench storm picture clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo ## watch gaq-listen at work on a private PostgreSQL, until Ctrl-C
 	@exec $(WITH_MAKE) $(BIN)/gaq-listen demo $(ARGS)
 
-test: $(VENV)/.dev ## run the tests
+test: $(VENV)/.dev ## run the tests (JOBS=2: in two processes, each with a server; then those that must be alone)
+ifdef JOBS
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not alone" -q $(ARGS)
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -m alone -q $(ARGS)
+else
 	@exec $(WITH_MAKE) $(BIN)/python -m pytest $(ARGS)
+endif
+
+test-fast: $(VENV)/.dev ## run the tests that need less than a minute altogether
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -m fast -q $(ARGS)
 
 versions: $(VENV)/.dev $(PG:%=$(VENV)/pg/%/.installed) ## run the tests on every PostgreSQL we support
 	@exec $(WITH_MAKE) $(BIN)/python -m tests.versions $(if $(WHERE_POSSIBLE),--where-possible) $(PG:%=$(VENV)/pg/%) -- $(ARGS)
@@ -34,11 +42,15 @@ lint: $(VENV)/.dev ## check style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 check: lint test ## everything that must hold: style, types, tests
 
 bench: $(VENV)/.bench ## measure it, beside floors and peers (QUICK=1: in two or three minutes; DISK=/var/tmp: on the disk there)
 	@exec $(WITH_MAKE) $(BIN)/python -m benchmarks run $(if $(QUICK),--quick) $(if $(DISK),--disk $(DISK)) $(ARGS)
+
+reference: $(VENV)/.dev ## write docs/reference from the code
+	@exec $(WITH_MAKE) $(BIN)/python -m docs.generate
 
 picture: $(VENV)/.demo ## draw the README's picture anew: the console of a demo
 	@exec $(WITH_MAKE) $(BIN)/python docs/picture.py docs/console.svg

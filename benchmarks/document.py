@@ -1,6 +1,7 @@
 """Puts the figures into the documentation, between lines that ask for them.
 
-``<!-- figures: compute -->`` asks for all of a scenario, ``<!-- figures: writers brief -->`` for a line a figure of the
+``<!-- figures: compute -->`` asks for all of a scenario, ``<!-- figures: writers tx/s -->`` for those of one unit,
+``<!-- figures: writers brief -->`` for a line a figure of the
 unit that comes first, ``<!-- figures: writers brief /s -->`` for those of another unit, and
 ``<!-- figures: circumstances -->`` for where and when all that was measured; ``<!-- end of figures -->`` ends each.
 ``disk`` before any of them asks for what was measured with the data on a disk, not in memory.
@@ -39,7 +40,7 @@ def _answer(memory: Results, disk: Results, asked: str) -> str:
     elif how.startswith("brief"):
         lines = _brief(results.figures(scenario), how.removeprefix("brief").strip())
     else:
-        lines = _whole(results.figures(scenario))
+        lines = _whole([figure for figure in results.figures(scenario) if how in ("", figure.unit)])
     return "".join(f"{line}\n" for line in lines)
 
 

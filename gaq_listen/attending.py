@@ -1,4 +1,4 @@
-"""Is the server still at it? Asked about work that takes long, through the other connection."""
+"""Watch the backend of a long batch through another connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,13 +16,13 @@ Look: TypeAlias = Callable[[], Awaitable[State]]
 
 
 async def attended(work: Awaitable[Result], line: Line, look: Look) -> Result:
-    """What ``work`` returns, which is done on ``line``; cut off when the server is not at it any more.
+    """Await ``work``, which uses ``line``. Abort ``line`` if its backend is gone, or was idle at two checks in a row.
 
-    A batch may take long, so its own limit is a wide one. A network that swallows everything, or a backend that stands
-    still, shows earlier: ``look`` fails, or tells twice that the backend has nothing to do, since the same moment.
+    A batch may take long, so its own limit is wide. A network that loses everything, or a backend that is frozen, shows
+    earlier: ``look`` fails, or reports twice that the backend has been idle since the same moment.
 
     Raises:
-        TimeoutError, psycopg.OperationalError: the connection is of no use any more.
+        TimeoutError, psycopg.OperationalError: ``line`` cannot be used any more.
     """
     task = asyncio.ensure_future(work)
     before: State = None
@@ -44,7 +44,7 @@ async def attended(work: Awaitable[Result], line: Line, look: Look) -> Result:
 
 
 def _is_idle(state: tuple[object, ...]) -> bool:
-    """Return whether the backend waits for a query. A server with track_activities off tells nothing."""
+    """Return whether the backend waits for a query. False if the server reports nothing (track_activities = off)."""
     return str(state[0]).startswith(IDLE)
 
 
@@ -56,7 +56,7 @@ async def backend_of(line: Line) -> int:
 
 
 def state_of(pid: int, asked: Line) -> Look:
-    """Asks one connection what the server says of the backend of another: its state, and since when."""
+    """Return a function that asks, through ``asked``, for the state of a backend and since when it has that state."""
 
     async def look() -> State:
         async with asked.answering():

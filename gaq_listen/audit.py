@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from psycopg import AsyncClientCursor
 from psycopg.rows import class_row
 
-from gaq_listen.backlog import ask
 from gaq_listen.events import Audited, DriftedPair
-from gaq_listen.line import Line
+from gaq_listen.line import Line, ask
 from gaq_listen.pairs import Key, columns
 
 DIFFERENCES = """

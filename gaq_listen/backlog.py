@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from psycopg import AsyncClientCursor, Error, errors
-from psycopg.abc import Params
-from psycopg.rows import Row, class_row
+from psycopg.rows import class_row
 
 from gaq_listen.diagnosis import sentence
 from gaq_listen.events import FailedPair, RefreshedPair
-from gaq_listen.line import Line
+from gaq_listen.line import Line, ask
 from gaq_listen.pacing import Allowance, Allowed
 from gaq_listen.pairs import Key, columns
 
@@ -195,18 +194,6 @@ class Backlog:
         ):
             (row,) = await ask(cursor, query)
             return int(row[0])
-
-
-async def ask(cursor: AsyncClientCursor[Row], query: str, values: Params | None = None) -> list[Row]:
-    """Return the rows of a query that reads source tables. It never waits for one, so no migration dies of a deadlock.
-
-    Raises:
-        LockNotAvailable: another session has, or wants, a lock on a source table that excludes readers.
-    """
-    # One message, so one transaction.
-    await cursor.execute(b"select gaq.lock_sources();" + query.encode(), values)
-    cursor.nextset()
-    return await cursor.fetchall()
 
 
 def _parts(pairs: list[Key]) -> list[list[Key]]:

@@ -11,98 +11,105 @@ from gaq_listen.dba import commands as for_dbas
 from gaq_listen.observe import Format
 from gaq_listen.observe.serving import Address
 from gaq_listen.operating import commands as for_operators
-from gaq_listen.options import Commands, address, dsn_option, duration, log_format_option, option
+from gaq_listen.options import Commands, address, dsn_option, duration, log_format_option, objective_option, option
 from gaq_listen.reports import commands as reports
 from gaq_listen.reports.changes_command import changes
 from gaq_listen.reports.show_command import show
 from gaq_listen.running import Showing, run_worker
-from gaq_listen.settings import WorkerSettings
+from gaq_listen.settings import AUDIT_RATE, BATCH, WorkerSettings
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gaq-listen")
 def main() -> None:
-    """Keeps stored Global Aggregated Quality (GAQ) summaries fresh.
+    """Keep stored Global Aggregated Quality (GAQ) summaries fresh.
 
-    Triggers mark what a change of QC flags, GAQ detectors or run times has made stale; a worker refreshes it within
-    milliseconds. To see it all without a database of your own: gaq-listen demo
+    Triggers mark the summaries that a change of QC flags, GAQ detectors or run times makes stale. A worker refreshes
+    them within milliseconds. To see that without a database of your own: gaq-listen demo
 
-    The examples that each command's --help ends with work as they are once GAQ_LISTEN_DSN says where the database is;
-    the demo prints what to set it to.
+    Each command's --help ends with an example. The examples work once GAQ_LISTEN_DSN says where the database is. The
+    demo prints what to set it to.
     """
 
 
-@main.command(short_help="The worker: refreshes what is stale, until stopped.")
+@main.command(short_help="Run a worker, which refreshes what is stale.")
 @dsn_option
 @option("--once", is_flag=True, help="Refresh everything that is stale, then exit.")
 @option(
     "--debounce",
     type=duration,
     default="100ms",
-    help="A pair that was just refreshed waits until it has been quiet for so long.",
+    help="Refresh a pair that was just refreshed only after it has had no change for this long. Raise it to save work.",
 )
 @option(
     "--max-wait",
     type=duration,
     default="1s",
-    help="But not longer than this after its first mark.",
+    help="Refresh a pair at the latest this long after its first change, even if it keeps changing.",
 )
+@option("--min-batch", type=click.IntRange(*BATCH), default=20, help="Fewest pairs that a batch may ask for.")
 @option(
-    "--min-batch", type=click.IntRange(1, 10_000), default=20, help="Smallest number of pairs to ask for at a time."
+    "--max-batch",
+    type=click.IntRange(*BATCH),
+    default=400,
+    help="Most pairs that a batch may ask for. Lower it where batches take long.",
 )
-@option("--max-batch", type=click.IntRange(1, 10_000), default=400, help="Largest number of pairs in a batch.")
 @option(
     "--sweep",
     type=duration,
     default="30s",
-    help="How often to look for marks that no wake-up announced.",
+    help="Interval between two looks for marks that no notification announced.",
 )
 @option(
     "--announce/--no-announce",
     default=True,
-    help="Notify channel gaq_refreshed of the pairs of each batch.",
+    help="Notify the channel gaq_refreshed of the pairs of each batch.",
 )
 @option(
     "--audit-rate",
-    type=click.IntRange(0, 100_000),
+    type=click.IntRange(*AUDIT_RATE),
     default=0,
-    help="Recompute and compare so many fresh pairs a minute, and mark those that differ. 0: none.",
+    help="Recompute this many fresh pairs a minute, compare them with what is stored, and mark those that differ.",
 )
 @option(
     "--batch-timeout",
     type=duration,
     default="30s",
-    help="How long a batch may take on the server; one that takes longer is done in parts.",
+    help="Longest time that a batch may take on the server. A batch that takes longer is divided.",
 )
 @option(
     "--heartbeat",
     type=duration,
     default="10s",
-    help="After so much silence the server is asked whether it is there; it has as long to answer.",
+    help="Probe the server after this much silence, and reconnect if it does not answer within the same time.",
 )
 @option(
     "--require-listen",
     is_flag=True,
-    help="End, rather than poll, where notifications do not arrive: a pooler, a standby.",
+    help="Exit with an error instead of polling where notifications do not arrive: behind a pooler, on a standby.",
 )
-@option("--name", default="", show_default="host:process", help="What status calls this worker.")
 @option(
-    "--objective", type=duration, default="1s", help="How long a pair may be stale at the most: what it is held to."
+    "--name",
+    default="",
+    show_default="host:process",
+    help="Name of this worker in status. Each worker of a database needs another.",
 )
+@objective_option
 @log_format_option
 @option(
     "--metrics-listen",
     type=address,
     default=None,
     metavar="HOST:PORT",
-    help="Serve /metrics for Prometheus, /healthz and /readyz there. Needs gaq-listen[metrics].",
+    help="Serve /metrics for Prometheus, /healthz and /readyz at this address. Needs gaq-listen[metrics].",
 )
 def run(log_format: Format, objective: float, metrics_listen: Address | None, **given: Any) -> None:
-    """The worker: refreshes what is stale within milliseconds, until it is stopped.
+    """Run a worker, which refreshes stale summaries within milliseconds, until it is stopped.
 
-    What it does is its output: a live console, or lines on stdout. What ends it is said on stderr.
+    The worker shows its work as a live console on a terminal, and as lines on stdout elsewhere. An error that ends
+    the worker goes to stderr.
 
-    Ctrl-C (or SIGTERM) finishes the batch in flight; a second one leaves at once. Either way nothing is lost.
+    Ctrl-C (or SIGTERM) lets the worker finish its batch. A second one ends the worker at once. Nothing is lost.
 
     \b
     Examples:
@@ -114,23 +121,26 @@ def run(log_format: Format, objective: float, metrics_listen: Address | None, **
     sys.exit(run_worker(settings, Showing(log_format, objective, metrics_listen)))
 
 
-@main.command(short_help="Everything at work, on a private throw-away PostgreSQL.")
+@main.command(short_help="Run a complete demonstration on a private PostgreSQL.")
 @option(
     "--seconds",
     "length",
     type=duration,
     default=None,
-    help="End after so long; else with Ctrl-C.",
+    help="End after this long instead of with Ctrl-C.",
 )
 @option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), default=20.0, help="Changes a second that the shift makes."
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    help="Changes a second that the simulated shift makes.",
 )
-@option("--seed", type=int, default=0, help="Another seed, another shift.")
+@option("--seed", type=int, default=0, help="Seed of the simulation. Each seed makes another shift.")
 @log_format_option
 def demo(length: float | None, rate: float, seed: int, log_format: Format) -> None:
-    """Everything at work: a private PostgreSQL, an LHC period, a simulated shift, the worker and its console.
+    """Run a complete demonstration on a private, temporary PostgreSQL: a simulated shift, a worker and its console.
 
-    Nothing is left behind. Needs the extra gaq-listen[demo], or a PostgreSQL that is installed.
+    The demonstration leaves nothing behind. It needs the extra gaq-listen[demo], or an installed PostgreSQL.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""How a worker shows in ``gaq.workers``: under a name of its own, with its state and what it has done."""
+"""Register a worker in ``gaq.workers`` under a name of its own, and report its state and its counts."""
 
 import secrets
 from contextlib import suppress
@@ -11,7 +11,7 @@ from gaq_listen.line import Line
 
 @dataclass(slots=True)
 class Totals:
-    """What a worker has done since it was started."""
+    """Count what a worker has done since it was started."""
 
     batches: int = 0
     pairs: int = 0
@@ -19,11 +19,11 @@ class Totals:
 
 
 class Enrolment:
-    """The row of one worker, written through its work connection: the row counts while that lives.
+    """The row of one worker, written through its work connection. The row is valid while that connection lives.
 
-    ``name`` is the worker's; None: host and process, and something more if another worker has that name, as in two
-    containers that have the same host name and number their processes alike. ``backend_before``: the backend that the
-    worker had when it was connected before; None: it was not.
+    ``name`` is the name of the worker. None: host and process, with a suffix if another worker has that name already,
+    as in two containers with the same host name and process number. ``backend_before``: the backend of the worker's
+    earlier connection; None: there was none.
     """
 
     def __init__(
@@ -32,20 +32,20 @@ class Enrolment:
         self._connection = connection
         self._named = name is not None
         self.name = name or f"{host}:{pid}"
-        """What the worker is called."""
+        """The name of the worker."""
         self._process = (host, pid)
         self.backend = backend_before
-        """The backend that the row tells of."""
+        """The backend that the row names."""
         self._doorbell: int | None = None
         self._enrolled = False
         self.state = ""
-        """What was last reported."""
+        """The state that was last reported."""
 
     async def enroll(self) -> None:
-        """Takes the name; when somebody holds its row who does not move, later, with a report.
+        """Register the worker's name. If another session locks the row, retry with the next report.
 
         Raises:
-            psycopg.errors.UniqueViolation: another worker has it.
+            psycopg.errors.UniqueViolation: another worker has the name that was asked for.
         """
         with suppress(errors.LockNotAvailable):
             try:
@@ -68,12 +68,12 @@ class Enrolment:
         self.backend = row[0]
 
     async def listens(self, doorbell_pid: int) -> None:
-        """Tells which backend sleeps at the doorbell."""
+        """Record which backend sleeps at the doorbell."""
         self._doorbell = doorbell_pid
         await self._call("gaq.enroll_doorbell(%s, %s)", self.name, doorbell_pid)
 
     async def report(self, state: str, totals: Totals, swept: int | None = None) -> None:
-        """Tells the state, what was done so far and, after a sweep, how many pairs that found."""
+        """Record the state, the counts and, after a sweep, the number of pairs that the sweep found."""
         self.state = state
         if not self._enrolled:
             await self.enroll()
@@ -88,7 +88,7 @@ class Enrolment:
         )
 
     async def leave(self) -> None:
-        """Gives the name back."""
+        """Remove the row."""
         await self._call("gaq.leave(%s)", self.name)
 
     async def _call(self, call: str, *values: object) -> None:

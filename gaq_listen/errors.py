@@ -1,14 +1,14 @@
-"""One exception a kind of trouble; what it says is a sentence a person can act on."""
+"""Define one exception for each kind of failure. Its message is a sentence that a person can act on."""
 
 
 class GaqListenError(Exception):
-    """Anything gaq-listen refuses or cannot do; ``exit_code`` is what the command ends with."""
+    """Base of all errors that gaq-listen raises itself. A command that fails with one ends with its ``exit_code``."""
 
     exit_code = 1
 
 
 class PrivateServerError(GaqListenError):
-    """The private throw-away PostgreSQL could not be found or started."""
+    """The private, temporary PostgreSQL could not be found or started."""
 
 
 class DatabaseUnreachable(GaqListenError):
@@ -22,11 +22,11 @@ class NotInstalled(GaqListenError):
 
 
 class DoorbellRequired(GaqListenError):
-    """A worker that must listen is where it cannot."""
+    """The settings demand notifications, and notifications do not arrive."""
 
 
 class UnknownName(GaqListenError):
-    """A data pass, run or script that was named does not exist."""
+    """No data pass, run, script or sources file has the name that was given."""
 
     exit_code = 2
 

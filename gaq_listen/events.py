@@ -1,4 +1,4 @@
-"""What happens in a worker, as plain values. The worker tells; observers show; nothing flows back."""
+"""What happens in a worker, as plain values. The worker emits events, observers show them, and nothing flows back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 class RefreshedPair:
     """One pair of a batch, as ``gaq.refresh`` returned it.
 
-    ``seconds_stale`` runs, by the server's clock, from the first mark to the refresh. ``good_before`` and
-    ``good_after`` are the explicitly-not-bad coverage, 0 to 1; None: not computable, or never computed.
-    ``removed``: the pair is in no data pass any more, and so is its summary.
+    ``seconds_stale`` is the time from the first mark to the refresh, by the server's clock. ``good_before`` and
+    ``good_after`` are the good fraction, 0 to 1. None means not computable or, before, never computed.
+    ``removed`` means that the run has left the data pass, so that the worker has removed the summary.
     """
 
     data_pass_id: int
@@ -25,9 +25,10 @@ class RefreshedPair:
 
 @dataclass(frozen=True, slots=True)
 class FailedPair:
-    """One pair that could not be computed: it keeps its value, stays stale, and is tried again in ``next_try`` seconds.
+    """One pair that could not be computed. It keeps its value, stays stale, and is tried again.
 
-    A new mark on it makes that at once. ``attempts`` counts the tries that have failed, one after the other.
+    ``next_try`` is the number of seconds until then; a new mark on the pair leads to a try at once. ``attempts`` is the
+    number of failed tries in a row.
     """
 
     data_pass_id: int
@@ -40,9 +41,9 @@ class FailedPair:
 
 @dataclass(frozen=True, slots=True)
 class DriftedPair:
-    """One pair whose stored summary differed from the recomputed one although nothing had marked it.
+    """One fresh pair whose stored summary differed from the recomputed one.
 
-    ``stored`` and ``recomputed`` are its good fraction, 0 to 1; ``differs`` names the columns that differ.
+    ``stored`` and ``recomputed`` are its good fraction, 0 to 1. ``differs`` names the columns that differ.
     """
 
     data_pass_id: int
@@ -55,7 +56,7 @@ class DriftedPair:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The worker of this name is connected to this database of this server, for the first time."""
+    """The worker has connected for the first time: its name, the database, and the version of the server."""
 
     database: str
     server_version: str
@@ -64,12 +65,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The doorbell works: a change is noticed at once."""
+    """The worker listens at the doorbell, so it notices a change at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """The doorbell does not work, for this reason; the worker looks every ``seconds``."""
+    """The worker cannot listen, for this reason. It looks for marks every ``seconds``."""
 
     reason: str
     seconds: float
@@ -77,9 +78,9 @@ class Polling:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch was refreshed and committed, in ``seconds``; at most ``limit`` pairs were asked for.
+    """The worker has refreshed a batch and committed it, in ``seconds``. It had asked for at most ``limit`` pairs.
 
-    ``by_sweep``: it was the periodic sweep, not a wake-up or a due time, that led to it.
+    ``by_sweep`` means that the periodic sweep led to the batch, and not a wake-up or a due time.
     """
 
     pairs: tuple[RefreshedPair, ...]
@@ -90,16 +91,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """These pairs could not be computed; the rest of their batch was stored."""
+    """These pairs could not be computed. The other pairs of their batch were stored."""
 
     pairs: tuple[FailedPair, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """For so many ``rounds``, each a full batch, the backlog stays above the largest batch: so many are left.
+    """The worker is behind: after this many full batches, more pairs are left than the largest batch can take.
 
-    At the speed of the last batch that takes this worker ``seconds_left``.
+    ``pairs_left`` pairs take this worker ``seconds_left`` at the speed of its last batch.
     """
 
     pairs_left: int
@@ -109,14 +110,14 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The worker is not behind any more, after so many rounds."""
+    """The worker is not behind any more. It took this many full batches."""
 
     rounds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Somebody paused all workers of the database, so many ``seconds`` ago: marks wait."""
+    """All workers of the database have been paused for ``seconds``, by this person and for this reason."""
 
     by: str
     seconds: float
@@ -125,14 +126,14 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Work goes on, after so many seconds."""
+    """The pause is over. It lasted ``after`` seconds."""
 
     after: float
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """So many fresh pairs were recomputed; those that differed from what is stored have been marked."""
+    """The worker has recomputed this many fresh pairs, and has marked those that differed from what was stored."""
 
     pairs: int
     drifted: tuple[DriftedPair, ...]
@@ -140,18 +141,18 @@ class Audited:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """The periodic sweep is done; it found so many stale pairs that no wake-up had announced."""
+    """The periodic sweep is done. It found this many stale pairs that no wake-up had announced."""
 
     found: int
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """So many pairs are stale, the oldest for so many seconds.
+    """The number of stale pairs, and for how many seconds the oldest has been stale.
 
-    Somebody who watches has looked; or, with 0, the worker, which has found nothing at all and goes to sleep.
-    ``stale_pairs`` is None when the database could not be asked. So many pairs are ``failing``: they could not be
-    computed; ``error`` is what the last of them said.
+    The counting connection of a console, a log or a scraper emits this event. The worker emits it with 0 when it finds
+    no mark at all and goes to sleep. ``stale_pairs`` is None if the database did not answer. ``failing`` is the number
+    of pairs that could not be computed, and ``error`` is the message of the last of them.
     """
 
     stale_pairs: int | None
@@ -162,12 +163,12 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The worker has looked and found marks that it leaves: not due yet, claimed by another worker, or it is paused."""
+    """The worker has found only marks that it leaves: they are not due, another worker has them, or work is paused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection is lost, or could not be made again; the next try is in ``next_try`` seconds."""
+    """The connection is lost, or the worker could not connect again. The next try is in ``next_try`` seconds."""
 
     reason: str
     next_try: float
@@ -175,17 +176,16 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Reconnected:
-    """Connected again, after so many seconds. Everything is looked at afresh."""
+    """The worker has connected again after this many seconds, and looks at all marks."""
 
     after: float
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The worker is connected and can refresh nothing: the database lacks something, or has something of another type.
+    """The worker is connected and can refresh nothing, because the database lacks something or a type is wrong.
 
-    Trying again does not heal that: ``reason`` says what is wrong and what to do. The next try is in
-    ``next_try`` seconds.
+    ``reason`` says what is wrong and what to do. The next try is in ``next_try`` seconds.
     """
 
     reason: str
@@ -194,7 +194,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """The worker can refresh again, after so many seconds."""
+    """The worker can refresh again, after this many seconds."""
 
     after: float
 
@@ -237,14 +237,14 @@ class SourcesRestored:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """Asked to stop (by a signal, or ``--once`` is done); the batch in flight finishes."""
+    """The worker has been asked to stop, or ``--once`` is done. It finishes the batch in flight."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The worker has ended, after so many batches and pairs, in ``seconds`` altogether."""
+    """The worker has ended. It has refreshed this many pairs in this many batches, and has run for ``seconds``."""
 
     batches: int
     pairs: int

@@ -1,4 +1,4 @@
-"""A connection that does not wait for ever: who does not answer in time is cut off."""
+"""A connection that is aborted when the server does not respond in time."""
 
 import asyncio
 import os
@@ -8,26 +8,27 @@ from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
+from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg.abc import Params
+from psycopg.rows import Row, TupleRow
 
 ROUND_TRIP = 10.0
-"""Seconds that a small question may take before the connection counts as dead, unless told otherwise."""
+"""Seconds that a small query may take by default before the connection counts as dead."""
 
 
 class Line(AsyncConnection[TupleRow]):
-    """A connection to the server. ``round_trip``: seconds within which it answers a small question."""
+    """A connection to the server. ``round_trip``: seconds within which the server answers a small query."""
 
     round_trip = ROUND_TRIP
     alive: Callable[[], None] = staticmethod(lambda: None)
-    """Called after each answer."""
+    """Called after each answer of the server."""
 
     @asynccontextmanager
     async def answering(self, seconds: float | None = None) -> AsyncIterator[Self]:
-        """What is asked within the context is answered within so many seconds, or ``round_trip``.
+        """Abort the connection if the queries within the context take longer than ``seconds``. None: ``round_trip``.
 
         Raises:
-            TimeoutError: it is not. The connection is of no use any more.
+            TimeoutError: the connection was aborted, and cannot be used any more.
         """
         limit = self.round_trip if seconds is None else seconds
         late = False
@@ -50,10 +51,22 @@ class Line(AsyncConnection[TupleRow]):
             timer.cancel()
 
     def cut(self) -> None:
-        """Whoever waits for an answer is told that there will be none.
+        """Abort the connection: a query that waits for an answer fails at once.
 
-        Not by cancelling: psycopg then asks the server to end the query and waits for that, which may never be.
+        Cancelling the query instead could wait forever: psycopg asks the server to end the query, and waits for that.
         """
         # Another descriptor of the same socket: the connection goes on owning its own.
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.fileno())) as same:
             same.shutdown(socket.SHUT_RDWR)
+
+
+async def ask(cursor: AsyncClientCursor[Row], query: str, values: Params | None = None) -> list[Row]:
+    """Return the rows of a query that reads source tables. It never waits for one, so no migration dies of a deadlock.
+
+    Raises:
+        LockNotAvailable: another session has, or wants, a lock on a source table that excludes readers.
+    """
+    # One message, so one transaction.
+    await cursor.execute(b"select gaq.lock_sources();" + query.encode(), values)
+    cursor.nextset()
+    return await cursor.fetchall()

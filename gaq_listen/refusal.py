@@ -1,7 +1,7 @@
-"""Why a server takes no connection: is it worth to wait? Pure.
+"""Classify a libpq connection error: wait, give up, or unknown. Pure.
 
-libpq hands over no SQLSTATE of a connection that failed, only words; in another language than English, or in words
-unknown here, a refusal is one like any other.
+libpq returns no SQLSTATE for a connection that failed, only a message. A message in another language than English, or
+with words that are unknown here, is classified as unknown.
 """
 
 import re
@@ -9,11 +9,11 @@ from enum import Enum
 
 
 class Refusal(Enum):
-    """What to do about it."""
+    """What to do about a failed connection."""
 
-    WAIT = "it is there, and will take connections by itself"
-    GIVE_UP = "it will take none until somebody changes something"
-    OTHER = "nobody knows"
+    WAIT = "the server is there, and will take connections by itself"
+    GIVE_UP = "the server will refuse until somebody changes something"
+    OTHER = "unknown"
 
 
 _WAIT = re.compile(
@@ -27,10 +27,10 @@ _GIVE_UP = re.compile(
 
 
 def refusal(message: str) -> Refusal:
-    """Judges a message of libpq, which may be about several hosts: one that is worth waiting for is enough.
+    """Classify a message of libpq. The message may be about several hosts: one that is worth waiting for is enough.
 
     >>> refusal('connection to server on socket "…" failed: FATAL:  the database system is starting up')
-    <Refusal.WAIT: 'it is there, and will take connections by itself'>
+    <Refusal.WAIT: 'the server is there, and will take connections by itself'>
     """
     if _WAIT.search(message):
         return Refusal.WAIT

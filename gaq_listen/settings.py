@@ -1,18 +1,24 @@
-"""What can be set about a worker, and which values make sense."""
+"""Define the settings of a worker and their bounds, and refuse values that make no sense."""
 
 import re
 from dataclasses import dataclass
 
 from gaq_listen.errors import BadSetting
 
+BATCH = (1, 1_000)
+"""Fewest and most pairs of a batch that can be set: a batch is one transaction."""
+
+AUDIT_RATE = (0, 100_000)
+"""Fewest and most pairs a minute that can be audited."""
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(text: str) -> float:
-    """Reads a duration such as ``250ms``, ``30s``, ``5m``, ``1h`` or ``7d``; a bare number is seconds.
+    """Return a duration such as ``250ms``, ``30s``, ``5m``, ``1h`` or ``7d`` in seconds. A bare number is seconds.
 
     Raises:
-        BadSetting: it is not one.
+        BadSetting: the text is not a duration.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|d)?\s*", text)
     if match is None:
@@ -22,35 +28,35 @@ def seconds(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How a worker paces itself. Durations are in seconds, batch sizes in pairs.
+    """Hold the settings of a worker. Durations are in seconds, batch sizes in pairs.
 
     Raises:
-        BadSetting: a value that makes no sense, alone or beside another.
+        BadSetting: a value makes no sense, alone or beside another.
     """
 
     dsn: str = ""
     debounce: float = 0.1
-    """A pair that was just refreshed waits until it has been quiet for so long; others do not wait."""
+    """Refresh a pair that was just refreshed only after it has had no change for this long. Other pairs do not wait."""
     max_wait: float = 1.0
-    """But not longer than this after its first mark."""
+    """Refresh a pair at the latest this long after its first change, even if it keeps changing."""
     min_batch: int = 20
     max_batch: int = 400
     sweep: float = 30.0
-    """How often to look for marks that no wake-up announced."""
+    """Interval between two looks for marks that no notification announced."""
     once: bool = False
-    """Drain, then stop."""
+    """Refresh everything that is stale, then stop."""
     announce: bool = True
-    """Notify ``gaq_refreshed`` of the pairs of each batch."""
+    """Notify the channel ``gaq_refreshed`` of the pairs of each batch."""
     audit_rate: int = 0
-    """How many pairs a minute to recompute and compare, in the background."""
+    """Number of fresh pairs a minute to recompute and compare in the background. 0: none."""
     batch_timeout: float = 30.0
-    """How long a batch may take on the server; one that takes longer is done in parts."""
+    """Longest time that a batch may take on the server. A batch that takes longer is divided."""
     heartbeat: float = 10.0
-    """After so much silence the server is asked whether it is there; it has as long to answer."""
+    """Probe the server after this much silence, and reconnect if it does not answer within the same time."""
     require_listen: bool = False
-    """End, rather than poll, where notifications do not arrive."""
+    """Raise an error instead of polling where notifications do not arrive."""
     name: str = ""
-    """What the worker is called, beside others on the same database; empty: host and process."""
+    """Name of the worker in ``gaq.workers``. Empty: host and process."""
 
     def __post_init__(self) -> None:
         if self.debounce < 0:
@@ -60,14 +66,14 @@ class WorkerSettings:
                 f"--max-wait ({self.max_wait:g} s) must not be shorter than "
                 f"--debounce ({self.debounce:g} s): a pair waits for quiet, but at most --max-wait"
             )
-        if self.min_batch < 1:
-            raise BadSetting("--min-batch must be at least 1")
+        if self.min_batch < BATCH[0]:
+            raise BadSetting(f"--min-batch must be at least {BATCH[0]}")
         if self.max_batch < self.min_batch:
             raise BadSetting(f"--max-batch ({self.max_batch}) must not be smaller than --min-batch ({self.min_batch})")
-        if self.max_batch > 1_000:
-            raise BadSetting("--max-batch must be at most 1000: a batch is one transaction")
-        if not 0 <= self.audit_rate <= 100_000:
-            raise BadSetting("--audit-rate must be from 0 (off) to 100000 pairs a minute")
+        if self.max_batch > BATCH[1]:
+            raise BadSetting(f"--max-batch must be at most {BATCH[1]}: a batch is one transaction")
+        if not AUDIT_RATE[0] <= self.audit_rate <= AUDIT_RATE[1]:
+            raise BadSetting(f"--audit-rate must be from {AUDIT_RATE[0]} (off) to {AUDIT_RATE[1]} pairs a minute")
         if self.once and self.audit_rate:
             raise BadSetting("--audit-rate is for a worker that goes on; with --once use: gaq-listen verify")
         if self.batch_timeout < 0.1:

@@ -59,11 +59,13 @@ begin
                   order by invalidated_at desc limit max_marks / 8 for update skip locked) w
             where id <> all (ids));
     end if;
+    -- [gate] expand
     insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
     select data_pass_id, run_number, min(invalidated_at), cause
     from gaq.expanded_invalidations
     where wide_id = any (ids)
     group by data_pass_id, run_number, cause;
+    -- [gate] fold wide
     delete from gaq.wide_invalidations where id = any (ids);
     return cardinality(ids);
 end

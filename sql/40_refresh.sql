@@ -10,7 +10,8 @@ set role gaq_owner;
 -- Refreshes up to max_pairs due pairs, the ones first marked first, and returns them. When there are so many marks that
 -- not all are looked at, an eighth of that is for the newest marks: what changes now does not wait behind a long backlog,
 -- and the backlog still goes down, however much changes. All in the caller's transaction, which must be READ COMMITTED:
--- each statement below relies on a snapshot of its own, taken after the one before it.
+-- each statement below relies on a snapshot of its own, taken after the one before it. A line [gate] stands before each of
+-- these statements: there a test makes a worker wait.
 create or replace function gaq.refresh(
     max_pairs int default 100,
     quiet interval default '0',             -- see gaq.due_at; zero: whatever is marked is due
@@ -80,6 +81,7 @@ begin
     -- verifications are of the same pair, which is refreshed once for those that are expanded together.)
     expanded := gaq.expand(looked_up);
     loop
+        -- [gate] scan
         select coalesce(sum(marks), 0), array_agg(data_pass_id order by first_mark),
                array_agg(run_number order by first_mark), array_agg(first_mark order by first_mark)
         into found_marks, passes, runs, since
@@ -117,6 +119,7 @@ begin
 
         -- The row of a summary is what a claim locks, so each pair needs one first. (Here and below, offset 0 or a locking
         -- clause keeps a subquery apart: an index scan for each pair, also by a plan that was made for an empty table.)
+        -- [gate] seed
         if exists (select from unnest(passes, runs) m (data_pass_id, run_number)
                    where not exists (select from gaq.summaries s
                                      where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number offset 0)) then
@@ -124,6 +127,7 @@ begin
             if found then
                 -- (Not those that are seen: another worker may be removing one, which must neither be waited for nor
                 -- come back. Nor those whose mark is gone: another worker may have removed one since our look.)
+                -- [gate] insert
                 insert into gaq.summaries (data_pass_id, run_number)
                 select data_pass_id, run_number
                 from unnest(passes, runs) m (data_pass_id, run_number)
@@ -136,6 +140,7 @@ begin
         end if;
 
         -- Claim: nobody else refreshes these pairs until we commit. Pairs that somebody else holds are passed over.
+        -- [gate] claim
         select array_agg(data_pass_id), array_agg(run_number)
         into passes, runs
         from (
@@ -177,6 +182,7 @@ begin
     end if;
 
     -- The marks of these pairs that we see, no others: what is committed from here on keeps its mark.
+    -- [gate] delete
     with folded as (
         delete from gaq.invalidations i
         where i.ctid = any (array(
@@ -199,6 +205,7 @@ begin
     end if;
 
     -- A later statement, so a later snapshot: it sees every change whose mark has just been deleted.
+    -- [gate] compute
     return query
     with claimed as (
         select u.*, s.explicitly_not_bad_run_coverage as good, s.bad_run_coverage as bad, s.mc_reproducible_coverage as mcr,
@@ -292,6 +299,7 @@ begin
     perform gaq.trim_changes(2 * max_pairs);
 
     -- (With the notification queue full, the commit would fail; who listens is far behind in any case.)
+    -- [gate] end
     if announce and pg_notification_queue_usage() < 0.5 then
         perform gaq.announce(array_agg(u.data_pass_id), array_agg(u.run_number))
         from unnest(passes, runs) u (data_pass_id, run_number)

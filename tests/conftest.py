@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import psycopg
@@ -34,6 +35,25 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="gaq-listen-tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+TESTS = Path(__file__).parent
+FAST = ("unit", "console", "reports", "docs", "database/test_marking.py", "database/test_refresh.py")
+"""Directories and files whose tests are marked ``fast``: together they take less than a minute."""
+ALONE = ("faults", "migration", "engine/test_contention.py", "engine/test_storm.py", "demo/test_private_postgres.py")
+"""Those whose tests are marked ``alone``: they measure times, stop servers, or need most of the machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by where they are, and by whether they use a PostgreSQL server."""
+    for item in items:
+        path = item.path.relative_to(TESTS).as_posix()
+        if path.startswith(FAST):
+            item.add_marker("fast")
+        if path.startswith(ALONE):
+            item.add_marker("alone")
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
 
 
 @dataclass(frozen=True, slots=True)

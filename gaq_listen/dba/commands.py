@@ -9,12 +9,12 @@ import click
 from gaq_listen.dba import doctor as doctor_
 from gaq_listen.dba import installer, plan, scripts
 from gaq_listen.dba import sources as sources_
-from gaq_listen.options import connected, dsn_option, duration, option, schema_option, tell
+from gaq_listen.options import connected, dsn_option, duration, option, schema_option, shared_option, tell
 
-lock_timeout_option = option(
+lock_timeout_option = shared_option(
     "--lock-timeout", type=duration, default="3s", help="How long a step may hold up writers while it waits for a lock."
 )
-sources_option = option(
+sources_option = shared_option(
     "--sources",
     default=None,
     show_default="those it was installed with, else reference",
@@ -27,9 +27,7 @@ sources_option = option(
 @schema_option
 @sources_option
 @lock_timeout_option
-@click.option(
-    "--plan", "only_plan", is_flag=True, help="Change nothing: tell what would be done, and what is in its way."
-)
+@option("--plan", "only_plan", is_flag=True, help="Change nothing: tell what would be done, and what is in its way.")
 def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeout: float, only_plan: bool) -> None:
     """Creates schema gaq, the view gaq_summaries, and the triggers on the source tables; or brings them up to date.
 
@@ -50,11 +48,11 @@ def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeo
         tell(f"installed in database {connection.info.dbname!r}; start a worker: gaq-listen run")
 
 
-@click.command(short_help="Makes way for a migration that install ends.")
+@click.command(short_help="Make way for a migration; install attaches again.")
 @dsn_option
 @lock_timeout_option
 def detach(dsn: str, lock_timeout: float) -> None:
-    """Takes away the triggers and all else that depends on the source tables, so that any migration can run.
+    """Take away the triggers and all else that depends on the source tables, so that any migration can run.
 
     Summaries, marks, roles, and gaq_summaries with its grants stay. Readers go on; every summary counts as stale,
     because no change is seen any more, and workers pause. "gaq-listen install" attaches again, and everything is
@@ -73,7 +71,7 @@ def detach(dsn: str, lock_timeout: float) -> None:
 @click.command(short_help="Removes triggers, view and schema gaq.")
 @dsn_option
 @lock_timeout_option
-@click.option(
+@option(
     "--drop-dependents", is_flag=True, help="Also drop what others have built on gaq_summaries, such as their views."
 )
 @click.confirmation_option("--yes", prompt="Remove the triggers, gaq_summaries and all stored summaries?")
@@ -94,7 +92,7 @@ def uninstall(dsn: str, lock_timeout: float, drop_dependents: bool) -> None:
 
 @click.command(short_help="Looks for what is missing, altered, blind or slow.")
 @dsn_option
-@click.option("--json", "as_json", is_flag=True, help="A JSON list of findings.")
+@option("--json", "as_json", is_flag=True, help="A JSON list of findings.")
 def doctor(dsn: str, as_json: bool) -> None:
     """Compares what is installed with what should be, and looks for what makes marking blind or slow.
 

@@ -46,6 +46,7 @@ INSTALL_SCRIPTS = (
     "67_bindings",
     "70_grants",
     "72_former",
+    "75_comments",
     "80_installed",
 )
 """Names of the scripts that make an installation, in the order in which they are applied. Other sources than those of
@@ -80,6 +81,7 @@ PHRASES = {
     "67_bindings": "create the record of what is bound to the source tables",
     "70_grants": "grant rights to gaq_reader and gaq_worker",
     "72_former": "drop triggers on tables that are no source tables any more",
+    "75_comments": "comment on what is installed",
     "80_installed": "mark what was missed, and record what is installed",
 }
 """What each of them does, for a plan."""

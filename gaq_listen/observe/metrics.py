@@ -22,23 +22,23 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._freshness = Histogram(
             "gaq_listen_freshness_seconds",
-            "How long pairs had been stale when they were refreshed: from the commit to fresh.",
+            "Seconds from the commit that made a pair stale to the refresh.",
             buckets=_STALE_BUCKETS,
             registry=self.registry,
         )
         self._batch = Histogram(
             "gaq_listen_batch_seconds",
-            "How long batches took to claim, compute and store.",
+            "Seconds that a batch took to claim, compute and store.",
             buckets=_BATCH_BUCKETS,
             registry=self.registry,
         )
-        self._pairs = self._counter("pairs_refreshed", "Pairs refreshed.")
-        self._found = self._counter("sweep_found", "Pairs that only the periodic sweep found.")
-        self._sweeps = self._counter("sweeps", "Periodic sweeps.")
-        self._lost = self._counter("connections_lost", "How often the connection to the database was lost.")
+        self._pairs = self._counter("pairs_refreshed", "Pairs that this worker has refreshed.")
+        self._found = self._counter("sweep_found", "Pairs that only a periodic sweep found.")
+        self._sweeps = self._counter("sweeps", "Periodic sweeps of this worker.")
+        self._lost = self._counter("connections_lost", "Times that this worker lost its connection to the database.")
         self._failures = self._counter("failures", "Computations of a pair that failed.")
-        self._audited = self._counter("pairs_audited", "Fresh pairs that were recomputed.")
-        self._drifted = self._counter("pairs_drifted", "Fresh pairs that differed when they were recomputed.")
+        self._audited = self._counter("pairs_audited", "Fresh pairs that the audit recomputed.")
+        self._drifted = self._counter("pairs_drifted", "Fresh pairs that differed from what the audit recomputed.")
         self._down = False
         self.registry.register(_Now(standing))
 
@@ -83,22 +83,34 @@ class _Now(Collector):
         """As Prometheus calls it: once a scrape."""
         standing, now = self._standing, time.monotonic()
         word, _ = standing.state(now)
-        state = GaugeMetricFamily("gaq_listen_state", "1 for what the worker is up to.", labels=["state"])
+        state = GaugeMetricFamily(
+            "gaq_listen_state", "1 for the present state of the worker, 0 for others.", labels=["state"]
+        )
         for each in STATES:
             state.add_metric([each.lower()], float(each == word))
         yield state
-        info = GaugeMetricFamily("gaq_listen_info", "Always 1: which worker.", labels=["version", "worker", "database"])
+        info = GaugeMetricFamily(
+            "gaq_listen_info", "Always 1. The labels name the worker.", labels=["version", "worker", "database"]
+        )
         if server := standing.server:
             info.add_metric([__version__, server.worker, server.database], 1)
         yield info
-        yield _gauge("objective_seconds", "How long a pair may be stale.", standing.aims.objective)
-        yield _gauge("up_seconds", "For how long the worker has run.", now - standing.began)
+        yield _gauge(
+            "objective_seconds", "Seconds that a pair may be stale, as --objective says.", standing.aims.objective
+        )
+        yield _gauge("up_seconds", "Seconds since the worker was started.", now - standing.began)
         counted = standing.counted
         # Nothing at all, rather than a zero, when nobody could count.
         if counted is not None and counted.stale_pairs is not None:
-            yield _gauge("stale_pairs", "Pairs that are stale.", counted.stale_pairs)
-            yield _gauge("oldest_stale_seconds", "For how long the oldest of them has been.", counted.seconds_stale)
-            yield _gauge("failing_pairs", "Pairs that cannot be computed.", counted.failing)
+            yield _gauge(
+                "stale_pairs",
+                "Stale pairs of the database. Absent while the database does not answer.",
+                counted.stale_pairs,
+            )
+            yield _gauge(
+                "oldest_stale_seconds", "Seconds for which the oldest stale pair has been stale.", counted.seconds_stale
+            )
+            yield _gauge("failing_pairs", "Pairs of the database that cannot be computed now.", counted.failing)
 
 
 def _gauge(name: str, says: str, value: float) -> Metric:

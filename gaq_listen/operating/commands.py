@@ -19,7 +19,7 @@ from gaq_listen.operating import failures as failures_
 from gaq_listen.operating import originals, verifying, waiting
 from gaq_listen.operating import runs as runs_
 from gaq_listen.operating.reasons import Reason
-from gaq_listen.options import connected, dsn_option, option, tell
+from gaq_listen.options import connected, data_pass_argument, dsn_option, option, tell
 from gaq_listen.reports.names import data_pass as find_data_pass
 
 
@@ -38,14 +38,14 @@ def _who() -> str:
     return f"{name}@{socket.gethostname()}"
 
 
-@click.command(short_help="Stops all refreshing, until resume.")
+@click.command(short_help="Stop all refreshing, until resume.")
 @dsn_option
-@option("--reason", default=None, help="What workers, status and the console say of it.")
-@option("--wait", is_flag=True, help="Return only when no batch is in flight any more.")
+@option("--reason", default=None, help="Reason that workers, status and the console show.")
+@option("--wait", is_flag=True, help="Return only after the last batch in flight has ended.")
 def pause(dsn: str, reason: str | None, wait: bool) -> None:
-    """Stops all refreshing in this database, by every worker; it holds until "gaq-listen resume", whatever restarts.
+    """Stop all refreshing in this database, by every worker, until "gaq-listen resume". A restart does not end a pause.
 
-    Changes go on being marked, so nothing is lost.
+    Triggers go on marking changes, so nothing is lost.
 
     \b
     Example:
@@ -64,10 +64,10 @@ def pause(dsn: str, reason: str | None, wait: bool) -> None:
             tell("paused: no worker begins a batch until: gaq-listen resume")
 
 
-@click.command(short_help="Ends a pause.")
+@click.command(short_help="End a pause.")
 @dsn_option
 def resume(dsn: str) -> None:
-    """Ends a pause: workers go on at once, the oldest marks first.
+    """End a pause. Workers go on at once, with the oldest marks first.
 
     \b
     Example:
@@ -78,17 +78,22 @@ def resume(dsn: str) -> None:
         tell("resumed" if changed else "was not paused")
 
 
-@click.command(short_help="Marks a data pass, or some of its runs, to be computed again.")
+@click.command(short_help="Mark a data pass, or some of its runs, for recomputation.")
 @dsn_option
-@click.argument("data_pass")
+@data_pass_argument
 @option(
-    "--runs", type=run_ranges, default=None, show_default="all", metavar="RUNS", help="Run numbers and ranges: 12,15-18"
+    "--runs",
+    type=run_ranges,
+    default=None,
+    show_default="all",
+    metavar="RUNS",
+    help="Mark only these run numbers and ranges: 12,15-18.",
 )
-@option("--wait", is_flag=True, help="Show progress, and return when they are fresh.")
+@option("--wait", is_flag=True, help="Show progress, and return when the marked runs are fresh.")
 def recalculate(dsn: str, data_pass: str, runs: list[runs_.Range] | None, wait: bool) -> None:
-    """Marks the runs of a data pass, given by name or id, to be computed again by whoever works.
+    """Mark the runs of a data pass, given by name or id, so that a worker computes them again.
 
-    Exits with 1 when --wait is given and some of them cannot be computed.
+    Exits with 1 if --wait is given and some of the runs cannot be computed.
 
     \b
     Example:
@@ -106,14 +111,14 @@ def recalculate(dsn: str, data_pass: str, runs: list[runs_.Range] | None, wait: 
             waiting.until_fresh(connection, pairs, tell)
 
 
-@click.command(short_help="Pairs that cannot be computed.")
+@click.command(short_help="List pairs that cannot be computed.")
 @dsn_option
-@option("--retry", is_flag=True, help="Try them all now, rather than when they are due.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON list.")
+@option("--retry", is_flag=True, help="Try all failing pairs again now instead of at their next time.")
+@option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def failures(dsn: str, retry: bool, as_json: bool) -> None:
-    """Lists the pairs whose computation fails: they keep their value, stay stale, and are tried again and again.
+    """List the pairs whose computation fails. A failing pair keeps its value, stays stale, and is tried again.
 
-    Exits with 0 when there are none, else 1.
+    Exits with 0 if there are none, and with 1 if there are some.
 
     \b
     Example:
@@ -153,23 +158,22 @@ def _verify_original(connection: Connection[TupleRow]) -> bool:
     return outcome.good
 
 
-@click.command(short_help="Recomputes, and compares with what is stored.")
+@click.command(short_help="Recompute pairs and compare with what is stored.")
 @dsn_option
-@option("--sample", type=click.IntRange(min=1), default=1000, help="How many pairs, chosen at random.")
-@option("--all", "every", is_flag=True, help="All pairs.")
-@option("--repair", is_flag=True, help="Mark those that differ, to be computed again.")
-@option(
-    "--original", is_flag=True, help="Compare with what the table held that was taken over, and say why they differ."
-)
+@option("--sample", type=click.IntRange(min=1), default=1000, help="Compare this many pairs, chosen at random.")
+@option("--all", "every", is_flag=True, help="Compare all pairs instead of a sample.")
+@option("--repair", is_flag=True, help="Mark pairs that differ, so that a worker computes them again.")
+@option("--original", is_flag=True, help="Compare with the values of the adopted table, and say why they differ.")
 def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> None:
-    """Recomputes pairs that are not stale, and compares with what is stored. It reads, and writes nothing.
+    """Recompute pairs that are not stale, and compare them with what is stored. Writes nothing, except with --repair.
 
-    A difference is a change that no trigger saw (a trigger was disabled, a partition was attached, rows came by
-    replication): "gaq-listen doctor" looks for the reason. Exits with 1 when there is one, also after --repair; and
-    when gaq-listen reads another table or column than it was installed for.
+    A difference comes from a change that no trigger saw: a trigger was disabled, a partition was attached, or rows
+    came by replication. "gaq-listen doctor" looks for the reason. Exits with 1 if a pair differs, also with --repair,
+    and if gaq-listen reads another table or column than it was installed for.
 
-    With --original, all that an application had stored itself before it was taken over is compared with what is
-    computed here. That differs for known reasons, which are told; it exits with 1 only when for some none is known.
+    With --original, compare what an application had stored in a table gaq_summaries, before the installation took its
+    place, with what is computed here. Each difference is printed with its reason. Exits with 1 if one has no known
+    reason.
 
     \b
     Example:

@@ -9,16 +9,15 @@ from gaq_listen.reports import changes as reading
 from gaq_listen.reports import names
 
 
-@click.command(short_help="Which values changed, when, and why.")
+@click.command(short_help="Show which values changed, when, and why.")
 @dsn_option
-@option("--since", type=duration, default="1d", help="How far to look back: 30m, 12h, 7d.")
-@option("--limit", type=click.IntRange(min=1), default=1000, help="Show at most so many changes: the newest.")
-@option("--json", "as_json", is_flag=True, help="A JSON list.")
+@option("--since", type=duration, default="1d", help="Show changes of this last time: 30m, 12h, 7d.")
+@option("--limit", type=click.IntRange(min=1), default=1000, help="Show at most this many changes, the newest.")
+@option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @option(
     "--keep",
     type=duration,
     default=None,
-    envvar="GAQ_LISTEN_CHANGES_KEEP",
     help="Set how long this database keeps changes: 30d. 0 keeps none. Needs the role gaq_worker.",
 )
 @optional_data_pass_argument
@@ -32,7 +31,7 @@ def changes(
     data_pass: str | None,
     run_number: int | None,
 ) -> None:
-    """Which values changed, when, and why: of all data passes, of one, or of a run in it. The newest comes last.
+    """Show which values changed, when, and why: of all data passes, of one, or of a RUN in it. The newest comes last.
 
     A refresh that leaves the values as they were is no change. The database keeps changes for 90 days unless --keep
     says otherwise.

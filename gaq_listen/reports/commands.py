@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from gaq_listen.options import connected, data_pass_argument, dsn_option, duration, option, tell
+from gaq_listen.options import connected, data_pass_argument, dsn_option, objective_option, option, tell
 from gaq_listen.reports import explain as explaining
 from gaq_listen.reports import names, status_view
 from gaq_listen.reports import status as asking
@@ -19,16 +19,16 @@ WATCH_EVERY = 2.0
 """Seconds between two looks of ``status --watch``."""
 
 
-@click.command(short_help="How fresh everything is, and who keeps it so.")
+@click.command(short_help="Show how fresh the summaries are, and who works.")
 @dsn_option
-@option("--watch", is_flag=True, help="Go on, every two seconds, until Ctrl-C.")
-@option("--json", "as_json", is_flag=True, help="One JSON object (with --watch: one a line).")
-@option("--objective", type=duration, default="1s", help="How long a pair may be stale at the most.")
+@option("--watch", is_flag=True, help="Show the status again every two seconds, until Ctrl-C.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object; with --watch, one a line.")
+@objective_option
 def status(dsn: str, watch: bool, as_json: bool, objective: float) -> None:
-    """How fresh everything is, and who keeps it so; read from the database, whether or not a worker runs.
+    """Show how fresh the summaries are, and which workers are running. Reads the database, also without a worker.
 
-    Exits with 0 when no pair has been stale for longer than the objective and all triggers are in order, 1 when not,
-    3 when the database cannot be reached: made for a monitor.
+    Exits with 0 if no pair has been stale for longer than the objective and all triggers are in order, 1 if not, and
+    3 if the database cannot be reached. A monitor can run it.
 
     \b
     Examples:
@@ -70,7 +70,7 @@ def _file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> 
     return path
 
 
-@click.command(short_help="Why the summary of a pair is what it is.")
+@click.command(short_help="Explain why the summary of a run is what it is.")
 @dsn_option
 @option(
     "--save",
@@ -79,16 +79,21 @@ def _file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> 
     default=None,
     callback=_file,
     metavar="FILE",
-    help="Write it to a file to send around: .svg, .html or .txt.",
+    help="Write the explanation to a file instead: .svg, .html or .txt.",
 )
-@option("--json", "as_json", is_flag=True, help="One JSON object: periods, flags, totals, and why it is stale.")
+@option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object: periods, flags, totals, and why the summary is stale.",
+)
 @data_pass_argument
 @click.argument("run_number", type=int, metavar="RUN")
 def explain(dsn: str, data_pass: str, run_number: int, save_to: Path | None, as_json: bool) -> None:
-    """Why the summary of a run in a data pass is what it is.
+    """Explain why the summary of a run in a data pass is what it is.
 
-    Draws what each detector that matters has been flagged, which flag hides which, and what that makes of the whole;
-    how the numbers add up; and why the summary is stale or when, for what and by whom it was last refreshed.
+    Draws the flags of each detector that matters, which flag hides which, and the quality that results. Shows how the
+    numbers add up. Says why the summary is stale, or when, why and by whom it was last refreshed.
 
     \b
     Examples:

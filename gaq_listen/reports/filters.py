@@ -74,7 +74,7 @@ def good_option(command: Any) -> Any:
         type=condition,
         multiple=True,
         metavar="CONDITION",
-        help="Only runs whose good fraction meets this condition: '>=0.5', or with <, <=, =, >. Repeat it for a range.",
+        help="Show only runs whose good fraction meets this condition: '>=0.5', or with <, <=, =, >. Repeatable.",
     )(command)
 
 
@@ -85,5 +85,5 @@ def not_bad_option(command: Any) -> Any:
         type=condition,
         multiple=True,
         metavar="CONDITION",
-        help="Only runs whose fraction that is not bad meets this condition. Time without a flag counts as not bad.",
+        help="Show only runs whose not-bad fraction meets this condition. Time without a flag counts as not bad.",
     )(command)

@@ -26,32 +26,44 @@ def _picture_file(ctx: click.Context, parameter: click.Parameter, path: Path | N
     return path
 
 
-@click.command(short_help="The summaries of a data pass.")
+@click.command(short_help="Show the summaries of a data pass.")
 @dsn_option
-@option("--live", is_flag=True, help="Compute the stale ones now, so that no value is out of date. Nothing is stored.")
-@option("--wait", is_flag=True, help="Wait until a worker has refreshed the stale ones.")
-@option("--stale", is_flag=True, help="Only those that are stale.")
-@option("--below", type=click.FloatRange(0, 1), default=None, help="Only those with less than this that is good: 0.9")
+@option("--live", is_flag=True, help="Compute stale summaries now, so that no value is out of date. Stores nothing.")
+@option("--wait", is_flag=True, help="Wait until a worker has refreshed all stale summaries.")
+@option("--stale", is_flag=True, help="Show only stale summaries.")
+@option(
+    "--below", type=click.FloatRange(0, 1), default=None, help="Show only runs whose good fraction is below this: 0.9."
+)
 @good_option
 @not_bad_option
 @option(
     "--max-unverified",
     type=click.IntRange(min=0),
     default=None,
-    help="Only runs with at most so many unverified flags.",
+    help="Show only runs with at most this many unverified flags.",
 )
 @option(
     "--max-undefined",
     type=click.IntRange(min=0),
     default=None,
-    help="Only runs with at most so many periods in which a detector has no flag.",
+    help="Show only runs with at most this many periods in which a detector has no flag.",
 )
-@option("--mc-as-not-bad", is_flag=True, help="MC reproducible counts as not bad, also in --json and --csv.")
-@option("--sort", type=click.Choice(list(showing.SORTS)), default="run", help="What to sort by: the worst comes first.")
-@option("--list", "as_list", is_flag=True, help="Only the run numbers, separated by commas. Stale runs are refused.")
-@option("--lines", is_flag=True, help="With --list: one run number a line.")
-@option("--json", "as_json", is_flag=True, help="One JSON object. With --list: where the list comes from, too.")
-@option("--csv", "as_csv", is_flag=True, help="CSV, with a line of names.")
+@option("--mc-as-not-bad", is_flag=True, help="Count MC reproducible as not bad, also in --json and --csv.")
+@option("--sort", type=click.Choice(list(showing.SORTS)), default="run", help="Sort by this. The worst comes first.")
+@option(
+    "--list",
+    "as_list",
+    is_flag=True,
+    help="Print only run numbers, separated by commas. Exit with an error if one of the runs is stale.",
+)
+@option("--lines", is_flag=True, help="Print one run number a line. Needs --list.")
+@option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object. With --list, it also says where the list comes from.",
+)
+@option("--csv", "as_csv", is_flag=True, help="Print CSV, with a line of column names.")
 @option(
     "--save",
     "save_to",
@@ -59,8 +71,7 @@ def _picture_file(ctx: click.Context, parameter: click.Parameter, path: Path | N
     default=None,
     callback=_picture_file,
     metavar="FILE",
-    envvar="GAQ_LISTEN_SHOW_SAVE",
-    help="Draw runs, detectors and totals to a file: .svg or .html.",
+    help="Draw runs, detectors and totals into a file: .svg or .html.",
 )
 @data_pass_argument
 @click.argument("runs", nargs=-1, type=int, metavar="[RUN]...")
@@ -84,9 +95,9 @@ def show(
     as_csv: bool,
     save_to: Path | None,
 ) -> None:
-    """The summaries of a data pass, given by name or id: all runs, or the runs named. The last line has the totals.
+    """Show the summaries of a data pass, given by name or id: of all runs, or of the RUNs given. Totals come last.
 
-    With --list, the runs that meet the conditions. A list is refused (exit code 1) while one of the runs is stale,
+    With --list, print the runs that meet the conditions. While one of the runs is stale, that ends with exit code 1,
     unless --live or --wait is given.
 
     \b

@@ -89,7 +89,8 @@ def _worker(status: Status, worker: WorkerRow) -> Text:
     if worker.swept_at is not None:
         found = number(worker.swept_found) if worker.swept_found else "nothing"
         swept = f"swept {_ago(status, worker.swept_at)} ago: {found}; all sweeps: {number(worker.found_by_sweeps)}"
-    done = f"{count(worker.pairs, 'pair')} in {count(worker.batches, 'batch')}"
+    # A worker at rest reports with each sweep: without their age its counts would look wrong.
+    done = f"{count(worker.pairs, 'pair')} in {count(worker.batches, 'batch')} as of {_ago(status, worker.seen_at)} ago"
     style = "red" if worker.state == "broken" else ""
     return Text(f"{name}{where}: {clean(worker.state)}, up {_ago(status, worker.started_at)}, {done}, {swept}", style)
 

@@ -300,6 +300,7 @@ def test_the_shell_completes_names_of_data_passes(period: Connection[Any], dsn: 
     assert complete("gaq-listen show LHC2") == ["LHC22o_apass7", "LHC23a_apass1"]
     assert complete("gaq-listen explain LHC23") == ["LHC23a_apass1"]
     assert complete("gaq-listen changes LHC23") == ["LHC23a_apass1"]
+    assert complete("gaq-listen recalculate LHC23") == ["LHC23a_apass1"]
     dsn = "host=/nonexistent"
     assert complete("gaq-listen show LHC") == []
 

@@ -142,11 +142,18 @@ def restored(server: Server, db: Connection[Any], tmp_path: Path, *options: str)
         db.execute(f"drop database {name} with (force)".encode())
 
 
+def bring_the_applications_own_trigger(db: Connection[Any], shape: Shape) -> None:
+    """Make the database complete: doctor misses a trigger in the Bookkeeping's shape, which that application has."""
+    if shape.name == "bookkeeping":
+        db.execute(script("bookkeeping_boundaries").encode())
+
+
 @BOTH
 def test_what_is_restored_is_what_was_installed(
     committed: Connection[Any], server: Server, tmp_path: Path, shape: Shape
 ) -> None:
     drain(committed)
+    bring_the_applications_own_trigger(committed, shape)
     with restored(server, committed, tmp_path) as again:
         assert doctor.examine(again) == []
         with restored(server, again, tmp_path) as once_more:
@@ -166,6 +173,7 @@ def test_install_takes_what_was_restored_without_owners(
     committed: Connection[Any], server: Server, tmp_path: Path, options: tuple[str, ...], shape: Shape
 ) -> None:
     drain(committed)
+    bring_the_applications_own_trigger(committed, shape)
     with restored(server, committed, tmp_path, *options) as again:
         assert doctor.examine(again) != []
         installer.install(again)

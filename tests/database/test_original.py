@@ -155,6 +155,11 @@ def test_a_view_from_before_gets_the_types_of_the_table(original: Connection[Any
     before = "CREATE OR REPLACE VIEW gaq_summaries AS TABLE gaq.current_summaries"
     original.execute("DROP VIEW gaq_summaries")
     original.execute(before.encode())
+    original.execute(
+        "CREATE TRIGGER gaq_request INSTEAD OF INSERT OR UPDATE ON gaq_summaries"
+        " FOR EACH ROW EXECUTE FUNCTION gaq.request();"
+        "ALTER VIEW gaq_summaries OWNER TO gaq_owner"
+    )
     original.execute("GRANT UPDATE (invalidated_at), SELECT ON gaq_summaries TO PUBLIC")
     original.execute("CREATE VIEW theirs AS TABLE gaq_summaries")
     install(original)

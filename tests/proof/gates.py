@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
 
+from gaq_listen.dba.scripts import script
 from tests.database.altered import alter
 
-# Where a statement begins, and so takes its snapshot.
-_STATEMENTS = {
-    "expand": ("gaq.expand", "    insert into gaq.invalidations"),
-    "fold wide": ("gaq.expand", "    delete from gaq.wide_invalidations"),
-    "scan": ("gaq.refresh", "        select coalesce(sum(marks), 0)"),
-    "seed": ("gaq.refresh", "        if exists (select from unnest(passes, runs) m"),
-    "insert": ("gaq.refresh", "                insert into gaq.summaries"),
-    "claim": (
-        "gaq.refresh",
-        "        select array_agg(data_pass_id), array_agg(run_number)\n        into passes, runs\n",
-    ),
-    "delete": ("gaq.refresh", "    with folded as ("),
-    "compute": ("gaq.refresh", "    return query\n    with claimed as ("),
-    "end": ("gaq.refresh", "    if announce and "),
-}
+_FUNCTIONS = {"gaq.expand": "25_expansion", "gaq.refresh": "40_refresh"}
+"""Functions with gates, in the order in which a refresh comes by; and the script of each."""
 
-PLACES = tuple(_STATEMENTS)
+_GATE = re.compile(r"^ *-- \[gate\] (.+)$", re.MULTILINE)
+"""A line of the SQL. The statement after it takes a snapshot of its own."""
+
+PLACES = tuple(place for name in _FUNCTIONS.values() for place in _GATE.findall(script(name)))
 """The gates, in the order in which a refresh comes by. ``expand`` and ``fold wide`` only when there are wide marks,
 ``insert`` only when there is a pair without a summary; ``end`` stands before the commit."""
 
@@ -38,8 +30,10 @@ def gate(place: str) -> str:
 def install(connection: Connection[Any]) -> None:
     """Puts the gates into the functions of this database."""
     connection.execute((Path(__file__).parent / "gate.sql").read_bytes())
-    for place, (function, statement) in _STATEMENTS.items():
-        alter(connection, function, (statement, f"{gate(place)}\n{statement}"))
+    for function, name in _FUNCTIONS.items():
+        found = _GATE.findall(script(name))
+        assert len(found) == len(set(found))
+        alter(connection, function, *((f"-- [gate] {place}\n", f"{gate(place)}\n") for place in found))
 
 
 # A lock with two keys: of objsubid 2.

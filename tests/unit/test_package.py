@@ -1,12 +1,15 @@
 """What the wheel carries, and that it works without a checkout."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
+from readme_renderer.markdown import render
 
 PROJECT = Path(__file__).parents[2]
 
@@ -45,3 +48,25 @@ def test_it_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:
         check=True,
     )
     assert answer.stdout == (PROJECT / "sql" / "20_sources.sql").read_text()
+
+
+def test_the_readme_reads_well_on_pypi(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = message_from_bytes(archive.read(name), policy=policy.default)
+    assert metadata["Description-Content-Type"].startswith("text/markdown")
+    shown = render(metadata.get_content())
+    assert shown is not None
+    targets = re.findall(r'(?:href|src)="([^"#]+)"', shown)
+    assert len(targets) > 10
+    assert [target for target in targets if not target.startswith("https://")] == []
+    pictures = re.findall(r'<img[^>]* src="([^"]+)"', shown)
+    assert pictures
+    assert all(picture.startswith("https://raw.githubusercontent.com/") for picture in pictures)
+    ours = [target.partition("/main/")[2] for target in targets if "/main/" in target]
+    assert [path for path in ours if not (PROJECT / path).exists()] == []
+
+
+def test_it_runs_as_a_module() -> None:
+    answer = subprocess.run([sys.executable, "-m", "gaq_listen", "--help"], capture_output=True, text=True, check=True)
+    assert answer.stdout.startswith("Usage: gaq-listen ")

@@ -1,0 +1,193 @@
+"""The pages of the command line and of the settings, from the commands themselves."""
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from inspect import cleandoc
+
+import click
+
+from docs.markdown import page, table
+from gaq_listen.cli import main
+from gaq_listen.demo.binaries import VARIABLE
+from gaq_listen.options import WORKER
+from gaq_listen.settings import WorkerSettings
+
+
+def options(command: click.Command) -> list[click.Option]:
+    """The options of a command, without those of every program."""
+    return [found for found in command.params if isinstance(found, click.Option)]
+
+
+def kind(parameter: click.Parameter) -> str:
+    """How the value of a parameter is written; empty for a flag."""
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        return ""
+    if isinstance(parameter.type, click.Choice):
+        return "|".join(parameter.type.choices)
+    return parameter.metavar or parameter.type.name.removesuffix(" range").upper()
+
+
+def default(option: click.Option) -> str:
+    """The default of an option as one writes it, or in words in parentheses; empty without one."""
+    if isinstance(option.show_default, str):
+        return f"({option.show_default})"
+    if option.is_flag:
+        return f"`{option.opts[0]}`" if option.secondary_opts and option.default else ""
+    return f"`{option.default}`" if isinstance(option.default, str | int | float) and option.default != "" else ""
+
+
+def bounds(option: click.Option) -> str:
+    """The bounds of a number; empty without any."""
+    limits = option.type
+    if not isinstance(limits, click.IntRange | click.FloatRange):
+        return ""
+    low, high = limits.min, limits.max
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    return f"{'above' if limits.min_open else 'at least'} {low}" if low is not None else f"at most {high}"
+
+
+def variable(option: click.Option) -> str:
+    """The environment variable of an option."""
+    return f"`{option.envvar}`" if option.envvar else ""
+
+
+def explained(option: click.Option) -> str:
+    """The help of an option, with its bounds."""
+    return f"{option.help or ''}{f' ({bounds(option)})' if bounds(option) else ''}"
+
+
+def spelled(option: click.Option) -> str:
+    """An option with its value, as code."""
+    return f"`{' / '.join([*option.opts, *option.secondary_opts])}{f' {kind(option)}' if kind(option) else ''}`"
+
+
+def help_text(command: click.Command) -> Iterator[str]:
+    """Yield the help of a command: sentences a paragraph a line each, and what stands as it is as code."""
+    for paragraph in cleandoc(command.help or "").split("\n\n"):
+        if paragraph.startswith("\b\n"):
+            title, _, rest = paragraph.removeprefix("\b\n").partition("\n")
+            yield from (title, "", textwrap.indent(textwrap.dedent(rest), "    "), "")
+        else:
+            yield from (*re.split(r"(?<=\.) (?=[A-Z])", " ".join(paragraph.split())), "")
+
+
+def command_part(name: str, command: click.Command) -> Iterator[str]:
+    """Yield the section of a command."""
+    arguments = [found for found in command.params if isinstance(found, click.Argument)]
+    words = [found.metavar or (found.name or "").upper() for found in arguments]
+    written = [
+        word if found.required or word.startswith("[") else f"[{word}]"
+        for word, found in zip(words, arguments, strict=True)
+    ]
+    yield from (f"## {name}", "", "    " + " ".join(["gaq-listen", name, "[OPTIONS]", *written]), "")
+    yield from help_text(command)
+    yield from table(
+        ("option", "meaning", "default", "variable"),
+        ((spelled(option), explained(option), default(option), variable(option)) for option in options(command)),
+    )
+
+
+def cli() -> str:
+    """The page of the command line."""
+    return page(
+        "Commands and options",
+        """
+        `gaq-listen COMMAND --help` says the same.
+        Durations are written as `250ms`, `30s`, `5m`, `1h` or `7d`; a bare number is seconds.
+        Exit codes: 0 good, 1 the answer is bad, 2 usage, 3 the database is unreachable.
+        """,
+        *(command_part(name, command) for name, command in sorted(main.commands.items())),
+    )
+
+
+FEW = 5
+"""Commands that are named where several read a variable."""
+
+OF_SESSIONS = (
+    (
+        "`gaq.bell`",
+        "a session that writes",
+        "`off`: the session rings no worker. A session that prepares transactions needs it.",
+    ),
+    ("`gaq.source_schema`", "psql that applies the SQL", "The schema of the source tables. Default: `public`."),
+    (
+        "`gaq.drop_dependents`",
+        "psql that applies `uninstall`",
+        "`on`: also drop what others have built on `gaq_summaries`.",
+    ),
+)
+OF_DATABASES = (
+    (
+        "`gaq.settings.keep_changes`",
+        "90 days",
+        "How long `gaq.changes` keeps a change. `gaq-listen changes --keep` sets it.",
+    ),
+)
+OTHERS = (
+    (f"`{VARIABLE}`", "the demo and the tests", "The directory with `initdb` and `postgres` for a private server."),
+    ("`GAQ_LISTEN_TEST_DSN`", "the tests", "A server to test on, as a superuser, instead of a private one."),
+    ("`PG*`", "every command", "What libpq reads, where the DSN does not say it."),
+)
+
+
+def worker_settings() -> Iterator[str]:
+    """Yield the table of the settings of a worker."""
+    by_name = {option.name: option for option in options(main.commands[WORKER])}
+    yield from ("## Of a worker", "")
+    yield "`WorkerSettings` of the Python interface has fields with the same names. Durations are seconds there."
+    yield ""
+    yield from table(
+        ("option", "variable", "default", "bounds", "meaning"),
+        (
+            (f"`{option.opts[0]}`", variable(option), default(option), bounds(option), option.help or "")
+            for option in (by_name[field.name] for field in fields(WorkerSettings))
+        ),
+    )
+
+
+def variables() -> Iterator[str]:
+    """Yield the table of the variables of all other options."""
+    commands: dict[str, list[str]] = {}
+    meaning: dict[str, str] = {}
+    for name, command in sorted(main.commands.items()):
+        for option in options(command):
+            commands.setdefault(variable(option), []).append(f"`{name} {option.opts[0]}`")
+            meaning[variable(option)] = option.help or ""
+    of_worker = {variable(option) for option in options(main.commands[WORKER]) if option.name in _WORKER_FIELDS}
+    yield from ("## Variables of other options", "")
+    yield from table(
+        ("variable", "option", "meaning"),
+        (
+            (name, ", ".join(commands[name]) if len(commands[name]) <= FEW else "almost every command", meaning[name])
+            for name in sorted(commands)
+            if name not in of_worker or len(commands[name]) > 1
+        ),
+    )
+
+
+_WORKER_FIELDS = {field.name for field in fields(WorkerSettings)}
+
+
+def static(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Yield a section with a table."""
+    yield from (f"## {title}", "")
+    yield from table(head, rows)
+
+
+def settings() -> str:
+    """The page of the settings."""
+    return page(
+        "Settings and variables",
+        """
+        Every option has an environment variable. An option on the command line goes before its variable.
+        A flag is on with `1`, `true`, `yes` or `on`.
+        """,
+        worker_settings(),
+        variables(),
+        static("Other variables", ("variable", "who reads it", "meaning"), OTHERS),
+        static("Of a database", ("setting", "default", "meaning"), OF_DATABASES),
+        static("Of a session of PostgreSQL", ("setting", "of", "meaning"), OF_SESSIONS),
+    )

@@ -1,0 +1,45 @@
+"""The pages of ``docs/reference`` say what the code says; ``make reference`` writes them."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import pytest
+from psycopg import Connection
+
+from docs.generate import DIRECTORY, PAGES
+from docs.generate_sql import READER, ROUTINES, WORKERS, relations_of, sql
+from gaq_listen import events
+from tests.console.scene import ONE_OF_EACH
+
+REMEDY = "run: make reference"
+
+
+def assert_written(name: str, text: str) -> None:
+    """Compare a page with its file."""
+    path = DIRECTORY / f"{name}.md"
+    there = path.read_text(encoding="utf-8") if path.exists() else ""
+    difference = "\n".join(difflib.unified_diff(there.splitlines(), text.splitlines(), "file", "code", lineterm=""))
+    assert not difference, f"docs/reference/{name}.md differs from the code; {REMEDY}\n{difference}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_says_what_the_code_says(name: str) -> None:
+    assert_written(name, PAGES[name]())
+
+
+def test_the_sql_page_says_what_is_installed(db: Connection[Any]) -> None:
+    assert_written("sql", sql(db))
+
+
+def test_everything_that_others_may_use_has_a_comment(db: Connection[Any]) -> None:
+    comments: Mapping[str, str] = {name: comment for name, _, comment, _ in relations_of(db)} | {
+        signature: comment
+        for roles in (READER, WORKERS)
+        for signature, _, comment, _ in db.execute(ROUTINES.encode(), roles).fetchall()
+    }
+    assert [name for name, comment in comments.items() if not comment] == [], "add it to sql/75_comments.sql"
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    assert {type(example) for example in ONE_OF_EACH} == set(get_args(events.Event))
