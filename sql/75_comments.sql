@@ -34,6 +34,9 @@ begin
             ('gaq.bell_holders', 'The sessions that hold the lock of the doorbell.'),
             ('gaq.installation', 'The version of the installed SQL, and who installed it when, in one row.'),
             ('gaq.installed_objects', 'The objects that were installed, with a checksum of each definition.'),
+            ('gaq.bindings', 'The source columns that were bound at the last installation, with the names of the time.'),
+            ('gaq.bound_columns', 'The source columns that are bound now, with the names of now.'),
+            ('gaq.detached', 'One row while gaq-listen is detached from the source tables; no row otherwise.'),
             ('gaq.source_data_passes', 'The names of data passes.'),
             ('gaq.source_detectors', 'The names of detectors.')) given (name, said)
         join pg_class c on c.oid = to_regclass(given.name) and relkind in ('v', 'r')
@@ -116,6 +119,10 @@ begin
             ('backlog', 'Returns the number of stale pairs and the time of the oldest mark. Many wide marks are counted roughly.'),
             ('freshness', 'Returns how many pairs were refreshed lately, and how many seconds they had been stale.'),
             ('differences', 'Returns those of some fresh pairs whose stored values differ from recomputed ones.'),
+            ('source_changes', 'Returns a sentence for each change of the source tables that makes values wrong unseen.'),
+            ('renamed_sources', 'Returns the source tables and columns that have another name than when they were bound.'),
+            ('recorded_name', 'Returns the name of a source table at the last installation.'),
+            ('lock_sources', 'Locks all source tables as a reader does, without waiting; an error if one is not to be had.'),
             ('batches_in_flight', 'Returns the number of transactions that are refreshing now.'),
             ('is_there', 'Returns whether a backend is there and is that of a worker.'),
             ('objects', 'Returns all objects of gaq-listen as they are now, with a checksum of each definition.'),
