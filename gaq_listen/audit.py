@@ -7,9 +7,8 @@ from psycopg import AsyncClientCursor
 from psycopg.rows import class_row
 
 from gaq_listen.events import Audited, DriftedPair
-from gaq_listen.line import Line
+from gaq_listen.line import Line, ask
 from gaq_listen.pairs import Key, columns
-from gaq_listen.reading import ask
 
 DIFFERENCES = """
 select data_pass_id, data_pass, run_number, differs, stored, recomputed from gaq.differences(%s, %s)

@@ -10,10 +10,9 @@ from psycopg.rows import class_row
 
 from gaq_listen.diagnosis import sentence
 from gaq_listen.events import FailedPair, RefreshedPair
-from gaq_listen.line import Line
+from gaq_listen.line import Line, ask
 from gaq_listen.pacing import Allowance, Allowed
 from gaq_listen.pairs import Key, columns
-from gaq_listen.reading import ask
 
 # Both in one message, so in one transaction: the settings are those of this batch, and cost no round trip of their own.
 _REFRESH = """

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
+from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg.abc import Params
+from psycopg.rows import Row, TupleRow
 
 ROUND_TRIP = 10.0
 """Seconds that a small query may take by default before the connection counts as dead."""
@@ -57,3 +58,15 @@ class Line(AsyncConnection[TupleRow]):
         # Another descriptor of the same socket: the connection goes on owning its own.
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.fileno())) as same:
             same.shutdown(socket.SHUT_RDWR)
+
+
+async def ask(cursor: AsyncClientCursor[Row], query: str, values: Params | None = None) -> list[Row]:
+    """Return the rows of a query that reads source tables. It never waits for one, so no migration dies of a deadlock.
+
+    Raises:
+        LockNotAvailable: another session has, or wants, a lock on a source table that excludes readers.
+    """
+    # One message, so one transaction.
+    await cursor.execute(b"select gaq.lock_sources();" + query.encode(), values)
+    cursor.nextset()
+    return await cursor.fetchall()

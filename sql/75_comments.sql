@@ -4,8 +4,12 @@
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
+-- (Where gaq_summaries is.)
 do $$ begin
-    perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
+    perform set_config('search_path', quote_ident(coalesce(
+        (select nspname from pg_trigger join pg_class c on c.oid = tgrelid join pg_namespace n on n.oid = c.relnamespace
+         where tgfoid = to_regprocedure('gaq.request()') and relkind = 'v' limit 1),
+        nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
 set role gaq_owner;
 

@@ -48,11 +48,11 @@ def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeo
         tell(f"installed in database {connection.info.dbname!r}; start a worker: gaq-listen run")
 
 
-@click.command(short_help="Makes way for a migration that install ends.")
+@click.command(short_help="Make way for a migration; install attaches again.")
 @dsn_option
 @lock_timeout_option
 def detach(dsn: str, lock_timeout: float) -> None:
-    """Takes away the triggers and all else that depends on the source tables, so that any migration can run.
+    """Take away the triggers and all else that depends on the source tables, so that any migration can run.
 
     Summaries, marks, roles, and gaq_summaries with its grants stay. Readers go on; every summary counts as stale,
     because no change is seen any more, and workers pause. "gaq-listen install" attaches again, and everything is

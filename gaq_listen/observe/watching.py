@@ -15,8 +15,7 @@ from psycopg.rows import class_row
 from gaq_listen import database
 from gaq_listen.errors import GaqListenError
 from gaq_listen.events import Counted, Event, Observer
-from gaq_listen.line import Line
-from gaq_listen.reading import ask
+from gaq_listen.line import Line, ask
 
 LOOK_EVERY = 2.0
 """Seconds between two looks."""
