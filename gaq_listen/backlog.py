@@ -36,9 +36,10 @@ order by invalidated_at limit %s
 """
 _LOOK = """
 select gaq.next_due(%s, %s) as next_due, p.paused_by, p.reason,
-       date_part('epoch', clock_timestamp() - p.paused_at) as seconds
+       date_part('epoch', clock_timestamp() - p.paused_at) as seconds, {changes}
 from (select) one left join gaq.paused p on true
 """
+_CHANGES = "array(select c.what from gaq.source_changes() c)"
 _PAIRS_LEFT = "select stale_pairs from gaq.backlog()"
 _FAILING = "select count(*) from gaq.pending join gaq.failures using (data_pass_id, run_number)"
 
@@ -74,10 +75,14 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """``next_due``: seconds until a pair is due; 0: one is; None: no pair is marked."""
+    """``next_due``: seconds until a pair is due; 0: one is; None: no pair is marked.
+
+    ``changes``: what makes values wrong unseen, a sentence for each change of the source tables; None: not asked.
+    """
 
     next_due: float | None
     pause: Pause | None
+    changes: tuple[str, ...] | None = None
 
 
 class Backlog:
@@ -172,13 +177,16 @@ class Backlog:
         ):
             return [(row[0], row[1]) for row in await ask(cursor, _OLDEST, (limit,))]
 
-    async def look(self) -> Look:
-        """When there is something to do, and whether it may be done."""
+    async def look(self, sources: bool = False) -> Look:
+        """When there is something to do, and whether it may be done; with ``sources``, how those have changed."""
         async with self._connection.answering():
-            (row,) = await (await self._connection.execute(_LOOK, self._pace)).fetchall()
-        due, by, reason, seconds = row
+            query = _LOOK.format(changes=_CHANGES if sources else "null").encode()
+            (row,) = await (await self._connection.execute(query, self._pace)).fetchall()
+        due, by, reason, seconds, changes = row
         return Look(
-            None if due is None else float(due), None if by is None else Pause(by, float(seconds), reason or "")
+            None if due is None else float(due),
+            None if by is None else Pause(by, float(seconds), reason or ""),
+            None if changes is None else tuple(changes),
         )
 
     async def pairs_left(self) -> int:

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.line import Line
-
 CHANGES = "select kind, what from gaq.source_changes()"
 """A kind and a sentence for each thing that makes values wrong unseen."""
 
@@ -37,12 +35,6 @@ def are_kept(connection: Connection[TupleRow], version: int) -> bool:
     if connection.execute("select to_regprocedure('gaq.renamed_sources()') is null").fetchall() == [(True,)]:
         return False
     return connection.execute(_KEPT, (version,)).fetchall() == [(True,)]
-
-
-async def read_async(line: Line) -> tuple[str, ...]:
-    """Return the sentences, for a worker."""
-    async with line.answering():
-        return tuple(row[1] for row in await (await line.execute(CHANGES)).fetchall())
 
 
 def alarm(what: Iterable[str]) -> str:

@@ -71,18 +71,18 @@ class Service:
         self._next_ring = 0.0
         self._pause: Pause | None = None
         self._pause_seen = 0.0
+        self._sources_due = True
+        """Whether the next look asks as well if the source tables are those that were installed for."""
         self._changed_since: float | None = None
 
     async def serve(self) -> None:
         """Refreshes what is due, sleeps, and looks again; first of all at everything."""
         sweeping = False
-        await self._check_sources()
         while True:
             found = await self._drain_awake(sweeping)
             if sweeping:
                 self._totals.found_by_sweeps += found
                 self._observe(events.Swept(found))
-                await self._check_sources()
             if self._stop.is_set():
                 return
             await self._check_some()
@@ -93,7 +93,8 @@ class Service:
     async def _drain_awake(self, sweeping: bool) -> int:
         """Drain. At the same time let the doorbell go, through the other connection, so that no pair waits longer."""
         bell, self._drain_began = self._work.bell, self._clock()
-        if bell is None or self._stop.is_set():  # the server frees the lock of a worker that stops
+        # Nobody has rung for a sweep, and the server frees the lock of a worker that stops.
+        if bell is None or sweeping or self._stop.is_set():
             return await self._drain(sweeping)
         letting_go = asyncio.ensure_future(bell.let_go())
         try:
@@ -115,12 +116,13 @@ class Service:
         bell, now = self._work.bell, self._clock()
         poll = self._poll.after(found > 0)
         polls = bell is not None and not self._contention.may_hold(now)
-        if polls and found:
+        if polls and found and not self._sources_due:
             return pacing.poll_again(found, now - self._drain_began)
         holder = pacing.Bell.NOBODYS
         if bell is not None and not polls and self._pause is None:
             holder = await bell.hold()
-        look = await self._work.backlog.look()
+        look = await self._work.backlog.look(self._sources_due)
+        self._note_sources(look.changes)
         await self._tell_pause(look.pause)
         self._observe(events.Counted(0) if look.next_due is None else events.Waiting())
         claimed = look.next_due == 0 and self._was_due and not found
@@ -180,6 +182,7 @@ class Service:
         if now < self._next_sweep:
             return False
         self._next_sweep = now + self._settings.sweep
+        self._sources_due = True
         announced = bool(ringers) or wait.mode is pacing.Mode.POLLING
         return not announced and (wait.seconds is None or wait.seconds > until_sweep)
 
@@ -235,11 +238,14 @@ class Service:
         if self._pause is None and (pairs := self._portions.due(self._clock())):
             self._observe(await self._attended(self._work.audit.portion(pairs)))
 
-    async def _check_sources(self) -> None:
-        """Say whether the worker still reads what it was installed for, if it does not, or does again."""
-        if what := await bindings.read_async(self._work.line):
+    def _note_sources(self, changes: tuple[str, ...] | None) -> None:
+        """Say what makes values wrong unseen, or that nothing does any more. None: the look has not asked."""
+        if changes is None:
+            return
+        self._sources_due = False
+        if changes:
             self._changed_since = self._clock() if self._changed_since is None else self._changed_since
-            self._observe(events.SourcesChanged(what, bindings.FIX))
+            self._observe(events.SourcesChanged(changes, bindings.FIX))
         elif self._changed_since is not None:
             self._observe(events.SourcesRestored(self._clock() - self._changed_since))
             self._changed_since = None
@@ -257,13 +263,13 @@ class Service:
             GaqListenError: something stays stale, and why.
         """
         backlog = self._work.backlog
-        await self._check_sources()
         patience = self._clock() + self._settings.sweep
         while not self._stop.is_set():
             if await self._drain():
                 patience = self._clock() + self._settings.sweep
                 continue
-            look = await backlog.look()
+            look = await backlog.look(self._sources_due)
+            self._note_sources(look.changes)
             if look.next_due is None:
                 return
             if look.pause is not None:

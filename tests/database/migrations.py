@@ -209,7 +209,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         "swap a column of another type",
         Outcome.ALARM,
-        _in_both(_TO_BIGINT, pair=Variant("data_pass_id, run_number_new", "run_number_new")),
+        _in_both(_TO_BIGINT, pair=Variant("data_pass_id, run_number_new", "run_number_new, id, detector_id")),
     ),
     Migration(
         "swap a column of the same type",

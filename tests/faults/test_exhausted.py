@@ -46,7 +46,7 @@ def test_a_batch_waits_for_a_lock_for_too_long(server: Server) -> None:
         program.until("batch")
         with other.transaction():
             other.execute("lock table gaq.summaries in access exclusive mode")
-            program.until("disconnected", where=lambda values: "timeout" in values["reason"])
+            program.until("blocked", where=lambda values: "timeout" in values["reason"])
             before = writers.changes
             until(lambda: writers.changes > before + 10, "they write")
         since = program.now()

@@ -13,7 +13,7 @@ from tests.proof.stepped import Parts, SteppedBacklog, SteppedDoorbell
 class DoesNotLook(SteppedBacklog):
     """Falls asleep without the last scan."""
 
-    async def look(self) -> Look:
+    async def look(self, sources: bool = False) -> Look:
         await self.stops.stop_at("look")
         return Look(None, None)
 
@@ -21,8 +21,8 @@ class DoesNotLook(SteppedBacklog):
 class LooksPastClaims(SteppedBacklog):
     """Takes a mark that somebody else has claimed for none."""
 
-    async def look(self) -> Look:
-        look = await super().look()
+    async def look(self, sources: bool = False) -> Look:
+        look = await super().look(sources)
         cursor = await self._connection.execute(
             "SELECT count(*) FROM (SELECT FROM gaq.summaries JOIN gaq.pending USING (data_pass_id, run_number)"
             " FOR NO KEY UPDATE OF summaries SKIP LOCKED) unclaimed"

@@ -75,9 +75,9 @@ class SteppedBacklog(Backlog):
             finally:
                 self.stops.place = GOING
 
-    async def look(self) -> Look:
+    async def look(self, sources: bool = False) -> Look:
         await self.stops.stop_at("look")
-        return await super().look()
+        return await super().look(sources)
 
 
 class LetsGoFirst(SteppedBacklog):
