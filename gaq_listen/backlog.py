@@ -189,6 +189,12 @@ class Backlog:
             None if changes is None else tuple(changes),
         )
 
+    async def source_changes(self) -> tuple[str, ...]:
+        """Return what makes values wrong unseen: a sentence for each change of the source tables."""
+        async with self._connection.answering():
+            rows = await (await self._connection.execute(f"select {_CHANGES}".encode())).fetchall()
+        return tuple(rows[0][0])
+
     async def pairs_left(self) -> int:
         """How many pairs are stale; roughly, when there are very many marks of other things than pairs."""
         return await self._count(_PAIRS_LEFT)

@@ -71,13 +71,14 @@ class Service:
         self._next_ring = 0.0
         self._pause: Pause | None = None
         self._pause_seen = 0.0
-        self._sources_due = True
+        self._sources_due = False
         """Whether the next look asks as well if the source tables are those that were installed for."""
         self._changed_since: float | None = None
 
     async def serve(self) -> None:
         """Refreshes what is due, sleeps, and looks again; first of all at everything."""
         sweeping = False
+        self._note_sources(await self._work.backlog.source_changes())
         while True:
             found = await self._drain_awake(sweeping)
             if sweeping:
@@ -263,13 +264,13 @@ class Service:
             GaqListenError: something stays stale, and why.
         """
         backlog = self._work.backlog
+        self._note_sources(await backlog.source_changes())
         patience = self._clock() + self._settings.sweep
         while not self._stop.is_set():
             if await self._drain():
                 patience = self._clock() + self._settings.sweep
                 continue
-            look = await backlog.look(self._sources_due)
-            self._note_sources(look.changes)
+            look = await backlog.look()
             if look.next_due is None:
                 return
             if look.pause is not None:
