@@ -3,20 +3,23 @@
 The names below are the Python interface for applications: see docs/python.md.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-# (After the version, which modules of ours import from here.)
-from gaq_listen import events as events
-from gaq_listen.api import (
-    BackgroundWorker,
-    ElementaryPeriod,
-    LiveSummary,
-    live_summaries,
-    periods,
-    refreshes,
-)
-from gaq_listen.errors import DatabaseUnreachable, GaqListenError, NotInstalled
-from gaq_listen.settings import WorkerSettings
+if TYPE_CHECKING:
+    from gaq_listen import events as events
+    from gaq_listen.api import (
+        BackgroundWorker,
+        ElementaryPeriod,
+        LiveSummary,
+        live_summaries,
+        periods,
+        refreshes,
+    )
+    from gaq_listen.errors import DatabaseUnreachable, GaqListenError, NotInstalled
+    from gaq_listen.settings import WorkerSettings
 
 __all__ = [
     "BackgroundWorker",
@@ -32,3 +35,17 @@ __all__ = [
     "periods",
     "refreshes",
 ]
+
+_HOMES = ("api", "errors", "settings")
+"""The modules that define the names of the interface."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the interface when it is first used, so that programs which need no worker do not load one."""
+    if name == "events":
+        return import_module("gaq_listen.events")
+    if name in __all__:
+        for home in map(import_module, (f"gaq_listen.{home}" for home in _HOMES)):
+            if hasattr(home, name):
+                return getattr(home, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from readme_renderer.markdown import render
 
+import gaq_listen
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -70,3 +72,15 @@ def test_the_readme_reads_well_on_pypi(wheel: Path) -> None:
 def test_it_runs_as_a_module() -> None:
     answer = subprocess.run([sys.executable, "-m", "gaq_listen", "--help"], capture_output=True, text=True, check=True)
     assert answer.stdout.startswith("Usage: gaq-listen ")
+
+
+def test_a_program_that_needs_no_worker_loads_none() -> None:
+    """The supervisor of a private server starts with each test server, and must not wait for a database driver."""
+    code = "import sys, gaq_listen.demo.supervisor; print('psycopg' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said == "False\n"
+
+
+@pytest.mark.parametrize("name", gaq_listen.__all__)
+def test_every_name_of_the_interface_is_there(name: str) -> None:
+    assert getattr(gaq_listen, name) is not None
