@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen import contention, events, pacing
-from gaq_listen.backlog import Backlog, Refreshed
+from gaq_listen.backlog import Backlog, Look, Refreshed
 from gaq_listen.doorbell import Doorbell
 from gaq_listen.errors import DatabaseUnreachable, NotInstalled
 from gaq_listen.settings import WorkerSettings
@@ -172,6 +172,25 @@ async def test_a_worker_that_has_given_the_doorbell_up_polls(
             assert not asleep(period)
 
 
+async def test_a_worker_that_wakes_while_sessions_queue_gives_the_doorbell_up(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = Doorbell.let_go
+
+    async def let_go_beside_a_queue(self: Doorbell) -> bool:
+        held = self.held
+        return await let_go(self) or held
+
+    monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
+    monkeypatch.setattr(Doorbell, "let_go", let_go_beside_a_queue)
+    async with working(dsn, sweep=NEVER) as work:
+        await work.until(lambda: asleep(period))
+        for number in range(1, 4):
+            period.execute(BAD_FLAG, (1, 500 + number))
+            await work.until(lambda: len(work.of(events.Batch)) == number)  # noqa: B023
+            assert not asleep(period)
+
+
 async def test_what_a_worker_finds_by_polling_is_not_credited_to_the_sweep(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +222,42 @@ async def test_a_pair_that_another_session_has_claimed_leaves_the_doorbell_held(
             await work.until(lambda: stale(period) == 1)
             await work.until(lambda: asleep(period))
         other.rollback()
+
+
+async def test_pairs_that_fail_do_not_keep_a_worker_polling(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: Backlog, limit: int) -> Refreshed:
+        return Refreshed((), (events.FailedPair(1, None, 501, "too many", 1, 0.0),))
+
+    monkeypatch.setattr(contention, "SHORTEST_QUIET", 0.3)
+    monkeypatch.setattr(contention, "FREQUENT", 0)
+    async with working(dsn, sweep=NEVER) as work:
+        period.execute(BAD_FLAG, (1, 501))
+        await work.until(lambda: work.of(events.Batch) and stale(period) == 0)
+        monkeypatch.setattr(Backlog, "refresh", fail)
+        await work.until(lambda: len(work.of(events.Failed)) > 3)
+        monkeypatch.setattr(contention, "FREQUENT", 1000)
+        await work.until(lambda: asleep(period))
+
+
+async def test_an_audit_does_not_keep_a_paused_worker_busy(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, looks = Backlog.look, 0
+
+    async def count_then_look(self: Backlog, sources: bool = False) -> Look:
+        nonlocal looks
+        looks += 1
+        return await look(self, sources)
+
+    monkeypatch.setattr(pacing, "AUDIT_EVERY", 0.05)
+    period.execute("select gaq.pause('a test')")
+    async with working(dsn, sweep=NEVER, audit_rate=600) as work:
+        await work.until(lambda: work.of(events.Paused))
+        monkeypatch.setattr(Backlog, "look", count_then_look)
+        await asyncio.sleep(10 * pacing.AUDIT_EVERY)
+        assert looks <= 1, "the worker looks every five seconds whether the pause is over"
 
 
 async def test_an_error_of_a_refresh_is_not_hidden_by_one_of_the_doorbell(
