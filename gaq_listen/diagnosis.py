@@ -46,7 +46,7 @@ def explain(error: BaseException) -> str:
     """Return what the server said, with its detail, and what to do about it.
 
     That is the error's note, if it has one; else what is known of its SQLSTATE. If an object is missing, the server's
-    own hint comes last: it speaks to whoever writes a query.
+    own hint comes last, because it is meant for the author of a query.
     """
     detail, theirs = (
         (error.diag.message_detail, error.diag.message_hint) if isinstance(error, psycopg.Error) else (None, None)

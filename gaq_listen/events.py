@@ -212,7 +212,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Unblocked:
-    """The worker goes on, after so many seconds without the lock."""
+    """The worker goes on. It had waited ``after`` seconds for the lock."""
 
     after: float
 
@@ -230,7 +230,7 @@ class SourcesChanged:
 
 @dataclass(frozen=True, slots=True)
 class SourcesRestored:
-    """The worker reads what it should, after so many seconds."""
+    """The worker reads what it was installed for again. It had not for ``after`` seconds."""
 
     after: float
 
