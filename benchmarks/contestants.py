@@ -10,21 +10,21 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.lab import APPLICATION, OURS, PGQUEUER, PROCRASTINATE, Lab
+from benchmarks.lab import APPLICATION, PGQUEUER, PROCRASTINATE, THIS_WORKER, Lab
 
 GAQ_LISTEN = "gaq-listen"
 QUEUES = {PGQUEUER: "PgQueuer", PROCRASTINATE: "procrastinate"}
 """The peers' names, by the kind of their database."""
-NAMES = {OURS: GAQ_LISTEN} | QUEUES
+NAMES = {THIS_WORKER: GAQ_LISTEN} | QUEUES
 
 _PROGRAM = Path(sys.executable).with_name("gaq-listen")
 _COMMANDS = {
-    OURS: lambda dsn: [str(_PROGRAM), "run", "--dsn", dsn, "--log-format", "plain"],
+    THIS_WORKER: lambda dsn: [str(_PROGRAM), "run", "--dsn", dsn, "--log-format", "plain"],
     PGQUEUER: lambda dsn: [sys.executable, "-m", "benchmarks.peers", "pgqueuer", dsn],
     PROCRASTINATE: lambda dsn: [sys.executable, "-m", "benchmarks.peers", "procrastinate", dsn],
 }
 PENDING = {
-    OURS: "select exists (select from gaq.invalidations)",
+    THIS_WORKER: "select exists (select from gaq.invalidations)",
     PGQUEUER: "select exists (select from pgqueuer)",
     PROCRASTINATE: "select exists (select from procrastinate_jobs where status in ('todo', 'doing'))",
 }
@@ -42,7 +42,7 @@ def worker(lab: Lab, kind: str, dbname: str) -> Iterator[subprocess.Popen[bytes]
     try:
         with Freshness(lab, dbname) as freshness:
             freshness.first(process)
-        if kind == OURS:
+        if kind == THIS_WORKER:
             _until_listening(lab, dbname, process)
         yield process
         _check(process)

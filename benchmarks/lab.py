@@ -11,7 +11,7 @@ import psycopg
 from benchmarks import peers
 from benchmarks.disk import require_disk
 from gaq_listen.dba import installer, plan, scripts
-from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.private_postgres.server import PrivatePostgres
 
 SQL = Path(__file__).parent / "sql"
 
@@ -30,7 +30,7 @@ SETTINGS = {
 
 APPLICATION = "benchmark"
 """How our own sessions are called."""
-BARE, OURS, ROW, SMALLEST = "bare", "ours", "row", "smallest"
+BARE, THIS_WORKER, ROW, SMALLEST = "bare", "ours", "row", "smallest"
 PGQUEUER, PROCRASTINATE = "pgqueuer", "procrastinate"
 _TRIGGERS = {ROW: "row_trigger", SMALLEST: "smallest_trigger"}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from gaq_listen.pairs import columns
+from gaq_listen.types import columns
 
 Pairs = tuple[list[int], list[int]]
 """Parallel arrays of data_pass_id and run_number."""

@@ -15,7 +15,7 @@ from docs.generate_events import event_page, metrics
 from docs.generate_sql import sql
 from gaq_listen.dba import installer
 from gaq_listen.dba.scripts import script
-from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.private_postgres.server import PrivatePostgres
 
 DIRECTORY = Path(__file__).parent / "reference"
 PAGES: Mapping[str, Callable[[], str]] = {"cli": cli, "settings": settings, "events": event_page, "metrics": metrics}

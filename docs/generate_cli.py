@@ -9,9 +9,9 @@ from inspect import cleandoc
 import click
 
 from docs.markdown import page, table
-from gaq_listen.cli import main
-from gaq_listen.demo.binaries import VARIABLE
-from gaq_listen.options import WORKER
+from gaq_listen.cli.main import main
+from gaq_listen.cli.options import WORKER
+from gaq_listen.private_postgres.binaries import VARIABLE
 from gaq_listen.settings import WorkerSettings
 
 

@@ -7,11 +7,11 @@ from inspect import cleandoc
 from typing import Any, get_args
 
 from docs.markdown import page, table
-from gaq_listen import events
-from gaq_listen.observe.jsonl import json_line
-from gaq_listen.observe.lines import level, line
-from gaq_listen.observe.metrics import Metrics
-from gaq_listen.observe.standing import Aims, Standing
+from gaq_listen.observers.json_lines import json_line
+from gaq_listen.observers.logfmt import format_line, level
+from gaq_listen.observers.metrics import Metrics
+from gaq_listen.observers.worker_state import Goals, WorkerState
+from gaq_listen.worker import events
 from tests.console.scene import AT, ONE_OF_EACH
 
 
@@ -22,7 +22,7 @@ def described(kind: type[Any]) -> str:
 
 def event_part(kind: type[Any], example: events.Event) -> Iterator[str]:
     """Yield the section of an event: what it means, its fields, and how it is logged."""
-    plain = line(example, AT)
+    plain = format_line(example, AT)
     yield from (f"## {kind.__name__}", "")
     yield from (described(kind), "")
     if plain is None:
@@ -67,8 +67,8 @@ def event_page() -> str:
 
 def metrics() -> str:
     """The page of the metrics."""
-    standing = Standing(0.0, Aims())
-    for example in (events.Started("gaq", "18.1", "gaq-1"), events.Counted(0)):
+    standing = WorkerState(0.0, Goals())
+    for example in (events.Started("gaq", "18.1", "gaq-1"), events.BacklogCounted(0)):
         standing.apply(example, 0.0)
     found = sorted(Metrics(standing).registry.collect(), key=lambda metric: metric.name)
     rows = []

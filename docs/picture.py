@@ -12,11 +12,11 @@ from pathlib import Path
 from rich.console import Console
 
 from gaq_listen.demo.play import play
-from gaq_listen.events import Event, Stopping
-from gaq_listen.observe.board import Board
-from gaq_listen.observe.repeats import Repeats
-from gaq_listen.observe.tail import tail
+from gaq_listen.observers.event_format import format_event
+from gaq_listen.observers.repeats import Repeats
+from gaq_listen.observers.status_panel import StatusPanel
 from gaq_listen.reports.saving import exported
+from gaq_listen.worker.events import Event, Stopping
 
 SECONDS, WIDTH, LINES = 45.0, 100, 14
 
@@ -27,11 +27,11 @@ def main(file: Path) -> int:
     code = play(SECONDS, 20.0, 3, "plain", lambda event: told.append((event, time.monotonic(), datetime.now(UTC))))
     end = next(number for number, (event, _, _) in enumerate(told) if isinstance(event, Stopping))
     shown = told[:end]
-    board, repeats = Board(shown[0][1]), Repeats(float("inf"))
+    board, repeats = StatusPanel(shown[0][1]), Repeats(float("inf"))
     lines = []
     for event, now, at in shown:
         board.apply(event, now)
-        line = tail(event, at)
+        line = format_event(event, at)
         if line is not None and repeats.judge(event, now) is not None:
             lines.append(line)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")

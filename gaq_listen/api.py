@@ -16,12 +16,12 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
-from gaq_listen import events
-from gaq_listen.diagnosis import explain
+from gaq_listen.db.server_errors import explain
 from gaq_listen.errors import GaqListenError
-from gaq_listen.pairs import Key
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.types import Key
+from gaq_listen.worker import events
+from gaq_listen.worker.worker import Worker
 
 CHANNEL = "gaq_refreshed"
 """The channel on which every worker of the database tells which pairs it has refreshed."""
@@ -119,7 +119,7 @@ async def _refreshes(connection: AsyncConnection[Any]) -> AsyncIterator[list[Key
 class BackgroundWorker:
     """A worker that runs as a task of the application's event loop.
 
-    ``observe`` is called in that loop with each event, see ``gaq_listen.events``. It must neither block nor raise.
+    The loop calls ``observe`` with each event of ``gaq_listen.worker.events``. It must neither block nor raise.
 
         async with BackgroundWorker(WorkerSettings(dsn=dsn), observe):
             ...
@@ -140,7 +140,7 @@ class BackgroundWorker:
         """Start the worker. Return when it listens, or polls where notifications do not arrive.
 
         Raises:
-            GaqListenError: the worker cannot work, see :meth:`gaq_listen.worker.Worker.run`; or it was started before.
+            GaqListenError: the worker cannot work, see ``Worker.run``; or it was started before.
         """
         if self._task is not None:
             raise GaqListenError("a BackgroundWorker is started once: make another one")

@@ -22,7 +22,7 @@ from pytest_postgresql import factories
 
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
-from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.private_postgres.server import PrivatePostgres
 from tests.shapes import BOOKKEEPING_EASED
 from tests.small_period import period as period
 

@@ -21,11 +21,11 @@ from xml.etree import ElementTree
 import click
 import psycopg
 
-from gaq_listen.demo.account import server_account
-from gaq_listen.demo.binaries import VARIABLE
-from gaq_listen.demo.cluster import make_home, remove_directory, temp_base
-from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.errors import PrivateServerError
+from gaq_listen.private_postgres.binaries import VARIABLE
+from gaq_listen.private_postgres.cluster import make_home, remove_directory, temp_base
+from gaq_listen.private_postgres.os_user import server_user
+from gaq_listen.private_postgres.server import PrivatePostgres
 
 
 class Unusable(Exception):
@@ -75,7 +75,7 @@ def outcome(directory: Path, options: list[str], where_possible: bool) -> Outcom
 @contextmanager
 def within_reach(directory: Path) -> Iterator[Path]:
     """The directory, or a copy of it where the account that runs servers cannot enter it, as below root's home."""
-    account = server_account()
+    account = server_user()
     if account.reaches(directory):
         yield directory
         return

@@ -6,7 +6,7 @@ import psycopg
 
 from benchmarks.contestants import GAQ_LISTEN, NAMES, QUEUES, stored, wait_until_done, worker
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab, text
+from benchmarks.lab import THIS_WORKER, Lab, text
 
 MARKS_A_PAIR = 5
 POLLER, MATERIALIZED = "poller, 30 s", "materialized view"
@@ -37,12 +37,12 @@ def measure(lab: Lab) -> list[Figure]:
                     seconds.add(name, time.perf_counter() - start)
                 # (The worker also refreshes a pair to show that it is ready.)
                 refreshes.add(name, (stored(lab, dbname) - before) / pairs)
-        with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+        with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
             seconds.add(MATERIALIZED, _materialized(connection, pairs))
             refreshes.add(MATERIALIZED, len(_all_pairs(connection)) / pairs)
         if not lab.quick and repeat < 2:
             lab.say(f"burst: {POLLER}")
-            with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+            with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
                 seconds.add(POLLER, _polled(connection, pairs, phase=(10.0, 20.0)[repeat]))
     return [seconds, refreshes]
 

@@ -6,7 +6,7 @@ from statistics import median
 import psycopg
 
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.pairs import Chooser, Pairs, generic, milliseconds
 from gaq_listen.dba import scripts
 
@@ -35,7 +35,7 @@ def measure(lab: Lab) -> list[Figure]:
         )
     ]
     repeats, batches = (5, 7) if lab.quick else (15, 21)
-    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+    with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
         connection.execute(_without())
         generic(connection)
         chooser = Chooser(connection)

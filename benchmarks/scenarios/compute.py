@@ -3,7 +3,7 @@
 from statistics import median
 
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab, text
+from benchmarks.lab import THIS_WORKER, Lab, text
 from benchmarks.pairs import COMPUTE, Chooser, generic, milliseconds
 
 FLOOR, OUR = "reading the flags", "computing"
@@ -14,7 +14,7 @@ def measure(lab: Lab) -> list[Figure]:
     """Each repeat is the median of batches of other pairs, the two in turns."""
     figure = Figure(f"compute {PAIRS} pairs of 36 flags", "ms", FLOOR, targets=[Target(OUR, "≤", 2.0)])
     repeats, batches = (3, 10) if lab.quick else (11, 30)
-    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+    with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
         generic(connection)
         chooser = Chooser(connection)
         statements = {FLOOR: text("floor"), OUR: COMPUTE}

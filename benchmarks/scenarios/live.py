@@ -5,9 +5,9 @@ from statistics import median
 import psycopg
 
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.pairs import COMPUTE, generic, milliseconds
-from gaq_listen.pairs import columns
+from gaq_listen.types import columns
 
 VIEW, LIVE, COMPUTING = "gaq_summaries", "gaq.live_summaries", "the view, and computing them"
 STALE = 100
@@ -27,7 +27,7 @@ def measure(lab: Lab) -> list[Figure]:
     """Each repeat is the median of reading all data passes one by one, the two in turns."""
     fresh = Figure("read a data pass, nothing stale", "ms", VIEW, targets=[Target(LIVE, "≤", 1.2)])
     stale = Figure(f"read a data pass, {STALE} runs stale", "ms", COMPUTING, targets=[Target(LIVE, "≤", 1.05)])
-    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+    with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
         generic(connection)
         for data_passes in _repeats(lab):
             _add(connection, fresh, data_passes, {VIEW: _VIEW, LIVE: _LIVE})

@@ -5,7 +5,7 @@ from statistics import median
 import psycopg
 
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.pairs import generic, milliseconds
 
 PLAIN, VIEW = "plain table", "gaq_summaries"
@@ -29,7 +29,7 @@ def measure(lab: Lab) -> list[Figure]:
     none = Figure("read a data pass, no marks", "ms", PLAIN, targets=[Target(VIEW, "≤", 1.3)])
     many = Figure("read a data pass, 100 000 marks", "ms", PLAIN, targets=[Target(VIEW, "≤", 2.5)])
     sudden = Figure("the same before autovacuum saw the marks, with the plan for none", "ms", PLAIN)
-    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+    with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
         connection.execute(_PLAIN)
         connection.execute("vacuum analyze")
         generic(connection)

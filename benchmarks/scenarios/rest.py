@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.contestants import GAQ_LISTEN, worker
 from benchmarks.figures import Figure
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 
 _QUERY = re.compile(r"LOG:  (statement|execute [^:]*): ")
 _SESSIONS = "select pid from pg_stat_activity where datname = %s and backend_type = 'client backend'"
@@ -18,7 +18,11 @@ def measure(lab: Lab) -> list[Figure]:
     seconds = 5 if lab.quick else 60
     lab.say(f"a worker at rest for {seconds} s")
     telling = {"log_statement": "'all'"}
-    with lab.database(OURS, telling) as dbname, worker(lab, OURS, dbname) as process, lab.connect("postgres") as other:
+    with (
+        lab.database(THIS_WORKER, telling) as dbname,
+        worker(lab, THIS_WORKER, dbname) as process,
+        lab.connect("postgres") as other,
+    ):
         time.sleep(2)
         sessions = [row[0] for row in other.execute(_SESSIONS, [dbname]).fetchall()]
         before = _queries(lab), _cpu(process.pid), sum(map(_cpu, sessions))

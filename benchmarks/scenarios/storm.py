@@ -9,16 +9,16 @@ from pathlib import Path
 
 from benchmarks.contestants import worker
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import BARE, OURS, ROW, SQL, Lab
+from benchmarks.lab import BARE, ROW, SQL, THIS_WORKER, Lab
 from benchmarks.scenarios.writers import NONE, OUR, ROW_TRIGGER, WORKING
-from gaq_listen.demo.binaries import find_binaries
+from gaq_listen.private_postgres.binaries import find_binaries
 
 CLIENTS = 16
 SHAPES = {
     NONE: (BARE, 0),
-    OUR: (OURS, 0),
-    WORKING: (OURS, 1),
-    "gaq-listen + 4 workers": (OURS, 4),
+    OUR: (THIS_WORKER, 0),
+    WORKING: (THIS_WORKER, 1),
+    "gaq-listen + 4 workers": (THIS_WORKER, 4),
     ROW_TRIGGER: (ROW, 0),
 }
 """Kind of database and number of workers, by name."""
@@ -35,19 +35,21 @@ def measure(lab: Lab) -> list[Figure]:
     failed = Figure("storm: failed transactions or clients", "", NONE)
     wrong = Figure("storm: wrong summaries after it", "", OUR)
     for figure in (failed, wrong):
-        figure.targets += [Target(name, "≤", 0, absolute=True) for name, (kind, _) in SHAPES.items() if kind == OURS]
+        figure.targets += [
+            Target(name, "≤", 0, absolute=True) for name, (kind, _) in SHAPES.items() if kind == THIS_WORKER
+        ]
     for _ in range(1 if lab.quick else 3):
         for name, (kind, workers) in SHAPES.items():
             lab.say(f"storm: {name}")
             with ExitStack() as stack:
                 dbname = stack.enter_context(lab.database(kind))
                 for _ in range(workers):
-                    stack.enter_context(worker(lab, OURS, dbname))
+                    stack.enter_context(worker(lab, THIS_WORKER, dbname))
                 rate, p99, errors = _storm(lab, dbname, 2 if lab.quick else 10)
                 speed.add(name, rate)
                 worst.add(name, p99)
                 failed.add(name, errors)
-                if kind == OURS:
+                if kind == THIS_WORKER:
                     wrong.add(name, _drain(lab, dbname))
     return [speed, worst, failed, wrong]
 

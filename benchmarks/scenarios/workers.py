@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from benchmarks.contestants import stored, wait_until_done, worker
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.scenarios.growth import TENFOLD_RUNS
 
 _MARK = """
@@ -34,12 +34,12 @@ def measure(lab: Lab) -> list[Figure]:
                 before = stored(lab, dbname)
                 with ExitStack() as stack:
                     for _ in range(number):
-                        stack.enter_context(worker(lab, OURS, dbname))
-                    wait_until_done(connection, OURS)
+                        stack.enter_context(worker(lab, THIS_WORKER, dbname))
+                    wait_until_done(connection, THIS_WORKER)
                     connection.execute(_MARK)
                     connection.execute("select pg_notify('gaq_invalidated', '')")
                     start = time.perf_counter()
-                    wait_until_done(connection, OURS)
+                    wait_until_done(connection, THIS_WORKER)
                     speed.add(name, number_of_pairs / (time.perf_counter() - start))
                 # (Each worker also refreshes a pair to show that it is ready.)
                 again.add(name, (stored(lab, dbname) - before) / number_of_pairs)

@@ -15,7 +15,8 @@ from dataclasses import asdict
 
 import psycopg
 
-from gaq_listen import BackgroundWorker, WorkerSettings, events, live_summaries, periods, refreshes
+from gaq_listen import BackgroundWorker, WorkerSettings, live_summaries, periods, refreshes
+from gaq_listen.worker import events
 
 Users = set[asyncio.StreamWriter]
 
@@ -67,7 +68,7 @@ async def tell(dsn: str, users: Users, listening: asyncio.Event) -> None:
 
 def observe(event: events.Event) -> None:
     """Say what the worker does, in a word or two; a real service would count or log it."""
-    if isinstance(event, events.Listening | events.Disconnected | events.Failed):
+    if isinstance(event, events.Listening | events.Disconnected | events.PairsFailed):
         print(event)
 
 

@@ -64,7 +64,7 @@ def quoted(name: str) -> str:
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
-def wanted(sources: Sources) -> list[Index]:
+def needed(sources: Sources) -> list[Index]:
     """What the lines that begin with ``-- [index]`` in a sources file ask for."""
     return [
         Index(table, tuple(re.split(r", *", columns)), why) for table, columns, why in _WANTED.findall(sources.text)
@@ -76,7 +76,7 @@ def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> 
 
     An index does when it begins with the columns, in any order. Tables and columns that are not there want none.
     """
-    names = sorted({index.table for index in wanted(sources)})
+    names = sorted({index.table for index in needed(sources)})
     tables = {name: rest for name, *rest in connection.execute(_TABLES, (schema, names)).fetchall()}
     found = defaultdict(list)
     for table, columns in connection.execute(_INDEXES, (schema, names)).fetchall():
@@ -89,6 +89,6 @@ def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> 
 
     return [
         replace(index, partitioned=tables[index.table][0])
-        for index in wanted(sources)
+        for index in needed(sources)
         if index.table in tables and lacks(index)
     ]

@@ -7,12 +7,12 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow, dict_row
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from gaq_listen.database import explained
+from gaq_listen.db.sessions import explained_errors
 from gaq_listen.dba import plan
 from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.plan_queries import Row
 from gaq_listen.dba.plan_surroundings import EVENT_TRIGGERS, remedy
-from gaq_listen.dba.plan_text import Obstacle
+from gaq_listen.dba.plan_view import Obstacle
 from gaq_listen.dba.scripts import ATTEMPTS, LOCK_TIMEOUT, Step, steps
 from gaq_listen.errors import GaqListenError
 
@@ -180,9 +180,9 @@ def _apply(
             error.add_note(f"the event trigger {trigger['name']} did this, as the role that creates: {remedy(trigger)}")
         if not hasattr(error, "__notes__"):
             error.add_note("gaq-listen install --plan tells which rights an installation needs")
-        raise explained(error) from error
+        raise explained_errors(error) from error
     except psycopg.Error as error:
-        raise explained(error) from error
+        raise explained_errors(error) from error
 
 
 def _event_triggers_at_fault(connection: Connection[TupleRow], error: psycopg.Error) -> list[Row]:

@@ -5,16 +5,17 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen import bindings
-from gaq_listen.dba import indexes, plan_original
+from gaq_listen.adoption import legacy_plan
+from gaq_listen.adoption.lost_triggers import lost_triggers
+from gaq_listen.db import source_bindings
+from gaq_listen.db.sessions import SQL_VERSION
+from gaq_listen.dba import indexes
 from gaq_listen.dba import plan_queries as queries
 from gaq_listen.dba import plan_tables as tables_
-from gaq_listen.dba.lost import lost
-from gaq_listen.dba.plan_queries import Look, Row
+from gaq_listen.dba.manifest import ROLES, created, pinned, planned_steps
+from gaq_listen.dba.plan_queries import PlanReader, Row
 from gaq_listen.dba.plan_surroundings import event_triggers, table_owners
-from gaq_listen.dba.plan_text import Holder, MissingIndex, Plan, SourceTable, render
-from gaq_listen.dba.plan_wanted import ROLES, created, pinned, planned_steps
-from gaq_listen.dba.scripts import VERSION
+from gaq_listen.dba.plan_view import Holder, MissingIndex, Plan, SourceTable, render
 from gaq_listen.dba.sources import chosen, schema
 
 __all__ = ["Plan", "make", "render", "show"]
@@ -44,7 +45,7 @@ def make(
     """
     sources = chosen(connection, given)
     source_schema = schema(connection, source_schema)
-    look = Look(connection, source_schema)
+    look = PlanReader(connection, source_schema)
     pooler = _pooler(look)
     holders: tuple[Holder, ...] = ()
     missing: list[indexes.Index] = []
@@ -61,7 +62,7 @@ def make(
         if server["standby"]:
             look.block("This server is a standby: it only reads", "Install on its primary, and it arrives here too")
         found, replaces = _installed(look, server)
-        original = plan_original.taken_over(look)
+        original = legacy_plan.adoption_of(look)
         present = tables_.present(look, server, sources)
         role = _role(look, server, present)
         event_triggers(look)
@@ -73,12 +74,12 @@ def make(
         look.ask(queries.SOURCE_PATH)
         tables_.check_types(look, sources)
         tables_.check_columns(look, sources)
-        kept = bool(look.misnamed) and bindings.are_kept(connection, VERSION)
+        kept = bool(look.misnamed) and source_bindings.is_rename_only(connection, SQL_VERSION)
         if kept:
             _tell_renamed(look)
         if measure:
             tables_.check_generated(look, sources)
-            for trigger in lost(connection, source_schema, sources):
+            for trigger in lost_triggers(connection, source_schema, sources):
                 look.warn(f"{trigger.what}. Without it {trigger.why}", trigger.remedy)
             backfill = tables_.backfill(look, sources, replaces)
     return Plan(
@@ -106,7 +107,7 @@ def make(
     )
 
 
-def _tell_renamed(look: Look) -> None:
+def _tell_renamed(look: PlanReader) -> None:
     """Turn what the sources file does not find, because it has another name, into something worth knowing."""
     look.blockers[:] = [obstacle for obstacle in look.blockers if obstacle not in look.misnamed]
     for row in look.ask("select name_then, name_now from gaq.renamed_sources() order by 1"):
@@ -114,7 +115,7 @@ def _tell_renamed(look: Look) -> None:
         look.warn(what, "A later version of gaq-listen may need a sources file with the new names: --sources FILE.sql")
 
 
-def _differences(look: Look) -> tuple[str, ...]:
+def _differences(look: PlanReader) -> tuple[str, ...]:
     """Return what is not as the last installation recorded it, and what this one would do about it."""
     if not look.ask(
         "select where num_nulls(to_regprocedure('gaq.source_changes()'), to_regclass('gaq.installation')) = 0"
@@ -122,14 +123,14 @@ def _differences(look: Look) -> tuple[str, ...]:
         return ()
     try:
         with look.connection.transaction(force_rollback=True):
-            changes = [row["what"] for row in look.ask(bindings.CHANGES)]
+            changes = [row["what"] for row in look.ask(source_bindings.SOURCE_CHANGES)]
             objects = [f"{row['kind']} {row['name']} {row['what']}" for row in look.ask(queries.DIFFERENCES)]
     except psycopg.errors.InsufficientPrivilege:
         return ("what differs could not be read by this role",)
     return (*(f"{what}: this would bind anew, and mark everything" for what in changes), *objects)
 
 
-def _pooler(look: Look) -> str:
+def _pooler(look: PlanReader) -> str:
     """Looks for a pooler: several statements that are no transaction, and which backend answers them."""
     asked = [look.connection.execute("select pg_backend_pid()").fetchall() for _ in range(3)]
     answered = {rows[0][0] for rows in asked}
@@ -144,7 +145,7 @@ def _pooler(look: Look) -> str:
     return "none seen"
 
 
-def _installed(look: Look, server: Row) -> tuple[str, bool]:
+def _installed(look: PlanReader, server: Row) -> tuple[str, bool]:
     """What is there, in a sentence, and whether it is ours."""
     for view in look.ask(queries.SUMMARIES):
         if not view["ours"] and view["kind"] != "table":
@@ -152,7 +153,7 @@ def _installed(look: Look, server: Row) -> tuple[str, bool]:
             look.block(f"There is a {view['kind']} {view['name']}, and it is not gaq-listen's", f"Rename it: {rename}")
     there = look.ask(queries.INSTALLED)
     if not there:
-        return f"Not installed: this would be a fresh installation, of version {VERSION}.", False
+        return f"Not installed: this would be a fresh installation, of version {SQL_VERSION}.", False
     (schema,) = there
     if not schema["ours"]:
         look.block("There is a schema gaq, and it is not gaq-listen's", "Rename it: ALTER SCHEMA gaq RENAME TO ...")
@@ -168,16 +169,16 @@ def _installed(look: Look, server: Row) -> tuple[str, bool]:
     elif (version := look.attempt(queries.VERSION)) is None and not schema["owned"]:
         return f"Installed, in a version that {server['role']} may not read.", True
     if version is None:
-        return f"An installation that did not come to its end: this would complete it, to version {VERSION}.", True
-    if version > VERSION:
-        look.block(f"Version {version} is newer than this program's {VERSION}", "Upgrade the program")
+        return f"An installation that did not come to its end: this would complete it, to version {SQL_VERSION}.", True
+    if version > SQL_VERSION:
+        look.block(f"Version {version} is newer than this program's {SQL_VERSION}", "Upgrade the program")
         return f"Version {version}.", True
-    if version < VERSION:
-        return f"Version {version}: this would be an upgrade to {VERSION}. Summaries and marks are kept.", True
+    if version < SQL_VERSION:
+        return f"Version {version}: this would be an upgrade to {SQL_VERSION}. Summaries and marks are kept.", True
     return f"Version {version}: this would apply it again, and mend what differs. Summaries and marks are kept.", True
 
 
-def _role(look: Look, server: Row, tables: list[Row]) -> str:
+def _role(look: PlanReader, server: Row, tables: list[Row]) -> str:
     """Who installs, and whether that suffices."""
     role, before = server["role"], len(look.blockers)
     again = "or install as a superuser"
@@ -201,7 +202,7 @@ def _role(look: Look, server: Row, tables: list[Row]) -> str:
     return f"{role}, no superuser: {'it suffices' if len(look.blockers) == before else 'its rights do not suffice'}"
 
 
-def _roles(look: Look, server: Row, again: str) -> None:
+def _roles(look: PlanReader, server: Row, again: str) -> None:
     membership = "set" if server["number"] >= 160000 else "member"
     (roles,) = look.ask(queries.ROLES, roles=ROLES, membership=membership)
     complete = not roles["missing"] and roles["acts_as_owner"] and roles["worker_reads"]

@@ -7,13 +7,13 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from gaq_listen.dba.plan_text import Obstacle
+from gaq_listen.dba.plan_view import Obstacle
 from gaq_listen.dba.scripts import script
 
 Row: TypeAlias = dict[str, Any]
 
 
-class Look:
+class PlanReader:
     """Asks about one source schema, and collects what is in the way and what is worth knowing."""
 
     def __init__(self, connection: Connection[TupleRow], schema: str) -> None:

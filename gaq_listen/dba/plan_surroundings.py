@@ -1,6 +1,6 @@
 """What ``plan`` tells of the database around the tables: event triggers, and who else works with the schema."""
 
-from gaq_listen.dba.plan_queries import Look, Row
+from gaq_listen.dba.plan_queries import PlanReader, Row
 
 # A function that is SECURITY DEFINER does what it does whoever creates something.
 EVENT_TRIGGERS = """
@@ -24,7 +24,7 @@ order by 1
 """
 
 
-def event_triggers(look: Look) -> None:
+def event_triggers(look: PlanReader) -> None:
     """Name the event triggers that run when something is created, as the role that creates it."""
     for trigger in look.ask(EVENT_TRIGGERS):
         look.warn(
@@ -42,7 +42,7 @@ def remedy(trigger: Row) -> str:
     )
 
 
-def table_owners(look: Look, tables: list[Row]) -> None:
+def table_owners(look: PlanReader, tables: list[Row]) -> None:
     """Name the owners of the tables who could not dump schema gaq."""
     for owner in look.ask(_OWNERS, tables=[row["oid"] for row in tables]):
         look.warn(

@@ -8,9 +8,6 @@ from pathlib import Path
 
 from gaq_listen.errors import UnknownName
 
-VERSION = 4
-"""The version of what these scripts install, as ``gaq.installation`` records it."""
-
 LOCK_TIMEOUT = 3.0
 """Seconds that a step may hold up the writers of a table while it waits for its lock."""
 

@@ -15,10 +15,10 @@ from psycopg import AsyncConnection
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
-from gaq_listen import database
+from gaq_listen.db import sessions
+from gaq_listen.db.server_errors import sentence
 from gaq_listen.demo.period import Pair
 from gaq_listen.demo.shift import Change
-from gaq_listen.diagnosis import sentence
 from gaq_listen.errors import DatabaseUnreachable
 
 KEPT = 100_000
@@ -76,13 +76,13 @@ class Freshness:
         """
         async with AsyncExitStack() as stack:
             try:
-                listening = await database.connect(self._dsn, "gaq-listen demo, listening")
+                listening = await sessions.connect(self._dsn, "gaq-listen demo, listening")
                 await stack.enter_async_context(listening)
                 await listening.execute("listen gaq_refreshed")
-                looking = await database.connect(self._dsn, "gaq-listen demo, looking")
+                looking = await sessions.connect(self._dsn, "gaq-listen demo, looking")
                 await stack.enter_async_context(looking)
             except psycopg.OperationalError as error:
-                raise database.unreachable(error) from error
+                raise sessions.unreachable(error) from error
             loop = asyncio.get_running_loop()
             socket = listening.fileno()
             loop.add_reader(socket, self._hear, listening.pgconn, socket)

@@ -7,18 +7,18 @@ from contextlib import suppress
 
 import click
 
-from gaq_listen import database
+from gaq_listen.db import sessions
 from gaq_listen.dba import installer, scripts
 from gaq_listen.demo.freshness import Freshness, Measured
 from gaq_listen.demo.period import Period, fill
-from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.demo.shift import Shift
-from gaq_listen.events import Observer
-from gaq_listen.observe import Format
+from gaq_listen.observers import Format
+from gaq_listen.private_postgres.server import PrivatePostgres
+from gaq_listen.process import FORCED_EXIT, OutputSettings, handle_signals, observers_of
 from gaq_listen.reports import status
-from gaq_listen.running import AT_ONCE, Showing, shown, signals
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker.events import Observer
+from gaq_listen.worker.worker import Worker
 
 NAME = "demo"
 """The database."""
@@ -43,10 +43,10 @@ def play(length: float | None, rate: float, seed: int, log_format: Format, also:
     """
     click.echo("starting a private PostgreSQL …", err=True)
     with PrivatePostgres() as server:
-        with database.connect_now(server.dsn(), "gaq-listen demo") as connection:
+        with sessions.connect_once(server.dsn(), "gaq-listen demo") as connection:
             connection.execute(f"create database {NAME}")
         dsn = server.dsn(NAME)
-        with database.connect_now(dsn, "gaq-listen demo") as connection:
+        with sessions.connect_once(dsn, "gaq-listen demo") as connection:
             connection.execute(scripts.script("reference_tables").encode())
             period = fill(connection, seed=seed)
             installer.install(connection)
@@ -72,13 +72,13 @@ class _Play:
             loop.call_later(length, enough.set)
 
         settings = WorkerSettings(dsn=self._dsn)
-        async with shown(settings, Showing(log_format), enough.set, also) as observe:
+        async with observers_of(settings, OutputSettings(log_format), enough.set, also) as observe:
             worker = Worker(settings, observe)
             working = loop.create_task(worker.run())
             changing = loop.create_task(self._change(enough))
             both = {working, changing}
             stop_at_once = lambda: [task.cancel() for task in both]  # noqa: E731
-            with signals(lambda _: enough.set(), stop_at_once, with_terminal=sys.stdout.isatty()):
+            with handle_signals(lambda _: enough.set(), stop_at_once, with_terminal=sys.stdout.isatty()):
                 try:
                     # Whichever fails first ends the play; the worker ends by itself only by failing.
                     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -88,7 +88,7 @@ class _Play:
                     worker.stop("the shift is over")
                     await working
                 except asyncio.CancelledError:
-                    return AT_ONCE
+                    return FORCED_EXIT
                 finally:
                     for task in both:
                         task.cancel()
@@ -104,7 +104,7 @@ class _Play:
 
     async def _until_fresh(self, enough: asyncio.Event) -> None:
         """The shift begins when the worker is through with what it found."""
-        connection = await database.connect(self._dsn, "gaq-listen demo")
+        connection = await sessions.connect(self._dsn, "gaq-listen demo")
         async with connection:
             while not enough.is_set():
                 cursor = await connection.execute("select stale_pairs from gaq.status")
@@ -113,7 +113,7 @@ class _Play:
                 await asyncio.sleep(0.05)
 
     def _sum_up(self, measured: Measured) -> int:
-        with database.connect_now(self._dsn, "gaq-listen demo") as connection:
+        with sessions.connect_once(self._dsn, "gaq-listen demo") as connection:
             left = status.read(connection).stale_pairs
         speed = "nothing measured"
         if measured.p50_ms is not None and measured.p99_ms is not None:

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import psycopg
 
-from gaq_listen import database
+from gaq_listen.db import sessions
+from gaq_listen.db.server_errors import sentence
 from gaq_listen.demo.activity import Activity, Touched
 from gaq_listen.demo.period import Pair, Period
-from gaq_listen.diagnosis import sentence
 from gaq_listen.errors import DatabaseUnreachable, GaqListenError
 
 
@@ -84,9 +84,9 @@ class Shift:
             GaqListenError: the database refused a change.
         """
         try:
-            connection = await database.connect(self._dsn, "gaq-listen shift")
+            connection = await sessions.connect(self._dsn, "gaq-listen shift")
         except psycopg.OperationalError as error:
-            raise database.unreachable(error) from error
+            raise sessions.unreachable(error) from error
         async with connection:
             activity = Activity(connection, self._period, self._chance)
             arrival = time.monotonic()

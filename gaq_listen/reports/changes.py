@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from gaq_listen.observe.text import clean, count
+from gaq_listen.observers.wording import count, sanitize
 
 _CHANGES = """
 select c.changed_at, c.data_pass_id, named.name as data_pass, c.run_number, c.cause, c.refreshed_by, c.removed,
@@ -123,7 +123,7 @@ def render(changes: Sequence[Change]) -> RenderableType:
     """Draw one change after the other, the newest last: when and what, and below it why and by whom."""
     parts: list[RenderableType] = []
     for change in changes:
-        name = clean(change.data_pass) if change.data_pass else f"#{change.data_pass_id}"
+        name = sanitize(change.data_pass) if change.data_pass else f"#{change.data_pass_id}"
         parts.append(
             Text.assemble(f"{change.changed_at:%Y-%m-%d %H:%M:%S}  ", (f"{name} / {change.run_number}", "bold"))
         )
@@ -134,8 +134,8 @@ def render(changes: Sequence[Change]) -> RenderableType:
 
 def why(change: Change) -> str:
     """Say what had made the summary stale, and who refreshed it."""
-    cause = clean(change.cause) if change.cause else "unknown"
-    return f"because of: {cause}" + (f", by {clean(change.refreshed_by)}" if change.refreshed_by else "")
+    cause = sanitize(change.cause) if change.cause else "unknown"
+    return f"because of: {cause}" + (f", by {sanitize(change.refreshed_by)}" if change.refreshed_by else "")
 
 
 def as_json(changes: Sequence[Change]) -> str:

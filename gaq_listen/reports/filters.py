@@ -5,12 +5,8 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import click
 
 from gaq_listen.errors import BadSetting
-from gaq_listen.options import option
 
 SAME = 1e-9
 """Fractions that differ by less than this count as equal: a sum of two of them is not exact."""
@@ -57,33 +53,3 @@ def comparison(text: str) -> Comparison:
     if limit > 1:
         raise BadSetting(f"{text!r} has a limit above 1: write '{match[1]}0.95' or '{match[1]}95%'")
     return Comparison(match[1], limit)
-
-
-def condition(text: str) -> Comparison:
-    """Read an option's value as a condition on a fraction."""
-    try:
-        return comparison(text)
-    except BadSetting as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def good_option(command: Any) -> Any:
-    """Add ``--good``: conditions on the good fraction."""
-    return option(
-        "--good",
-        type=condition,
-        multiple=True,
-        metavar="CONDITION",
-        help="Show only runs whose good fraction meets this condition: '>=0.5', or with <, <=, =, >. Repeatable.",
-    )(command)
-
-
-def not_bad_option(command: Any) -> Any:
-    """Add ``--not-bad``: conditions on 1 minus the bad fraction."""
-    return option(
-        "--not-bad",
-        type=condition,
-        multiple=True,
-        metavar="CONDITION",
-        help="Show only runs whose not-bad fraction meets this condition. Time without a flag counts as not bad.",
-    )(command)

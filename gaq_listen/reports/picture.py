@@ -10,8 +10,8 @@ from html import escape
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from gaq_listen.observe.text import clean, percent
-from gaq_listen.reports.explain.pair import Quality
+from gaq_listen.observers.wording import percent, sanitize
+from gaq_listen.reports.explain.explanation import Quality
 from gaq_listen.reports.show import DataPass, Summary
 from gaq_listen.reports.show_view import total_line
 from gaq_listen.reports.totals import totals
@@ -69,7 +69,7 @@ def as_svg(shown: DataPass) -> str:
 
 def as_html(shown: DataPass) -> str:
     """Return a page with the picture in it, which needs nothing else."""
-    title = escape(f"GAQ of {clean(shown.name)}")
+    title = escape(f"GAQ of {sanitize(shown.name)}")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n'
         "<style>body { margin: 1em; font-family: sans-serif; } div { overflow-x: auto; }</style></head>\n"
@@ -90,17 +90,17 @@ def _picture(shown: DataPass) -> Element:
         | size,
         **{"font-family": "sans-serif"},
     )
-    SubElement(svg, "title").text = f"GAQ of {clean(shown.name)}"
+    SubElement(svg, "title").text = f"GAQ of {sanitize(shown.name)}"
     _patterns(svg)
     SubElement(svg, "rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
     _head(svg, shown)
     for row, name in enumerate(names):
         y = TOP + row * (ROW + GAP)
-        _text(svg, clean(name)[:14], LABELS - 8, y + ROW / 2 + 4, 12, anchor="end")
+        _text(svg, sanitize(name)[:14], LABELS - 8, y + ROW / 2 + 4, 12, anchor="end")
         for column, summary in enumerate(shown.summaries):
             if (shares := qualities.get((summary.run_number, name))) is not None:
                 cell = _Cell(LABELS + column * run_width, y, run_width - 1, ROW)
-                _cell(svg, cell, shares, f"{summary.run_number} {clean(name)}")
+                _cell(svg, cell, shares, f"{summary.run_number} {sanitize(name)}")
     _text(svg, "all", LABELS - 8, bottom - AGGREGATE / 2 + 4, 13, anchor="end", weight="bold")
     for column, summary in enumerate(shown.summaries):
         x = LABELS + column * run_width
@@ -123,7 +123,7 @@ def _patterns(svg: Element) -> None:
 
 def _head(svg: Element, shown: DataPass) -> None:
     how = "stale ones computed then" if shown.live else "as stored"
-    _text(svg, clean(shown.name), 12, 24, 18, weight="bold")
+    _text(svg, sanitize(shown.name), 12, 24, 18, weight="bold")
     _text(svg, f"as of {shown.at:%Y-%m-%d %H:%M:%S} UTC, {how}", LEAST - 12, 24, 12, anchor="end")
     _text(svg, total_line(totals(shown.summaries)).plain, 12, 46, 12)
     x = 12.0

@@ -9,9 +9,9 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.diagnosis import explain
+from gaq_listen.db.server_errors import explain
 from gaq_listen.errors import GaqListenError, UnknownName
-from gaq_listen.reports.explain.pair import Quality
+from gaq_listen.reports.explain.explanation import Quality
 from gaq_listen.reports.filters import Comparison
 
 _COLUMNS = """

@@ -12,11 +12,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observe.text import clean, count, duration, number, percent
-from gaq_listen.reports.explain.pair import Quality
-from gaq_listen.reports.marks import STYLES, bar, legend
+from gaq_listen.observers.wording import count, duration, number, percent, sanitize
+from gaq_listen.reports.explain.explanation import Quality
+from gaq_listen.reports.quality_style import STYLES, bar, legend
 from gaq_listen.reports.show import DataPass, Selection, Summary
-from gaq_listen.reports.totals import Totals, totals
+from gaq_listen.reports.totals import DataPassTotals, totals
 
 _WIDE = 92
 """Columns from which on an age stands beside the time."""
@@ -27,7 +27,7 @@ _NARROW = 76
 
 def render(shown: DataPass, chosen: Selection, width: int) -> RenderableType:
     """A table of coverages in percent of the run, and their totals, for so many columns."""
-    title = Text.assemble((clean(shown.name), "bold"), f"  {count(len(shown.summaries), 'run')}")
+    title = Text.assemble((sanitize(shown.name), "bold"), f"  {count(len(shown.summaries), 'run')}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     columns = _columns(chosen, shown.at, width)
     for heading, _ in columns:
@@ -41,7 +41,7 @@ def render(shown: DataPass, chosen: Selection, width: int) -> RenderableType:
     return Group(title, table, legend(), Text(notes, style="dim"), last)
 
 
-def total_line(total: Totals) -> Text:
+def total_line(total: DataPassTotals) -> Text:
     """All of it in one line: how many runs and hours, the coverages by hours, and what is still to be done."""
     line = Text.assemble(("together", "bold"), f"  {count(total.runs, 'run')}, {total.hours:.1f} h")
     if total.bad_run_coverage is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow, class_row, dict_row
 
-from gaq_listen import bindings
+from gaq_listen.db import source_bindings
 
 _STATUS = """
 select clock_timestamp() as at, stale_pairs, stale_since,
@@ -108,7 +108,7 @@ class Status:
         """What makes the answer bad, in words; nothing: it is good."""
         wrong = []
         if self.source_changes:
-            wrong.append(bindings.alarm(self.source_changes))
+            wrong.append(source_bindings.alarm(self.source_changes))
         if (self.seconds_stale or 0) > self.objective:
             wrong.append(f"pairs have been stale for longer than {self.objective:g} s")
         if self.triggers_disabled or self.triggers_missing:
@@ -151,7 +151,9 @@ def read(connection: Connection[TupleRow], objective: float = 1.0) -> Status:
             failures = tuple(failed.execute(_FAILURES).fetchall())
         with connection.cursor(row_factory=class_row(PausedRow)) as pause:
             paused = pause.execute(_PAUSED).fetchone()
-        changes = tuple(what for kind, what in bindings.read(connection) if kind != bindings.TRIGGER)
+        changes = tuple(
+            what for kind, what in source_bindings.source_changes(connection) if kind != source_bindings.TRIGGER
+        )
     if freshness.get("within_objective") is not None:
         freshness["within_objective"] = float(freshness["within_objective"])
     return Status(

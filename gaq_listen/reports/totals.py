@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class DataPassTotals:
     """Sums over summaries. ``hours``: of the runs that have values; the coverages, 0 to 1, are fractions of them.
 
     Coverages are None when no run has values.
@@ -35,7 +35,7 @@ class Totals:
         return asdict(self)
 
 
-def totals(summaries: Iterable["Summary"]) -> Totals:
+def totals(summaries: Iterable["Summary"]) -> DataPassTotals:
     """Sum up these summaries."""
     every = list(summaries)
     weighted = [
@@ -49,7 +49,7 @@ def totals(summaries: Iterable["Summary"]) -> Totals:
     def share(time: float) -> float | None:
         return time / seconds if seconds else None
 
-    return Totals(
+    return DataPassTotals(
         runs=len(every),
         hours=seconds / 3600,
         bad_run_coverage=share(bad),

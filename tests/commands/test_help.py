@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
 from gaq_listen.demo.period import fill
 from gaq_listen.demo.play import HINTS
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from psycopg import Connection
 
 from gaq_listen import __version__
-from gaq_listen.cli import main
-from gaq_listen.dba.scripts import VERSION
+from gaq_listen.cli.main import main
+from gaq_listen.db.sessions import SQL_VERSION
 from gaq_listen.reports.status import read
 from tests.database.test_rights import reader as reader
 from tests.engine.working import working
@@ -137,7 +137,7 @@ def test_a_run_list_is_never_made_of_stale_values(period: Connection[Any], dsn: 
     found = json.loads(ask(dsn, "show", "1", *criteria, "--live", "--json").stdout)
     assert found["left_out"] == [{"run_number": 501, "reasons": ["not bad 0.75, not >=0.95"]}]
     assert (found["runs_considered"], found["runs_in"], found["runs_out"]) == (5, 4, 1)
-    assert (found["version"], found["sql_version"], found["live"]) == (__version__, VERSION, True)
+    assert (found["version"], found["sql_version"], found["live"]) == (__version__, SQL_VERSION, True)
 
 
 async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) -> None:

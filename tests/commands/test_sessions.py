@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg import Connection, errors, sql
 
-from gaq_listen import database
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
+from gaq_listen.db import sessions
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
 from tests.conftest import Connect, Server
@@ -202,7 +202,7 @@ def test_a_name_in_json_survives_an_ascii_output(period: Connection[Any], dsn: s
 def test_a_lock_timeout_is_no_lost_connection(
     period: Connection[Any], dsn: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_SESSION", database._SESSION.replace("'10s'", "'100ms'"))
+    monkeypatch.setattr(sessions, "_SESSION", sessions._SESSION.replace("'10s'", "'100ms'"))
     other = connect()
     other.execute("lock table gaq.summaries in access exclusive mode")
     answer = call(dsn, "status")

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
+from gaq_listen.cli.options import WORKER
 from gaq_listen.errors import BadSetting
-from gaq_listen.options import WORKER
 from gaq_listen.settings import BATCH, WorkerSettings
 from tests.tables import stale
 

@@ -3,23 +3,24 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from gaq_listen.events import (
+from gaq_listen.worker.events import (
     Audited,
-    Batch,
+    BacklogCounted,
+    BatchRefreshed,
     Behind,
     Blocked,
     Broken,
-    Counted,
+    CaughtUp,
     Disconnected,
     DriftedPair,
     Event,
-    Failed,
     FailedPair,
+    Idle,
     Listening,
+    PairsFailed,
     Paused,
     Polling,
     Reconnected,
-    Recovered,
     RefreshedPair,
     Repaired,
     Resumed,
@@ -30,7 +31,6 @@ from gaq_listen.events import (
     Stopping,
     Swept,
     Unblocked,
-    Waiting,
 )
 
 AT = datetime(2026, 11, 23, 22, 31, 5, 123456, UTC)
@@ -72,9 +72,9 @@ def failed(run: int = 526641, **other: Any) -> FailedPair:
 DRIFTED = DriftedPair(12, "LHC22o_apass7", 526641, "bad_run_coverage", 0.921, 0.884)
 
 
-def batch(*pairs: RefreshedPair, by_sweep: bool = False, limit: int = 20) -> Batch:
+def batch(*pairs: RefreshedPair, by_sweep: bool = False, limit: int = 20) -> BatchRefreshed:
     """A batch that took 8.4 ms."""
-    return Batch(pairs, 0.0084, limit, by_sweep)
+    return BatchRefreshed(pairs, 0.0084, limit, by_sweep)
 
 
 MANY = batch(
@@ -92,15 +92,15 @@ ONE_OF_EACH: list[Event] = [
     Listening(),
     Polling("notifications do not arrive, as through a transaction pooler", 1.0),
     batch(pair()),
-    Failed((failed(), failed(526642))),
+    PairsFailed((failed(), failed(526642))),
     Behind(12345, 5, 1.2),
-    Recovered(7),
+    CaughtUp(7),
     Paused("ops", 12.0, "upgrade"),
     Resumed(600.0),
     Audited(100, (DRIFTED,)),
     Swept(3),
-    Counted(2, 0.3),
-    Waiting(),
+    BacklogCounted(2, 0.3),
+    Idle(),
     Disconnected(REASON, 3.2),
     Reconnected(4.5),
     Broken(REASON, 5.0),
@@ -126,7 +126,7 @@ WORKING: list[Event] = [
     batch(pair(526714, data_pass=None, good_after=None, removed=True, causes="data pass")),
     MANY,
     Swept(0),
-    Counted(0),
+    BacklogCounted(0),
 ]
 
 # Enough for the whole height of every size, so that what is above scrolls away.
@@ -135,16 +135,21 @@ BUSY: list[Event] = [
     *(batch(pair(600000 + i)) for i in range(40)),
     batch(*(pair(700000 + i) for i in range(20))),
     Behind(12345, 5, 1.2),
-    Counted(12345, 63.0),
+    BacklogCounted(12345, 63.0),
 ]
 FAILING: list[Event] = [
     *WORKING,
-    Failed((failed(), failed(526642))),
+    PairsFailed((failed(), failed(526642))),
     Audited(100, (DRIFTED,)),
-    Counted(2, 75.0, 2, "division by zero"),
+    BacklogCounted(2, 75.0, 2, "division by zero"),
 ]
-PAUSED: list[Event] = [*WORKING, Counted(0), Paused("ops", 12.0, "upgrade of the database"), Counted(312, 14.0)]
-LOST: list[Event] = [*WORKING, Disconnected(REASON, 8.0), Counted(None)]
+PAUSED: list[Event] = [
+    *WORKING,
+    BacklogCounted(0),
+    Paused("ops", 12.0, "upgrade of the database"),
+    BacklogCounted(312, 14.0),
+]
+LOST: list[Event] = [*WORKING, Disconnected(REASON, 8.0), BacklogCounted(None)]
 HOSTILE_NAMES: list[Event] = [
     Started(HOSTILE, HOSTILE),
     batch(pair(data_pass=HOSTILE, causes=HOSTILE)),

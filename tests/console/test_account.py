@@ -8,27 +8,27 @@ from typing import Any
 
 import pytest
 
-from gaq_listen.events import (
+from gaq_listen.observers.event_log import HEARTBEAT, JSON, PLAIN, EventLog, Style
+from gaq_listen.observers.json_lines import LISTED, json_line
+from gaq_listen.observers.repeats import Repeats
+from gaq_listen.observers.worker_state import Goals
+from gaq_listen.worker.events import (
+    BacklogCounted,
     Behind,
-    Counted,
+    CaughtUp,
     Disconnected,
     Event,
-    Failed,
+    Idle,
     Listening,
+    PairsFailed,
     Paused,
     Polling,
     Reconnected,
-    Recovered,
     Resumed,
     Stopped,
     Stopping,
     Swept,
-    Waiting,
 )
-from gaq_listen.observe.jsonl import LISTED, json_line
-from gaq_listen.observe.repeats import Repeats
-from gaq_listen.observe.standing import Aims
-from gaq_listen.observe.stream import HEARTBEAT, JSON, PLAIN, Account, Style
 from tests.console.scene import AT, HOSTILE, ONE_OF_EACH, batch, failed, pair
 
 LOST = Disconnected("refused", 1.0)
@@ -36,14 +36,14 @@ LOST = Disconnected("refused", 1.0)
 
 def lines(told: Iterable[tuple[float, Event]], style: Style = PLAIN) -> list[str]:
     """The lines for events told at these times, without their time of day."""
-    account = Account(style, Aims(), 0.0)
+    account = EventLog(style, Goals(), 0.0)
     written = (account.told(event, now, AT + timedelta(seconds=now)) for now, event in told)
     return [text.partition(" ")[2] for text in written if text is not None]
 
 
-def every_two_seconds(until: float, counted: Counted | None = None) -> list[tuple[float, Event]]:
+def every_two_seconds(until: float, counted: BacklogCounted | None = None) -> list[tuple[float, Event]]:
     """What whoever watches tells, also at rest."""
-    return [(float(now), counted or Counted(0)) for now in range(0, int(until) + 1, 2)]
+    return [(float(now), counted or BacklogCounted(0)) for now in range(0, int(until) + 1, 2)]
 
 
 def test_a_heartbeat_a_minute_also_at_rest() -> None:
@@ -55,7 +55,7 @@ def test_a_heartbeat_a_minute_also_at_rest() -> None:
 
 def test_the_heartbeat_tells_how_it_stands() -> None:
     told: list[tuple[float, Event]] = [(0.0, Listening()), (1.0, batch(pair(), pair())), (50.0, Swept(0))]
-    (*_, beat) = lines([*told, (60.0, Counted(12, 0.3))])
+    (*_, beat) = lines([*told, (60.0, BacklogCounted(12, 0.3))])
     assert beat == (
         "INFO heartbeat state=listening stale=12 oldest_s=0.3 failing=0 batches=1 pairs=2 p50_ms=13.0 p99_ms=13.0"
         " swept_s_ago=10"
@@ -65,13 +65,13 @@ def test_the_heartbeat_tells_how_it_stands() -> None:
 @pytest.mark.parametrize(
     ("told", "level"),
     [
-        ([Listening(), Counted(12, 0.3)], "INFO"),
-        ([Listening(), Counted(12, 1.5)], "WARNING"),
-        ([Listening(), Counted(None)], "WARNING"),
-        ([Listening(), Counted(0, 0.0, 2, "x")], "WARNING"),
-        ([Polling("a pooler", 1.0), Counted(0)], "WARNING"),
-        ([Listening(), Paused("ops", 1.0), Counted(0)], "WARNING"),
-        ([LOST, Counted(None)], "WARNING"),
+        ([Listening(), BacklogCounted(12, 0.3)], "INFO"),
+        ([Listening(), BacklogCounted(12, 1.5)], "WARNING"),
+        ([Listening(), BacklogCounted(None)], "WARNING"),
+        ([Listening(), BacklogCounted(0, 0.0, 2, "x")], "WARNING"),
+        ([Polling("a pooler", 1.0), BacklogCounted(0)], "WARNING"),
+        ([Listening(), Paused("ops", 1.0), BacklogCounted(0)], "WARNING"),
+        ([LOST, BacklogCounted(None)], "WARNING"),
     ],
 )
 def test_the_level_of_a_heartbeat(told: list[Event], level: str) -> None:
@@ -86,7 +86,14 @@ def test_no_heartbeat_comes_when_nobody_tells() -> None:
 
 
 def test_after_a_gap_there_is_one_heartbeat_not_all_that_were_missed() -> None:
-    said = lines([(0.0, Counted(0)), (1000.0, Counted(0)), (1002.0, Counted(0)), (1020.0, Counted(0))])
+    said = lines(
+        [
+            (0.0, BacklogCounted(0)),
+            (1000.0, BacklogCounted(0)),
+            (1002.0, BacklogCounted(0)),
+            (1020.0, BacklogCounted(0)),
+        ]
+    )
     assert len(said) == 2
 
 
@@ -107,13 +114,13 @@ def test_repeats_are_collapsed_and_counted() -> None:
         ([LOST, Disconnected("shutting down", 1.0)], [True, True]),
         ([LOST, Reconnected(1.0), LOST], [True, True, True]),
         ([Behind(700, 5, 1.2), Behind(800, 6, 1.2)], [True, False]),
-        ([Behind(700, 5, 1.2), Recovered(7), Behind(700, 5, 1.2)], [True, True, True]),
+        ([Behind(700, 5, 1.2), CaughtUp(7), Behind(700, 5, 1.2)], [True, True, True]),
         ([Paused("ops", 1.0), Paused("ops", 9.0)], [True, False]),
         ([Paused("ops", 1.0), Resumed(2.0), Paused("ops", 1.0)], [True, True, True]),
         ([Polling("x", 1.0), Polling("x", 1.0), Listening(), Polling("x", 1.0)], [True, False, True, True]),
-        ([Failed((failed(),)), Failed((failed(attempts=3),))], [True, False]),
-        ([Failed((failed(),)), Failed((failed(error="other"),))], [True, True]),
-        ([Failed((failed(),)), Failed((failed(), failed(7)))], [True, True]),
+        ([PairsFailed((failed(),)), PairsFailed((failed(attempts=3),))], [True, False]),
+        ([PairsFailed((failed(),)), PairsFailed((failed(error="other"),))], [True, True]),
+        ([PairsFailed((failed(),)), PairsFailed((failed(), failed(7)))], [True, True]),
         ([batch(pair()), batch(pair())], [True, True]),
         ([Stopping("x"), Stopping("x")], [True, True]),
     ],
@@ -126,14 +133,14 @@ def test_what_counts_as_a_repeat(again: list[Event], passes: list[bool]) -> None
 def test_what_was_said_long_ago_is_forgotten() -> None:
     repeats = Repeats(60.0)
     for run in range(1000):
-        repeats.judge(Failed((failed(run),)), float(run))
+        repeats.judge(PairsFailed((failed(run),)), float(run))
     assert len(repeats._said) <= 61
 
 
 @pytest.mark.parametrize("event", ONE_OF_EACH, ids=lambda event: type(event).__name__)
 def test_json_has_every_field(event: Event) -> None:
     text = json_line(event, AT)
-    if isinstance(event, Counted | Waiting):
+    if isinstance(event, BacklogCounted | Idle):
         assert text is None
         return
     assert text is not None
@@ -151,9 +158,9 @@ def test_json_names_pairs_with_their_values() -> None:
 
 
 def test_json_heartbeats_repeats_and_the_end() -> None:
-    account = Account(JSON, Aims(), 0.0)
+    account = EventLog(JSON, Goals(), 0.0)
     account.told(batch(pair()), 1.0, AT)
-    beat = json.loads(account.told(Counted(12, 0.3), 60.0, AT) or "")
+    beat = json.loads(account.told(BacklogCounted(12, 0.3), 60.0, AT) or "")
     assert (beat["event"], beat["stale"], beat["p50_ms"], beat["swept_s_ago"]) == ("heartbeat", 12, 13.0, None)
     for now in (61.0, 62.0):
         account.told(LOST, now, AT)

@@ -13,18 +13,22 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from gaq_listen.events import (
+from gaq_listen.observers.event_format import format_event
+from gaq_listen.observers.staleness import KEPT, Staleness
+from gaq_listen.observers.status_panel import StatusPanel
+from gaq_listen.observers.worker_state import WINDOW
+from gaq_listen.worker.events import (
+    BacklogCounted,
     Behind,
     Blocked,
     Broken,
-    Counted,
+    CaughtUp,
     Disconnected,
     Event,
     Listening,
     Paused,
     Polling,
     Reconnected,
-    Recovered,
     Repaired,
     Resumed,
     SourcesChanged,
@@ -35,10 +39,6 @@ from gaq_listen.events import (
     Swept,
     Unblocked,
 )
-from gaq_listen.observe.board import Board
-from gaq_listen.observe.staleness import KEPT, Staleness
-from gaq_listen.observe.standing import WINDOW
-from gaq_listen.observe.tail import tail
 from tests.console import scene
 from tests.console.scene import AT, batch, pair
 
@@ -58,11 +58,11 @@ SCENES = {
 def screen(told: Iterable[Event], width: int, height: int) -> str:
     """What a terminal of this size shows 12 s after these events."""
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
-    board = Board(0.0)
+    board = StatusPanel(0.0)
     with console.capture() as shown:
         for event in told:
             board.apply(event, 60.0)
-            text = tail(event, AT, board.standing.staleness)
+            text = format_event(event, AT, board.standing.staleness)
             if text is not None:
                 console.print(text, no_wrap=True, overflow="ellipsis")
         console.print(board.render(63.0, width))
@@ -81,15 +81,15 @@ def test_screen(name: str, size: tuple[int, int]) -> None:
     assert shown == golden.read_text(encoding="utf-8")
 
 
-def panel(board: Board, now: float, width: int = 200) -> str:
+def panel(board: StatusPanel, now: float, width: int = 200) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
     with console.capture() as shown:
         console.print(board.render(now, width))
     return shown.get()
 
 
-def told(*said: Event, at: float = 0.0) -> Board:
-    board = Board(0.0)
+def told(*said: Event, at: float = 0.0) -> StatusPanel:
+    board = StatusPanel(0.0)
     for event in said:
         board.apply(event, at)
     return board
@@ -112,7 +112,7 @@ def told(*said: Event, at: float = 0.0) -> Board:
         ([Listening(), SourcesChanged(("a swap", "more"), "a command")], "ALARM  run: a command; a swap"),
         ([Listening(), SourcesChanged(("a swap",), "a command"), SourcesRestored(3.0)], "LISTENING"),
         ([Listening(), Behind(700, 5, 1.2)], "DRAINING  about 700 pairs left"),
-        ([Listening(), Behind(700, 5, 1.2), batch(pair(), limit=2), Recovered(7)], "LISTENING"),
+        ([Listening(), Behind(700, 5, 1.2), batch(pair(), limit=2), CaughtUp(7)], "LISTENING"),
         ([Listening(), Behind(700, 5, 1.2), Disconnected("refused", 8.0)], "DISCONNECTED"),
         ([Behind(700, 5, 1.2), Disconnected("refused", 8.0), Listening()], "LISTENING"),
         ([Listening(), Paused("ops", 12.0, "upgrade")], "PAUSED  by ops 12 s ago: upgrade"),
@@ -186,10 +186,10 @@ def test_all_figures_of_a_long_busy_run_fit_eighty_columns() -> None:
 
 
 def test_what_is_stale_is_counted_from_outside() -> None:
-    assert "│ not counted ·" in panel(told(Counted(None)), 0.0)
-    assert "│ nothing stale ·" in panel(told(Counted(0)), 0.0)
-    assert "│ 12 stale, oldest 300 ms ·" in panel(told(Counted(12, 0.3)), 0.0)
-    assert "2 pairs failing: division by zero" in panel(told(Counted(2, 75.0, 2, "division by zero")), 0.0)
+    assert "│ not counted ·" in panel(told(BacklogCounted(None)), 0.0)
+    assert "│ nothing stale ·" in panel(told(BacklogCounted(0)), 0.0)
+    assert "│ 12 stale, oldest 300 ms ·" in panel(told(BacklogCounted(12, 0.3)), 0.0)
+    assert "2 pairs failing: division by zero" in panel(told(BacklogCounted(2, 75.0, 2, "division by zero")), 0.0)
 
 
 def test_the_course_of_the_last_minutes() -> None:
@@ -202,7 +202,7 @@ def test_the_course_of_the_last_minutes() -> None:
 
 def test_a_better_pair_is_green_and_a_worse_one_red() -> None:
     def styles(before: float, after: float) -> set[str]:
-        text = tail(batch(pair(good_before=before, good_after=after)), AT)
+        text = format_event(batch(pair(good_before=before, good_after=after)), AT)
         assert text is not None
         return {str(span.style) for span in text.spans} & {"red", "green"}
 
@@ -214,7 +214,7 @@ def test_a_better_pair_is_green_and_a_worse_one_red() -> None:
 def test_the_summary_of_a_long_run_fits_eighty_columns() -> None:
     staleness = Staleness()
     staleness.add(0.0, [0.072, 0.123])
-    text = tail(Stopped(batches=12345, pairs=123456, seconds=187200.0), AT, staleness)
+    text = format_event(Stopped(batches=12345, pairs=123456, seconds=187200.0), AT, staleness)
     assert text is not None
     assert text.plain.startswith("stopped: 123 456 pairs in 12 345 batches, 2 d 04 h, fresh p50 72 ms, p99 123 ms")
     assert text.plain.endswith(" (last 2 pairs)")
@@ -222,10 +222,10 @@ def test_the_summary_of_a_long_run_fits_eighty_columns() -> None:
 
 
 def test_times_are_utc() -> None:
-    text = tail(Listening(), AT.astimezone(timezone(timedelta(hours=1))))
+    text = format_event(Listening(), AT.astimezone(timezone(timedelta(hours=1))))
     assert text is not None
     assert text.plain.startswith("22:31:05.123  ")
 
 
 def test_a_sweep_that_found_nothing_does_not_scroll_by() -> None:
-    assert tail(Swept(0), AT) is None
+    assert format_event(Swept(0), AT) is None

@@ -15,9 +15,9 @@ from typing import IO
 import pytest
 from rich.console import Console
 
-from gaq_listen.events import Listening, Stopped, Swept
-from gaq_listen.observe import observing
-from gaq_listen.observe.console import live_console
+from gaq_listen.observers import observing
+from gaq_listen.observers.console import live_console
+from gaq_listen.worker.events import Listening, Stopped, Swept
 from tests.console.scene import ENDED, WORKING, batch, pair
 
 PATIENCE = 20.0

@@ -6,19 +6,19 @@ from typing import get_args
 
 import pytest
 
-from gaq_listen.events import (
-    Batch,
+from gaq_listen.observers.logfmt import format_line
+from gaq_listen.observers.staleness import KEPT, Staleness
+from gaq_listen.worker.events import (
+    BatchRefreshed,
+    CaughtUp,
     Disconnected,
     Event,
     Polling,
-    Recovered,
     Started,
     Stopped,
     Stopping,
     Swept,
 )
-from gaq_listen.observe.lines import line
-from gaq_listen.observe.staleness import KEPT, Staleness
 from tests.console.scene import AT, HOSTILE, MANY, ONE_OF_EACH, REASON, batch, pair
 
 LINES = [
@@ -59,7 +59,7 @@ LINES = [
 
 @pytest.mark.parametrize(("event", "said"), list(zip(ONE_OF_EACH, LINES, strict=True)))
 def test_line(event: Event, said: str | None) -> None:
-    assert line(event, AT) == (None if said is None else f"2026-11-23T22:31:05.123Z {said}")
+    assert format_line(event, AT) == (None if said is None else f"2026-11-23T22:31:05.123Z {said}")
 
 
 def test_every_event_is_tried() -> None:
@@ -67,15 +67,17 @@ def test_every_event_is_tried() -> None:
 
 
 def test_a_sweep_that_found_nothing_is_not_worth_a_line() -> None:
-    assert line(Swept(0), AT) is None
+    assert format_line(Swept(0), AT) is None
 
 
 def test_a_backlog_that_is_gone_is_no_warning() -> None:
-    assert line(Recovered(7), AT) == '2026-11-23T22:31:05.123Z INFO recovered rounds=7 message="backlog recovered"'
+    assert (
+        format_line(CaughtUp(7), AT) == '2026-11-23T22:31:05.123Z INFO recovered rounds=7 message="backlog recovered"'
+    )
 
 
 def test_only_the_first_pairs_of_a_batch_are_named() -> None:
-    said = line(MANY, AT)
+    said = format_line(MANY, AT)
     assert said is not None
     assert "pairs=12 " in said
     assert "oldest_ms=80.0" in said
@@ -84,14 +86,14 @@ def test_only_the_first_pairs_of_a_batch_are_named() -> None:
 
 
 def test_a_batch_of_the_sweep_and_a_pair_that_has_left() -> None:
-    said = line(batch(pair(removed=True, causes="data pass"), by_sweep=True), AT)
+    said = format_line(batch(pair(removed=True, causes="data pass"), by_sweep=True), AT)
     assert said is not None
     assert said.endswith('by_sweep=yes refreshed="LHC22o_apass7/526641 (data pass) removed"')
 
 
 def test_the_time_is_utc() -> None:
     elsewhere = AT.astimezone(timezone(timedelta(hours=1)))
-    assert line(Stopping("x"), elsewhere) == line(Stopping("x"), AT)
+    assert format_line(Stopping("x"), elsewhere) == format_line(Stopping("x"), AT)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_the_time_is_utc() -> None:
     ],
 )
 def test_nothing_from_outside_forges_a_line_or_a_field(event: Event) -> None:
-    said = line(event, AT)
+    said = format_line(event, AT)
     assert said is not None
     assert said.isprintable()
     _, _, name, *fields = shlex.split(said)
@@ -115,13 +117,13 @@ def test_nothing_from_outside_forges_a_line_or_a_field(event: Event) -> None:
 
 @pytest.mark.parametrize(("reason", "said"), [("", '""'), ("a=b", '"a=b"'), ("\\", '"\\\\"')])
 def test_what_needs_quotes_is_quoted(reason: str, said: str) -> None:
-    assert line(Stopping(reason), AT) == f"2026-11-23T22:31:05.123Z INFO stopping reason={said}"
+    assert format_line(Stopping(reason), AT) == f"2026-11-23T22:31:05.123Z INFO stopping reason={said}"
 
 
 def test_the_end_sums_up_staleness() -> None:
     staleness = Staleness()
     staleness.add(0.0, [0.013, 0.21])
-    said = line(Stopped(1, 2, 3.0), AT, staleness)
+    said = format_line(Stopped(1, 2, 3.0), AT, staleness)
     assert said is not None
     assert said.endswith("stopped batches=1 pairs=2 seconds=3.0 p50_ms=13.0 p99_ms=210.0")
 
@@ -129,12 +131,12 @@ def test_the_end_sums_up_staleness() -> None:
 def test_the_end_says_when_it_sums_up_the_last_pairs_only() -> None:
     staleness = Staleness()
     staleness.add(0.0, [0.013] * (KEPT + 1))
-    said = line(Stopped(1, KEPT + 1, 3.0), AT, staleness)
+    said = format_line(Stopped(1, KEPT + 1, 3.0), AT, staleness)
     assert said is not None
     assert said.endswith(f"p99_ms=13.0 of_last={KEPT}")
 
 
 def test_an_empty_batch() -> None:
-    said = line(Batch((), 0.001, 20, False), AT)
+    said = format_line(BatchRefreshed((), 0.001, 20, False), AT)
     assert said is not None
     assert "pairs=0" in said

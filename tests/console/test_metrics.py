@@ -13,15 +13,19 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gaq_listen.errors import BadSetting
-from gaq_listen.events import (
+from gaq_listen.observers import health
+from gaq_listen.observers.http_server import serve_http
+from gaq_listen.observers.metrics import Metrics
+from gaq_listen.observers.worker_state import Goals, WorkerState
+from gaq_listen.worker.events import (
     Audited,
+    BacklogCounted,
     Broken,
-    Counted,
     Disconnected,
     Event,
-    Failed,
     Listening,
     Observer,
+    PairsFailed,
     Paused,
     Reconnected,
     Resumed,
@@ -29,10 +33,6 @@ from gaq_listen.events import (
     Stopping,
     Swept,
 )
-from gaq_listen.observe import health
-from gaq_listen.observe.metrics import Metrics
-from gaq_listen.observe.serving import serving
-from gaq_listen.observe.standing import Aims, Standing
 from tests.console.scene import DRIFTED, batch, failed, pair
 
 Series = dict[tuple[str, tuple[str, ...]], float]
@@ -47,7 +47,7 @@ def series(text: str) -> Series:
 
 
 def after(*told: Event) -> Series:
-    standing = Standing(0.0, Aims())
+    standing = WorkerState(0.0, Goals())
     metrics = Metrics(standing)
     for event in told:
         standing.apply(event, 0.0)
@@ -59,7 +59,7 @@ def test_what_is_counted() -> None:
     found = after(
         batch(pair(seconds_stale=0.3), pair(seconds_stale=0.003)),
         batch(pair(seconds_stale=-0.001)),
-        Failed((failed(), failed())),
+        PairsFailed((failed(), failed())),
         Swept(3),
         Swept(0),
         Audited(100, (DRIFTED,)),
@@ -83,7 +83,7 @@ def test_a_lost_connection_counts_once_however_often_it_is_tried() -> None:
 
 
 def test_what_is_so_now() -> None:
-    found = after(Started("gaq", "18.1", "gaq-1"), Listening(), Counted(12, 0.3, 2, "division by zero"))
+    found = after(Started("gaq", "18.1", "gaq-1"), Listening(), BacklogCounted(12, 0.3, 2, "division by zero"))
     assert found["gaq_listen_stale_pairs", ()] == 12
     assert found["gaq_listen_oldest_stale_seconds", ()] == 0.3
     assert found["gaq_listen_failing_pairs", ()] == 2
@@ -94,36 +94,40 @@ def test_what_is_so_now() -> None:
 
 
 def test_what_is_not_known_is_not_zero() -> None:
-    assert ("gaq_listen_stale_pairs", ()) not in after(Counted(None))
+    assert ("gaq_listen_stale_pairs", ()) not in after(BacklogCounted(None))
     assert ("gaq_listen_oldest_stale_seconds", ()) not in after()
 
 
 @pytest.mark.parametrize(
     ("told", "ready", "said"),
     [
-        ([Listening(), Counted(0)], True, "listening: 0 stale pairs"),
-        ([Listening(), Counted(12, 0.3)], True, "listening: 12 stale pairs, the oldest for 0.3 s"),
+        ([Listening(), BacklogCounted(0)], True, "listening: 0 stale pairs"),
+        ([Listening(), BacklogCounted(12, 0.3)], True, "listening: 12 stale pairs, the oldest for 0.3 s"),
         (
-            [Listening(), Counted(12, 1.5)],
+            [Listening(), BacklogCounted(12, 1.5)],
             False,
             "not fresh: 12 stale pairs, the oldest for 1.5 s; the objective is 1 s",
         ),
         ([], False, "connecting"),
         ([Listening()], False, "could not be counted"),
-        ([Listening(), Counted(None)], False, "could not be counted"),
-        ([Listening(), Counted(0), Paused("ops", 1.0)], False, "paused: by ops"),
-        ([Listening(), Counted(0), Paused("ops", 1.0), Resumed(2.0)], True, "listening"),
-        ([Listening(), Counted(0), Disconnected("refused", 3.0)], False, "disconnected: next try in 3 s: refused"),
+        ([Listening(), BacklogCounted(None)], False, "could not be counted"),
+        ([Listening(), BacklogCounted(0), Paused("ops", 1.0)], False, "paused: by ops"),
+        ([Listening(), BacklogCounted(0), Paused("ops", 1.0), Resumed(2.0)], True, "listening"),
         (
-            [Listening(), Counted(0), Broken("no view", 3.0)],
+            [Listening(), BacklogCounted(0), Disconnected("refused", 3.0)],
+            False,
+            "disconnected: next try in 3 s: refused",
+        ),
+        (
+            [Listening(), BacklogCounted(0), Broken("no view", 3.0)],
             False,
             "broken: see gaq-listen doctor; next try in 3 s: no view",
         ),
-        ([Listening(), Counted(0), Stopping("SIGTERM")], False, "stopping"),
+        ([Listening(), BacklogCounted(0), Stopping("SIGTERM")], False, "stopping"),
     ],
 )
 def test_ready(told: list[Event], ready: bool, said: str) -> None:
-    standing = Standing(0.0, Aims())
+    standing = WorkerState(0.0, Goals())
     for event in told:
         standing.apply(event, 0.0)
     assert health.alive(standing, heard=0.0, now=health.SILENT)[0]
@@ -133,8 +137,8 @@ def test_ready(told: list[Event], ready: bool, said: str) -> None:
 
 
 def test_a_worker_of_which_nothing_is_heard_is_neither_alive_nor_ready() -> None:
-    standing = Standing(0.0, Aims())
-    for event in (Listening(), Counted(0)):
+    standing = WorkerState(0.0, Goals())
+    for event in (Listening(), BacklogCounted(0)):
         standing.apply(event, 0.0)
     for judge in (health.alive, health.ready):
         assert judge(standing, 0.0, health.SILENT + 1) == (False, "nothing heard of the worker for 61 s")
@@ -157,7 +161,7 @@ def served() -> Iterator[Served]:
                 port = found.getsockname()[1]
             # Somebody else may be faster.
             with suppress(BadSetting):
-                yield Served(stack.enter_context(serving(("127.0.0.1", port), Aims())), port)
+                yield Served(stack.enter_context(serve_http(("127.0.0.1", port), Goals())), port)
                 return
 
 
@@ -173,7 +177,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 def test_all_three_pages(served: Served) -> None:
     assert get(served.port, "/healthz") == (200, "alive, connecting\n")
     assert get(served.port, "/readyz")[0] == 503
-    for event in (Listening(), Counted(0), batch(pair())):
+    for event in (Listening(), BacklogCounted(0), batch(pair())):
         served.observe(event)
     assert get(served.port, "/readyz")[0] == 200
     status, text = get(served.port, "/metrics?name[]=x")
@@ -203,12 +207,12 @@ def test_an_address_that_is_taken_is_said(served: Served) -> None:
     with pytest.raises(
         BadSetting, match=f"--metrics-listen cannot have 127.0.0.1:{served.port}: Address already in use"
     ):
-        serving(("127.0.0.1", served.port), Aims()).__enter__()
+        serve_http(("127.0.0.1", served.port), Goals()).__enter__()
 
 
 def test_an_address_of_another_machine_is_said() -> None:
     with pytest.raises(BadSetting, match=r"--metrics-listen cannot have 192\.0\.2\.1:9187: "):
-        serving(("192.0.2.1", 9187), Aims()).__enter__()
+        serve_http(("192.0.2.1", 9187), Goals()).__enter__()
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

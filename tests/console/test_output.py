@@ -13,9 +13,9 @@ from typing import IO
 
 import pytest
 
-from gaq_listen.events import Listening, Stopped, Swept
-from gaq_listen.observe import Format, observing
-from gaq_listen.observe.output import KEPT, Output
+from gaq_listen.observers import Format, observing
+from gaq_listen.observers.background_writer import KEPT, BackgroundWriter
+from gaq_listen.worker.events import Listening, Stopped, Swept
 from tests.console.scene import WORKING, batch, pair
 
 PATIENCE = 20.0
@@ -58,8 +58,8 @@ def test_a_closed_pipe_ends_quietly(form: Format, pipe: tuple[IO[bytes], IO[str]
 def test_a_program_whose_reader_has_gone_says_nothing_at_its_end(form: str) -> None:
     program = f"""
 import sys, threading
-from gaq_listen.events import Listening, Stopping
-from gaq_listen.observe import observing
+from gaq_listen.worker.events import Listening, Stopping
+from gaq_listen.observers import observing
 told = threading.Event()
 def closed():
     observe(Stopping("nobody reads"))
@@ -107,7 +107,7 @@ def test_a_closed_output_is_told_once_also_where_it_cannot_be_diverted() -> None
         tried.release()
         raise BrokenPipeError(32, "Broken pipe")
 
-    with Output(write, io.StringIO(), lambda: calls.append(None)) as output:
+    with BackgroundWriter(write, io.StringIO(), lambda: calls.append(None)) as output:
         output.put("one")
         assert tried.acquire(timeout=PATIENCE)
         output.put("two")
@@ -173,7 +173,7 @@ def test_after_an_error_that_passes_writing_goes_on() -> None:
             raise OSError(28, "No space left on device")
         written.extend(items)
 
-    with Output(write, io.StringIO(), lambda: None) as output:
+    with BackgroundWriter(write, io.StringIO(), lambda: None) as output:
         output.put("lost")
         assert tried.wait(PATIENCE)
         output.put("kept")

@@ -1,6 +1,6 @@
 """Percentiles of the last pairs."""
 
-from gaq_listen.observe.staleness import KEPT, Percentiles, Staleness
+from gaq_listen.observers.staleness import KEPT, Percentiles, Staleness
 
 
 def test_none_of_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaq_listen.observe.text import LONGEST, clean, count, duration, good, pair_name, ticking
+from gaq_listen.observers.wording import LONGEST, age, count, coverage_change, duration, pair_name, sanitize
 from tests.console.scene import HOSTILE, pair
 
 
@@ -30,7 +30,7 @@ def test_duration(seconds: float, said: str) -> None:
 
 
 def test_a_ticking_duration_has_whole_seconds() -> None:
-    assert [ticking(s) for s in (-1, 0, 12.9, 59.9, 60, 303.9)] == [
+    assert [age(s) for s in (-1, 0, 12.9, 59.9, 60, 303.9)] == [
         "0 s",
         "0 s",
         "12 s",
@@ -58,11 +58,11 @@ def test_counts() -> None:
     ],
 )
 def test_good(before: float | None, after: float | None, said: str) -> None:
-    assert good(pair(good_before=before, good_after=after)) == said
+    assert coverage_change(pair(good_before=before, good_after=after)) == said
 
 
 def test_good_of_a_pair_that_has_left() -> None:
-    assert good(pair(good_after=None, removed=True)) == "removed"
+    assert coverage_change(pair(good_after=None, removed=True)) == "removed"
 
 
 def test_a_data_pass_that_has_no_name_any_more() -> None:
@@ -70,11 +70,11 @@ def test_a_data_pass_that_has_no_name_any_more() -> None:
 
 
 def test_nothing_that_acts_survives() -> None:
-    said = clean(HOSTILE)
+    said = sanitize(HOSTILE)
     assert said.isprintable()
     assert said.startswith(r"[bold red]x[/] \x1b[2J\x1b]0;owned\x07\n2026")
 
 
 def test_a_text_without_end_is_cropped() -> None:
-    assert len(clean("x" * 10_000_000)) == LONGEST
-    assert clean("x" * LONGEST) == "x" * LONGEST
+    assert len(sanitize("x" * 10_000_000)) == LONGEST
+    assert sanitize("x" * LONGEST) == "x" * LONGEST

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from gaq_listen.dba import doctor, installer
-from gaq_listen.dba.doctor import examination
+from gaq_listen.dba import doctor, findings_view, installer
+from gaq_listen.dba.checks.finding import Finding
 from tests.conftest import Connect
 from tests.database import world
 from tests.engine.working import asleep, working
@@ -28,7 +28,7 @@ def whats(connection: Connection[Any]) -> list[str]:
     return [finding.what for finding in doctor.examine(connection)]
 
 
-def only(connection: Connection[Any]) -> doctor.Finding:
+def only(connection: Connection[Any]) -> Finding:
     (finding,) = doctor.examine(connection)
     return finding
 
@@ -44,7 +44,7 @@ def number_of(connection: Connection[Any], query: str) -> int:
 
 def test_a_new_installation(db: Connection[Any]) -> None:
     assert doctor.examine(db) == []
-    assert doctor.render([]).startswith("nothing found: looked at ")
+    assert findings_view.render([]).startswith("nothing found: looked at ")
 
 
 def test_installed_by_the_installer_twice(bare_db: Connection[Any]) -> None:
@@ -195,7 +195,7 @@ def test_a_reader_may_ask_and_is_told_what_was_not_seen(undone: Connection[Any])
 def test_a_locked_table_is_not_waited_for(
     db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examination, "LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(doctor, "LOCK_TIMEOUT", 0.05)
     connect().execute("lock table gaq.installed_objects")
     found = doctor.examine(db)
     assert [finding.what.partition(":")[0] for finding in found] == [
@@ -216,11 +216,11 @@ def test_it_changes_nothing(undone: Connection[Any]) -> None:
 
 def test_rendering() -> None:
     findings = [
-        doctor.Finding("a \x1b[31mname\nof two lines " + "word " * 30, "because", "SELECT 1; " * 20),
-        doctor.Finding("b", "c", "d", "note"),
+        Finding("a \x1b[31mname\nof two lines " + "word " * 30, "because", "SELECT 1; " * 20),
+        Finding("b", "c", "d", "note"),
     ]
-    text = doctor.render(findings)
-    assert "\n   fix:  SELECT 1;" in doctor.render([doctor.Finding("a", "b", "SELECT 1;")])
+    text = findings_view.render(findings)
+    assert "\n   fix:  SELECT 1;" in findings_view.render([Finding("a", "b", "SELECT 1;")])
     assert text.startswith("1. error: a \\x1b[31mname\\nof two lines word")
     assert text.endswith("\n\n2. note: b\n   why:  c\n   do:   d\n\nfound 1 error, 1 note")
     assert max(map(len, text.splitlines())) <= 80

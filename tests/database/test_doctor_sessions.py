@@ -10,14 +10,15 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen.dba import doctor, installer
-from gaq_listen.dba.doctor import bell, holding
+from gaq_listen.dba.checks import notifications, vacuum
+from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.dba.scripts import script
-from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.private_postgres.server import PrivatePostgres
 from tests.conftest import Connect
 from tests.tables import drain
 
 
-def only(connection: Connection[Any]) -> doctor.Finding:
+def only(connection: Connection[Any]) -> Finding:
     (finding,) = doctor.examine(connection)
     return finding
 
@@ -44,7 +45,7 @@ def test_a_forgotten_transaction(db: Connection[Any], connect: Connect, monkeypa
     other = connect(application_name="forgetful")
     other.execute("select 1")
     assert doctor.examine(db) == []
-    monkeypatch.setattr(holding, "IDLE_IN_TRANSACTION", 0.0)
+    monkeypatch.setattr(vacuum, "IDLE_IN_TRANSACTION", 0.0)
     found = only(db)
     assert found.what.startswith(f"session {other.info.backend_pid} of forgetful has been in an idle transaction for ")
     db.execute(found.mend.encode())
@@ -57,8 +58,8 @@ def test_dead_rows_and_who_holds_them(db: Connection[Any], connect: Connect, mon
         writer.execute("insert into gaq.invalidations select g, g, now(), 'flag' from generate_series(1, 3000) g")
         writer.execute("delete from gaq.invalidations")
     # Sessions report such numbers when they end.
-    monkeypatch.setattr(holding, "DEAD_ROWS", 2000)
-    monkeypatch.setattr(holding, "HELD", 0.0)
+    monkeypatch.setattr(vacuum, "DEAD_ROWS", 2000)
+    monkeypatch.setattr(vacuum, "HELD", 0.0)
     expected = f"gaq.invalidations has 3 000 dead rows, held by session {holder.info.backend_pid} of report, open for "
     wait = psycopg.connect(db.info.dsn, password=db.info.password or None, autocommit=True)
     with wait:
@@ -67,7 +68,7 @@ def test_dead_rows_and_who_holds_them(db: Connection[Any], connect: Connect, mon
                 break
             wait.execute("select pg_sleep(0.05)")
     assert only(db).what.startswith(expected)
-    monkeypatch.setattr(holding, "HELD", 60.0)
+    monkeypatch.setattr(vacuum, "HELD", 60.0)
     assert doctor.examine(db) == []
 
 
@@ -82,7 +83,7 @@ def test_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.execute("insert into data_passes values (1, 'x')")
         connection.execute("prepare transaction 'it''s'")
         assert doctor.examine(connection) == []
-        monkeypatch.setattr(holding, "PREPARED", 0.0)
+        monkeypatch.setattr(vacuum, "PREPARED", 0.0)
         commit, _, rollback = only(connection).mend.partition(" or ")
         assert commit == "COMMIT PREPARED 'it''s';"
         connection.execute(rollback.encode())
@@ -90,14 +91,14 @@ def test_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_prepared_transactions_are_named_as_literals() -> None:
-    (found,) = holding.forgotten([("'it''s'", 90)])
+    (found,) = vacuum.forgotten([("'it''s'", 90)])
     assert found.what == "transaction 'it''s' was prepared 1 min 30 s ago, and not ended"
     assert found.mend == "COMMIT PREPARED 'it''s'; or ROLLBACK PREPARED 'it''s';"
 
 
 def test_the_notification_queue() -> None:
-    assert bell.filling(0.25, ["7"]) == []
-    (found,) = bell.filling(0.31, ["7", "8"])
+    assert notifications.filling(0.25, ["7"]) == []
+    (found,) = notifications.filling(0.31, ["7", "8"])
     assert found.what == "the notification queue is 31% full"
     assert "7, 8" in found.mend
 
@@ -120,7 +121,7 @@ def test_a_writer_that_keeps_workers_awake(
     writer = connect(application_name="import")
     writer.execute("select pg_try_advisory_xact_lock_shared(gaq.bell_key())")
     assert doctor.examine(db) == []
-    monkeypatch.setattr(bell, "OPEN", 0.0)
+    monkeypatch.setattr(notifications, "OPEN", 0.0)
     assert only(db).what.startswith(f"session {writer.info.backend_pid} of import holds the doorbell's lock for ")
 
 
@@ -131,7 +132,7 @@ def test_a_worker_that_hangs(db: Connection[Any], connect: Connect, monkeypatch:
     worker.execute("select gaq.enroll('a', 'here', 7)")
     worker.execute("select gaq.enroll_doorbell('a', %s)", (listening.info.backend_pid,))
     assert doctor.examine(db) == []
-    monkeypatch.setattr(bell, "ASLEEP", 0.0)
+    monkeypatch.setattr(notifications, "ASLEEP", 0.0)
     assert only(db).what.startswith(f"a worker listens (session {listening.info.backend_pid}), but neither works nor")
     with worker.transaction():
         worker.execute("select 1")
@@ -142,6 +143,6 @@ def test_a_worker_that_hangs(db: Connection[Any], connect: Connect, monkeypatch:
 
 def test_autovacuum_is_on(db: Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     # The server's own setting can be changed for all databases only; another of the session's stands in.
-    monkeypatch.setattr(holding, "_AUTOVACUUM", holding._AUTOVACUUM.replace("'track_counts'", "'jit_expressions'"))
+    monkeypatch.setattr(vacuum, "_AUTOVACUUM", vacuum._AUTOVACUUM.replace("'track_counts'", "'jit_expressions'"))
     db.execute("set jit_expressions = off")
     assert only(db).what == "jit_expressions=off, on the whole server"

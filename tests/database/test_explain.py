@@ -10,8 +10,8 @@ from psycopg import Connection
 
 from gaq_listen.errors import UnknownName
 from gaq_listen.reports.explain import read
-from gaq_listen.reports.explain.adding import add_up
-from gaq_listen.reports.explain.pair import Explanation, Flag, Quality, Span
+from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation, Quality, Span
+from gaq_listen.reports.explain.sums import add_up
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
 from tests.golden_cases import run_time_changes, scenarios
@@ -35,7 +35,7 @@ def explained(connection: Connection[Any], data_pass_id: int = 1, run: int = 501
     return read(connection, data_pass_id, "LHC22o_apass7", run)
 
 
-def left_over(flag: Flag, hiding: list[Flag]) -> list[Span]:
+def left_over(flag: ExplainedFlag, hiding: list[ExplainedFlag]) -> list[Span]:
     """What those that are said to hide a flag leave of its span; each of them must hide something."""
     left = [flag.span] if flag.span else []
     for other in hiding:

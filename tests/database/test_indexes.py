@@ -15,7 +15,7 @@ REFERENCE = named("reference")
 
 @pytest.mark.parametrize("name", list(shipped()))
 def test_every_index_line_is_read(name: str) -> None:
-    assert len(indexes.wanted(named(name))) == named(name).text.count("-- [index] ")
+    assert len(indexes.needed(named(name))) == named(name).text.count("-- [index] ")
 
 
 @pytest.mark.parametrize(

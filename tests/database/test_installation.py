@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from gaq_listen.database import require_installed
+from gaq_listen.db.sessions import SQL_VERSION, require_installed
 from gaq_listen.dba import installer
-from gaq_listen.dba.scripts import INSTALL_SCRIPTS, VERSION
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS
 from gaq_listen.dba.sources import installation, named, shipped
-from gaq_listen.demo.binaries import find_binaries
 from gaq_listen.errors import GaqListenError, NotInstalled
+from gaq_listen.private_postgres.binaries import find_binaries
 from tests.tables import drain
 
 UPGRADES = Path(__file__).parents[1] / "upgrades"
@@ -81,7 +81,7 @@ def test_psql_installs_the_same_from_one_script(bare_db: Connection[Any], bare_d
 
 
 def test_the_version_that_is_recorded_is_the_programs(db: Connection[Any]) -> None:
-    assert db.execute("select version from gaq.installation").fetchall() == [(VERSION,)]
+    assert db.execute("select version from gaq.installation").fetchall() == [(SQL_VERSION,)]
     assert db.execute("select count(*) from gaq.installed_objects").fetchone() == (len(objects(db)),)
 
 
@@ -106,7 +106,7 @@ def test_an_upgrade_gives_what_a_new_installation_gives(
 
 
 def test_there_is_an_old_version_for_every_upgrade() -> None:
-    assert sorted(int(path.stem.rpartition("_")[2]) for path in UPGRADES.glob("*.sql")) == list(range(1, VERSION))
+    assert sorted(int(path.stem.rpartition("_")[2]) for path in UPGRADES.glob("*.sql")) == list(range(1, SQL_VERSION))
 
 
 @pytest.mark.parametrize("script", INSTALL_SCRIPTS)

@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen import bindings, events
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
+from gaq_listen.db import source_bindings
 from gaq_listen.dba import doctor, installer, plan, plan_tables
 from gaq_listen.errors import GaqListenError
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker import events
+from gaq_listen.worker.worker import Worker
 from tests.conftest import where
 from tests.database.migrations import MIGRATIONS, Migration, Outcome, probe, shown, write
 from tests.engine.working import working
@@ -64,7 +65,7 @@ def assert_right(dba: Connection[Any], healthy: set[str]) -> None:
     """Nothing is stale or differs, doctor finds what it found before, and the grants are there."""
     assert stale(dba) == set()
     assert dba.execute(_DIFFER).fetchall() == []
-    assert bindings.read(dba) == []
+    assert source_bindings.source_changes(dba) == []
     assert said(dba) <= healthy
     (granted,) = dba.execute(
         "SELECT has_table_privilege('pg_monitor', 'gaq_summaries', 'SELECT'),"

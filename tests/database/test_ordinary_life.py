@@ -13,9 +13,9 @@ from psycopg import Connection
 from gaq_listen.dba import doctor, installer, plan, plan_tables
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import installation, named
-from gaq_listen.demo.binaries import find_binaries
-from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.errors import GaqListenError
+from gaq_listen.private_postgres.binaries import find_binaries
+from gaq_listen.private_postgres.server import PrivatePostgres
 from tests.conftest import Server, where
 from tests.database.test_installation import PAIRS
 from tests.shapes import BOOKKEEPING, REFERENCE, Shape

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen.cli import main
+from gaq_listen.adoption import legacy_comparison
+from gaq_listen.adoption.legacy_reasons import Reason
+from gaq_listen.cli.main import main
 from gaq_listen.dba.scripts import script
 from gaq_listen.errors import GaqListenError
-from gaq_listen.operating import originals
-from gaq_listen.operating.reasons import Reason
 from tests.conftest import where
 from tests.database.test_golden import key
 from tests.database.test_original import install
@@ -65,11 +65,11 @@ def taken_over(bare_db: Connection[Any], shape: Shape) -> Connection[Any]:
     return bare_db
 
 
-def told(connection: Connection[Any]) -> tuple[dict[tuple[int, int], Reason], originals.Outcome]:
+def told(connection: Connection[Any]) -> tuple[dict[tuple[int, int], Reason], legacy_comparison.Outcome]:
     found = {}
     with psycopg.connect(where(connection), autocommit=True) as reader:
         reader.execute("SET default_transaction_read_only = on")
-        outcome = originals.compare(
+        outcome = legacy_comparison.compare(
             reader, lambda differs, why: found.update({(differs.data_pass_id, differs.run_number): why})
         )
     return found, outcome
@@ -190,4 +190,4 @@ def test_pairs_that_were_never_computed_are_told_in_one_line(taken_over: Connect
 
 def test_nothing_to_compare_with(db: Connection[Any]) -> None:
     with pytest.raises(GaqListenError, match="no table gaq_summaries was taken over"):
-        originals.count(db)
+        legacy_comparison.count(db)

@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from gaq_listen.dba import installer, plan, plan_tables, plan_text
-from gaq_listen.dba.plan_text import Holder, MissingIndex, Obstacle, Plan, PlannedStep, SourceTable, redacted, render
-from gaq_listen.dba.scripts import VERSION, script
+from gaq_listen.db.sessions import SQL_VERSION
+from gaq_listen.dba import installer, plan, plan_tables, plan_view
+from gaq_listen.dba.plan_view import Holder, MissingIndex, Obstacle, Plan, PlannedStep, SourceTable, redacted, render
+from gaq_listen.dba.scripts import script
 
 VERSION_1 = Path(__file__).parents[1] / "upgrades" / "version_1.sql"
 FLAG = "insert into qc_flags (run_number, detector_id, flag_type_id, data_pass_id) values (1, 1, 1, null)"
@@ -75,14 +76,14 @@ def test_a_fresh_installation_is_told_from_a_repeated_one(bare_db: Connection[An
     assert (fresh.backfill, fresh.replaces) == (2, False)
     installer.install(bare_db)
     again = made(bare_db)
-    assert again.found.startswith(f"Version {VERSION}: this would apply it again")
+    assert again.found.startswith(f"Version {SQL_VERSION}: this would apply it again")
     assert (again.backfill, again.replaces, again.blockers) == (0, True, ())
 
 
 def test_an_upgrade_is_told(bare_db: Connection[Any]) -> None:
     bare_db.execute(VERSION_1.read_bytes())
     found = made(bare_db)
-    assert found.found.startswith(f"Version 1: this would be an upgrade to {VERSION}")
+    assert found.found.startswith(f"Version 1: this would be an upgrade to {SQL_VERSION}")
     assert found.blockers == ()
 
 
@@ -397,7 +398,7 @@ def test_a_prepared_transaction_has_no_pid() -> None:
         ("alter role x password 'it''s secret'", "alter role x password '…'"),
         ("alter role x password 'cut off he", "alter role x password '…'"),
         ("select\n\t1", "select 1"),
-        ("x" * 100, "x" * plan_text.QUERY_SHOWN),
+        ("x" * 100, "x" * plan_view.QUERY_SHOWN),
     ],
 )
 def test_a_query_is_shown_on_one_line_and_without_its_strings(query: str, shown: str) -> None:

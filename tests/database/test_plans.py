@@ -14,7 +14,7 @@ import pytest
 from psycopg import Connection
 from pytest_postgresql.executors import NoopExecutor
 
-from gaq_listen.dba.doctor import backlog
+from gaq_listen.dba.checks import backlog
 from tests.conftest import Connect, Server
 from tests.database import world
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
 from gaq_listen.dba import doctor, installer, plan, plan_tables
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import chosen, named, shipped, used

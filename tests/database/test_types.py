@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
 from gaq_listen.dba import doctor, installer, plan, plan_tables
-from gaq_listen.dba.plan_wanted import wanted
+from gaq_listen.dba.manifest import manifest_of
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
 from gaq_listen.errors import GaqListenError
@@ -99,7 +99,7 @@ def dba(bare_db: Connection[Any]) -> Iterator[Connection[Any]]:
 
 def columns(shape: Shape) -> dict[str, str]:
     """Every column of the source tables that has a kind of type, by "table.column"."""
-    needs = (line.strip().split(": ") for line in wanted(shipped()[shape.name]).types.splitlines() if line.strip())
+    needs = (line.strip().split(": ") for line in manifest_of(shipped()[shape.name]).types.splitlines() if line.strip())
     found = {column: _KINDS[kind] for column, kind in needs if column.partition(".")[2] not in GENERATED}
     return found | {f"runs.{time}": "instant" for time in TIMES} | dict.fromkeys(NAMES[shape.name], "name")
 

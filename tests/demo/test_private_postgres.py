@@ -16,10 +16,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from gaq_listen.demo import cluster, private_postgres
-from gaq_listen.demo.binaries import Binaries, find_binaries
-from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.errors import PrivateServerError
+from gaq_listen.private_postgres import cluster
+from gaq_listen.private_postgres import server as server_module
+from gaq_listen.private_postgres.binaries import Binaries, find_binaries
+from gaq_listen.private_postgres.server import PrivatePostgres
 
 OWNER = """
 import json, signal
@@ -216,7 +217,7 @@ def test_root_copies_a_wheel_nobody_else_can_read(tmp_path: Path, monkeypatch: p
     closed.chmod(0o700)
     package = closed / installed.package.name
     found = Binaries(package / installed.directory.relative_to(installed.package), package)
-    monkeypatch.setattr(private_postgres, "find_binaries", lambda: found)
+    monkeypatch.setattr(server_module, "find_binaries", lambda: found)
     before = {path: path.stat().st_mode for path in closed.rglob("*")}
     with PrivatePostgres() as server:
         # plpgsql is a library, time zones are files of share/.

@@ -11,9 +11,9 @@ import promql_parser
 import pytest
 import yaml
 
-from gaq_listen.events import Counted, Started
-from gaq_listen.observe.metrics import Metrics
-from gaq_listen.observe.standing import STATES, Aims, Standing
+from gaq_listen.observers.metrics import Metrics
+from gaq_listen.observers.worker_state import STATES, Goals, WorkerState
+from gaq_listen.worker.events import BacklogCounted, Started
 
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring"
 OF_PROMETHEUS = {"up"}
@@ -57,8 +57,8 @@ def selectors(node: Any) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def exported() -> dict[str, set[str]]:
     """The series that a worker exports: by name, with their labels."""
-    standing = Standing(time.monotonic(), Aims())
-    for event in (Started("gaq", "18.1", "gaq-1"), Counted(0)):
+    standing = WorkerState(time.monotonic(), Goals())
+    for event in (Started("gaq", "18.1", "gaq-1"), BacklogCounted(0)):
         standing.apply(event, time.monotonic())
     series: dict[str, set[str]] = {}
     for line in Metrics(standing).text().decode().splitlines():

@@ -25,11 +25,11 @@ from gaq_listen import (
     GaqListenError,
     NotInstalled,
     WorkerSettings,
-    events,
     live_summaries,
     periods,
     refreshes,
 )
+from gaq_listen.worker import events
 from tests.engine.working import PATIENCE, asleep, stale
 from tests.poison import ERROR, poison
 from tests.small_period import BAD_FLAG
@@ -64,7 +64,7 @@ async def test_a_worker_runs_in_the_applications_loop(period: Connection[Any], d
         assert any(isinstance(event, events.Listening) for event in told)
         period.execute(BAD_FLAG, (1, 501))
         await until_fresh(period)
-        await soon(lambda: any(isinstance(event, events.Batch) for event in told))
+        await soon(lambda: any(isinstance(event, events.BatchRefreshed) for event in told))
     assert (was_running, worker.running) == (True, False)
     assert isinstance(told[-1], events.Stopped)
     assert period.execute("select count(*) from gaq.workers").fetchone() == (0,)

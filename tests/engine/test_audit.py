@@ -5,9 +5,9 @@ from typing import Any
 from psycopg import Connection
 from pytest import MonkeyPatch  # noqa: PT013
 
-from gaq_listen import events, pacing
-from gaq_listen.audit import Audit
-from gaq_listen.database import connect
+from gaq_listen.db.sessions import connect
+from gaq_listen.worker import events, pacing
+from gaq_listen.worker.auditor import Auditor
 from tests.engine.working import stale, working
 
 NEVER = 3600.0
@@ -25,7 +25,7 @@ async def test_a_change_behind_our_back_is_found_and_healed(
         assert (pair.data_pass_id, pair.data_pass, pair.run_number) == (1, "LHC22o_apass7", 503)
         assert (pair.stored, pair.recomputed) == (1.0, 0.0)
         assert "bad_run_coverage" in pair.differs
-        batch = await work.until(lambda: work.of(events.Batch))
+        batch = await work.until(lambda: work.of(events.BatchRefreshed))
         assert batch[0].pairs[0].causes == "drift"
         assert stale(period) == 0
 
@@ -33,7 +33,7 @@ async def test_a_change_behind_our_back_is_found_and_healed(
 async def test_it_walks_through_all_pairs_and_begins_again(period: Connection[Any], dsn: str) -> None:
     work = await connect(dsn, "gaq-listen worker")
     try:
-        audit = Audit(work, 10)
+        audit = Auditor(work, 10)
         assert [(await audit.portion(4)).pairs for _ in range(5)] == [4, 4, 2, 4, 4]
         period.execute("update gaq.summaries set bad_run_coverage = 0.5")
         found = [pair.run_number for _ in range(2) for pair in (await audit.portion(2)).drifted]

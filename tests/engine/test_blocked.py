@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from psycopg import Connection, errors
 
-from gaq_listen import events
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker import events
+from gaq_listen.worker.worker import Worker
 from tests.conftest import where
 from tests.database import world
 from tests.database.altered import alter
@@ -119,5 +119,5 @@ async def test_once_waits_for_a_migration(period: Connection[Any], dsn: str) -> 
                 migration.rollback()
 
         await Worker(WorkerSettings(dsn=dsn, once=True), hear).run()
-    assert [event for event in told if isinstance(event, events.Batch)]
+    assert [event for event in told if isinstance(event, events.BatchRefreshed)]
     assert not stale(period)

@@ -7,15 +7,15 @@ import psycopg
 import pytest
 from psycopg import Connection, errors
 
-from gaq_listen import events
-from gaq_listen.backlog import Backlog
-from gaq_listen.database import connect
-from gaq_listen.diagnosis import explain, is_lasting
+from gaq_listen.db.server_errors import explain, is_lasting
+from gaq_listen.db.sessions import connect
 from gaq_listen.errors import GaqListenError, NotInstalled
-from gaq_listen.pacing import Allowance
 from gaq_listen.reports import status
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker import events
+from gaq_listen.worker.pacing import BatchTimeouts
+from gaq_listen.worker.refresher import Refresher
+from gaq_listen.worker.worker import Worker
 from tests.engine.test_isolation import SLOW
 from tests.engine.working import PATIENCE, Working, asleep, differences, stale, working
 from tests.small_period import BAD_FLAG
@@ -130,7 +130,7 @@ async def test_a_new_pair_that_takes_too_long_is_noted_and_backs_off(
     period.execute(mark.encode(), (1, 507) if mark == BAD_FLAG else None)
     work = await connect(dsn, "gaq-listen worker")
     try:
-        backlog = Backlog(work, 0, 0, "me", allowance=Allowance(0.3, 10))
+        backlog = Refresher(work, 0, 0, "me", allowance=BatchTimeouts(0.3, 10))
         (failed,) = (await backlog.refresh(20)).failed
         assert (failed.run_number, failed.attempts) == (507, 1)
         # Not due before its time: nothing is tried, and others do not wait for it.

@@ -12,8 +12,8 @@ from psycopg import Notify
 
 from gaq_listen.dba import installer
 from gaq_listen.dba.scripts import script
-from gaq_listen.demo.private_postgres import PrivatePostgres
-from gaq_listen.doorbell import CHANNEL
+from gaq_listen.private_postgres.server import PrivatePostgres
+from gaq_listen.worker.doorbell import CHANNEL
 from tests.engine.test_doorbell import doorbell
 from tests.engine.working import PATIENCE, asleep, stale, working
 from tests.small_period import BAD_FLAG, PERIOD

@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from gaq_listen import database, events
-from gaq_listen.attending import attended, backend_of, state_of
+from gaq_listen.db import sessions
+from gaq_listen.db.watchdog import backend_pid, backend_probe, watched
 from gaq_listen.dba import doctor
 from gaq_listen.errors import GaqListenError
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker import events
+from gaq_listen.worker.worker import Worker
 from tests.engine.working import asleep, stale, until, working
 from tests.small_period import BAD_FLAG
 
@@ -74,7 +75,7 @@ async def test_it_does_not_wait_for_a_name_that_is_held(period: Connection[Any],
             period.execute(TERMINATE)
             await work.until(lambda: work.of(events.Reconnected))
             period.execute(BAD_FLAG, (1, 501))
-            await work.until(lambda: work.of(events.Batch) and asleep(period))
+            await work.until(lambda: work.of(events.BatchRefreshed) and asleep(period))
             assert len(work.of(events.Disconnected)) == 1
         # With the next state that it tells, it is there.
         period.execute("select gaq.pause()")
@@ -132,18 +133,18 @@ def test_a_session_that_has_got_the_pid_of_a_worker_is_none(period: Connection[A
 async def test_a_server_that_tells_nothing_of_its_sessions_is_not_taken_for_idle(
     period: Connection[Any], dsn: str
 ) -> None:
-    line = await database.connect(dsn, "gaq-listen worker", 0.2)
-    asked = await database.connect(dsn, "gaq-listen doorbell")
+    line = await sessions.connect(dsn, "gaq-listen worker", 0.2)
+    asked = await sessions.connect(dsn, "gaq-listen doorbell")
     try:
         await line.execute("set track_activities = off")
-        look = state_of(await backend_of(line), asked)
+        look = backend_probe(await backend_pid(line), asked)
 
         async def works() -> int:
             cursor = await line.execute("select 7 from pg_sleep(1)")
             (row,) = await cursor.fetchall()
             return int(row[0])
 
-        assert await attended(works(), line, look) == 7
+        assert await watched(works(), line, look) == 7
     finally:
         await line.close()
         await asked.close()

@@ -5,10 +5,10 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from gaq_listen import events
-from gaq_listen.backlog import Backlog
-from gaq_listen.database import connect
-from gaq_listen.pacing import Allowance
+from gaq_listen.db.sessions import connect
+from gaq_listen.worker import events
+from gaq_listen.worker.pacing import BatchTimeouts
+from gaq_listen.worker.refresher import Refresher
 from tests.engine.working import asleep, stale, working
 from tests.poison import ERROR, heal, poison
 from tests.small_period import BAD_FLAG
@@ -38,13 +38,13 @@ async def test_a_pair_that_fails_is_told_and_the_rest_is_stored(period: Connecti
         await work.until(lambda: asleep(period))
         poison(period, 1, 502)
         period.execute(BAD_FLAG, (1, 501))
-        (failed, *_) = await work.until(lambda: work.of(events.Failed))
+        (failed, *_) = await work.until(lambda: work.of(events.PairsFailed))
         (pair,) = failed.pairs
         assert (pair.data_pass_id, pair.data_pass, pair.run_number, pair.attempts) == (1, "LHC22o_apass7", 502, 1)
         assert ERROR in pair.error
         await work.until(lambda: stale(period) == 1)
         # It tries again by itself, and the sleep until then has its end.
-        await work.until(lambda: len(work.of(events.Failed)) == 2)
+        await work.until(lambda: len(work.of(events.PairsFailed)) == 2)
         heal(period)
         await work.until(lambda: stale(period) == 0)
 
@@ -54,7 +54,7 @@ async def test_pairs_that_take_too_long_stand_alone_in_the_end(period: Connectio
     period.execute("update gaq_summaries set invalidated_at = now()")
     work = await connect(dsn, "gaq-listen worker")
     try:
-        outcome = await Backlog(work, 0, 0, "me", allowance=Allowance(0.5, 10)).refresh(20)
+        outcome = await Refresher(work, 0, 0, "me", allowance=BatchTimeouts(0.5, 10)).refresh(20)
         assert sorted((pair.data_pass_id, pair.run_number) for pair in outcome.failed) == [
             (data_pass_id, run) for data_pass_id in (1, 2) for run in (503, 504)
         ]
@@ -68,10 +68,10 @@ async def test_pairs_that_take_too_long_stand_alone_in_the_end(period: Connectio
 async def test_a_batch_that_takes_longer_than_usual_is_given_the_time(period: Connection[Any], dsn: str) -> None:
     period.execute(LONG)
     period.execute("update gaq_summaries set invalidated_at = now()")
-    allowance = Allowance(30, 2)
+    allowance = BatchTimeouts(30, 2)
     work = await connect(dsn, "gaq-listen worker")
     try:
-        outcome = await Backlog(work, 0, 0, "me", allowance=allowance).refresh(20)
+        outcome = await Refresher(work, 0, 0, "me", allowance=allowance).refresh(20)
         assert (len(outcome.pairs), outcome.failed) == (10, ())
         # All in one transaction: nobody was to blame.
         assert period.execute("select count(distinct xmin::text) from gaq.summaries").fetchone() == (1,)
@@ -98,7 +98,7 @@ async def test_a_right_that_is_revoked_and_given_back(period: Connection[Any], d
         await work.until(lambda: asleep(period))
         period.execute("revoke select on qc_flags from gaq_owner")
         period.execute(BAD_FLAG, (1, 501))
-        (failed, *_) = await work.until(lambda: work.of(events.Failed))
+        (failed, *_) = await work.until(lambda: work.of(events.PairsFailed))
         assert failed.pairs[0].error == "permission denied for table qc_flags"
         period.execute("grant select on qc_flags to gaq_owner")
         await work.until(lambda: stale(period) == 0)

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from gaq_listen import events
 from gaq_listen.errors import GaqListenError
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker import events
+from gaq_listen.worker.worker import Worker
 from tests.conftest import Connect
 from tests.engine.working import asleep, stale, working
 from tests.small_period import BAD_FLAG
@@ -38,12 +38,12 @@ async def test_a_pause_survives_a_restart(period: Connection[Any], dsn: str) -> 
     period.execute(BAD_FLAG, (1, 501))
     async with working(dsn, sweep=NEVER) as work:
         # Those who watch learn whether anything at all is stale.
-        await work.until(lambda: work.of(events.Waiting))
+        await work.until(lambda: work.of(events.Idle))
         assert work.of(events.Paused)
-        assert not work.of(events.Batch) + work.of(events.Counted)
+        assert not work.of(events.BatchRefreshed) + work.of(events.BacklogCounted)
         assert stale(period) == 1
         period.execute("select gaq.resume()")
-        assert (await work.until(lambda: work.of(events.Counted)))[0] == events.Counted(0)
+        assert (await work.until(lambda: work.of(events.BacklogCounted)))[0] == events.BacklogCounted(0)
         assert stale(period) == 0
 
 

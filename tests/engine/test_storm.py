@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from gaq_listen import events
+from gaq_listen.worker import events
 from tests.engine.working import asleep, differences, stale, until, working
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
@@ -57,7 +57,7 @@ async def test_writers_meet_no_error_and_nothing_is_left_wrong(period: Connectio
             writing = [loop.run_in_executor(threads, write, dsn, seed) for seed in range(WRITERS)]
             assert sum(await asyncio.gather(*writing)) == WRITERS * TRANSACTIONS
         await team[0].until(lambda: stale(period) == 0)
-        assert not any(work.of(events.Disconnected) or work.of(events.Failed) for work in team)
+        assert not any(work.of(events.Disconnected) or work.of(events.PairsFailed) for work in team)
     assert differences(period) == []
 
 

@@ -7,12 +7,12 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from gaq_listen import contention, events, pacing
-from gaq_listen.backlog import Backlog, Look, Refreshed
-from gaq_listen.doorbell import Doorbell
 from gaq_listen.errors import DatabaseUnreachable, NotInstalled
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker import contention, events, pacing
+from gaq_listen.worker.doorbell import Doorbell
+from gaq_listen.worker.refresher import BatchResult, Refresher, WorkState
+from gaq_listen.worker.worker import Worker
 from tests.conftest import Connect
 from tests.engine.working import asleep, stale, working
 from tests.small_period import BAD_FLAG
@@ -35,7 +35,7 @@ async def test_a_change_wakes_it_and_is_refreshed(period: Connection[Any], dsn: 
     async with working(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
-        (batch,) = await work.until(lambda: work.of(events.Batch))
+        (batch,) = await work.until(lambda: work.of(events.BatchRefreshed))
         (pair,) = batch.pairs
         assert (pair.data_pass_id, pair.data_pass, pair.run_number) == (1, "LHC22o_apass7", 501)
         assert (pair.good_before, pair.good_after, pair.removed) == (1.0, 0.0, False)
@@ -65,11 +65,11 @@ async def test_every_kind_of_change_reaches_it(period: Connection[Any], dsn: str
     }
     async with working(dsn, sweep=NEVER) as work:
         for cause, change in changes.items():
-            told = len(work.of(events.Batch))
+            told = len(work.of(events.BatchRefreshed))
             await work.until(lambda: asleep(period))
             period.execute(change.encode())
-            await work.until(lambda: stale(period) == 0 and len(work.of(events.Batch)) > told)  # noqa: B023
-            causes = {pair.causes for batch in work.of(events.Batch)[told:] for pair in batch.pairs}
+            await work.until(lambda: stale(period) == 0 and len(work.of(events.BatchRefreshed)) > told)  # noqa: B023
+            causes = {pair.causes for batch in work.of(events.BatchRefreshed)[told:] for pair in batch.pairs}
             assert cause in causes
 
 
@@ -79,7 +79,7 @@ async def test_a_mark_that_comes_as_it_falls_asleep_is_seen_by_the_last_scan(
     hold = Doorbell.hold
     marked = False
 
-    async def mark_then_hold(self: Doorbell) -> pacing.Bell:
+    async def mark_then_hold(self: Doorbell) -> pacing.Holder:
         nonlocal marked
         if not marked:
             marked = True
@@ -89,7 +89,7 @@ async def test_a_mark_that_comes_as_it_falls_asleep_is_seen_by_the_last_scan(
 
     monkeypatch.setattr(Doorbell, "hold", mark_then_hold)
     async with working(dsn, sweep=NEVER) as work:
-        await work.until(lambda: work.of(events.Batch))
+        await work.until(lambda: work.of(events.BatchRefreshed))
         assert stale(period) == 0
 
 
@@ -97,17 +97,17 @@ async def test_a_pair_that_is_marked_again_at_once_waits_for_quiet(period: Conne
     async with working(dsn, sweep=NEVER, debounce=0.5, max_wait=5.0) as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
-        await work.until(lambda: work.of(events.Batch))
+        await work.until(lambda: work.of(events.BatchRefreshed))
         for _ in range(3):
             period.execute(BAD_FLAG, (1, 501))
         period.execute(BAD_FLAG, (1, 502))  # quiet until now: does not wait
 
         def runs() -> list[int]:
-            return [pair.run_number for batch in work.of(events.Batch) for pair in batch.pairs]
+            return [pair.run_number for batch in work.of(events.BatchRefreshed) for pair in batch.pairs]
 
         await work.until(lambda: len(runs()) == 3)
         assert runs() == [501, 502, 501]
-        assert work.of(events.Batch)[-1].pairs[0].seconds_stale >= 0.5
+        assert work.of(events.BatchRefreshed)[-1].pairs[0].seconds_stale >= 0.5
 
 
 async def test_a_stream_of_changes_is_polled_and_no_longer_rings(
@@ -136,7 +136,7 @@ async def test_nobody_rings_while_a_worker_is_awake(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The doorbell is let go while a batch is refreshed; this batch does not go on before."""
-    let_go, refresh = Doorbell.let_go, Backlog.refresh
+    let_go, refresh = Doorbell.let_go, Refresher.refresh
     gone = asyncio.Event()
     held: list[bool] = []
 
@@ -145,7 +145,7 @@ async def test_nobody_rings_while_a_worker_is_awake(
         gone.set()
         return queue
 
-    async def refresh_when_let_go(self: Backlog, limit: int) -> Refreshed:
+    async def refresh_when_let_go(self: Refresher, limit: int) -> BatchResult:
         await gone.wait()
         held.append(asleep(period))
         return await refresh(self, limit)
@@ -153,9 +153,9 @@ async def test_nobody_rings_while_a_worker_is_awake(
     async with working(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         monkeypatch.setattr(Doorbell, "let_go", let_go_then_say_so)
-        monkeypatch.setattr(Backlog, "refresh", refresh_when_let_go)
+        monkeypatch.setattr(Refresher, "refresh", refresh_when_let_go)
         period.execute(BAD_FLAG, (1, 501))
-        await work.until(lambda: work.of(events.Batch))
+        await work.until(lambda: work.of(events.BatchRefreshed))
         assert not held[0]
         await work.until(lambda: asleep(period))
 
@@ -168,7 +168,7 @@ async def test_a_worker_that_has_given_the_doorbell_up_polls(
     async with working(dsn, sweep=NEVER) as work:
         for number in range(1, 6):
             period.execute(BAD_FLAG, (1, 500 + number))
-            await work.until(lambda: len(work.of(events.Batch)) == number)  # noqa: B023
+            await work.until(lambda: len(work.of(events.BatchRefreshed)) == number)  # noqa: B023
             assert not asleep(period)
 
 
@@ -187,7 +187,7 @@ async def test_a_worker_that_wakes_while_sessions_queue_gives_the_doorbell_up(
         await work.until(lambda: asleep(period))
         for number in range(1, 4):
             period.execute(BAD_FLAG, (1, 500 + number))
-            await work.until(lambda: len(work.of(events.Batch)) == number)  # noqa: B023
+            await work.until(lambda: len(work.of(events.BatchRefreshed)) == number)  # noqa: B023
             assert not asleep(period)
 
 
@@ -199,10 +199,10 @@ async def test_what_a_worker_finds_by_polling_is_not_credited_to_the_sweep(
     async with working(dsn, sweep=1.0, debounce=0) as work:
         began = work.worker._clock()
         while work.worker._clock() < began + 2.5:  # two sweeps
-            batches = len(work.of(events.Batch))
+            batches = len(work.of(events.BatchRefreshed))
             period.execute(BAD_FLAG, (1, 501))
-            await work.until(lambda: len(work.of(events.Batch)) > batches)  # noqa: B023
-        assert not any(batch.by_sweep for batch in work.of(events.Batch))
+            await work.until(lambda: len(work.of(events.BatchRefreshed)) > batches)  # noqa: B023
+        assert not any(batch.by_sweep for batch in work.of(events.BatchRefreshed))
         assert not any(swept.found for swept in work.of(events.Swept))
 
 
@@ -214,8 +214,8 @@ async def test_a_pair_that_another_session_has_claimed_leaves_the_doorbell_held(
     assert other.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
     async with working(dsn, sweep=NEVER) as work:
         for _ in range(2 * contention.FREQUENT):
-            looks = len(work.of(events.Waiting))
-            await work.until(lambda: len(work.of(events.Waiting)) > looks)  # noqa: B023
+            looks = len(work.of(events.Idle))
+            await work.until(lambda: len(work.of(events.Idle)) > looks)  # noqa: B023
         await work.until(lambda: asleep(period))
         for number in range(2 * contention.FREQUENT):
             period.execute(BAD_FLAG, (2, 501 + number % 5))
@@ -227,16 +227,16 @@ async def test_a_pair_that_another_session_has_claimed_leaves_the_doorbell_held(
 async def test_pairs_that_fail_do_not_keep_a_worker_polling(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(self: Backlog, limit: int) -> Refreshed:
-        return Refreshed((), (events.FailedPair(1, None, 501, "too many", 1, 0.0),))
+    async def fail(self: Refresher, limit: int) -> BatchResult:
+        return BatchResult((), (events.FailedPair(1, None, 501, "too many", 1, 0.0),))
 
     monkeypatch.setattr(contention, "SHORTEST_QUIET", 0.3)
     monkeypatch.setattr(contention, "FREQUENT", 0)
     async with working(dsn, sweep=NEVER) as work:
         period.execute(BAD_FLAG, (1, 501))
-        await work.until(lambda: work.of(events.Batch) and stale(period) == 0)
-        monkeypatch.setattr(Backlog, "refresh", fail)
-        await work.until(lambda: len(work.of(events.Failed)) > 3)
+        await work.until(lambda: work.of(events.BatchRefreshed) and stale(period) == 0)
+        monkeypatch.setattr(Refresher, "refresh", fail)
+        await work.until(lambda: len(work.of(events.PairsFailed)) > 3)
         monkeypatch.setattr(contention, "FREQUENT", 1000)
         await work.until(lambda: asleep(period))
 
@@ -244,9 +244,9 @@ async def test_pairs_that_fail_do_not_keep_a_worker_polling(
 async def test_an_audit_does_not_keep_a_paused_worker_busy(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, looks = Backlog.look, 0
+    look, looks = Refresher.look, 0
 
-    async def count_then_look(self: Backlog, sources: bool = False) -> Look:
+    async def count_then_look(self: Refresher, sources: bool = False) -> WorkState:
         nonlocal looks
         looks += 1
         return await look(self, sources)
@@ -255,7 +255,7 @@ async def test_an_audit_does_not_keep_a_paused_worker_busy(
     period.execute("select gaq.pause('a test')")
     async with working(dsn, sweep=NEVER, audit_rate=600) as work:
         await work.until(lambda: work.of(events.Paused))
-        monkeypatch.setattr(Backlog, "look", count_then_look)
+        monkeypatch.setattr(Refresher, "look", count_then_look)
         await asyncio.sleep(10 * pacing.AUDIT_EVERY)
         assert looks <= 1, "the worker looks every five seconds whether the pause is over"
 
@@ -266,12 +266,12 @@ async def test_an_error_of_a_refresh_is_not_hidden_by_one_of_the_doorbell(
     async def refuse_to_let_go(self: Doorbell) -> bool:
         raise TimeoutError("the doorbell")
 
-    async def refuse_to_refresh(self: Backlog, limit: int) -> Refreshed:
+    async def refuse_to_refresh(self: Refresher, limit: int) -> BatchResult:
         await asyncio.sleep(0.01)
         raise ValueError("the refresh")
 
     monkeypatch.setattr(Doorbell, "let_go", refuse_to_let_go)
-    monkeypatch.setattr(Backlog, "refresh", refuse_to_refresh)
+    monkeypatch.setattr(Refresher, "refresh", refuse_to_refresh)
     with pytest.raises(ValueError, match="the refresh"):
         await Worker(WorkerSettings(dsn=dsn), lambda _: None).run()
 
@@ -289,7 +289,7 @@ async def test_the_sweep_finds_what_was_not_announced_and_says_so(
             await work.until(lambda: stale(period) == 0)
             swept = len(work.of(events.Swept))
             await work.until(lambda: len(work.of(events.Swept)) > swept)  # noqa: B023
-        assert any(batch.by_sweep for batch in work.of(events.Batch))
+        assert any(batch.by_sweep for batch in work.of(events.BatchRefreshed))
 
 
 async def test_a_strangers_notifications_only_wake_it(period: Connection[Any], dsn: str) -> None:
@@ -297,7 +297,7 @@ async def test_a_strangers_notifications_only_wake_it(period: Connection[Any], d
         for number in range(100):
             period.execute("select pg_notify('gaq_invalidated', %s)", (f"'; drop {number}\n",))
         period.execute(BAD_FLAG, (1, 501))
-        await work.until(lambda: stale(period) == 0 and work.of(events.Batch))
+        await work.until(lambda: stale(period) == 0 and work.of(events.BatchRefreshed))
 
 
 async def test_it_reconnects_and_looks_at_everything(period: Connection[Any], dsn: str, connect: Connect) -> None:
@@ -329,7 +329,7 @@ async def test_two_workers_share_and_the_second_takes_the_bell_over(period: Conn
             await first.task
             await second.until(lambda: asleep(period))
             period.execute(BAD_FLAG, (1, 501))
-            await second.until(lambda: stale(period) == 0 and second.of(events.Batch))
+            await second.until(lambda: stale(period) == 0 and second.of(events.BatchRefreshed))
 
 
 async def test_what_a_dead_worker_had_claimed_is_taken_over(
@@ -363,7 +363,7 @@ async def test_once_drains_and_ends(period: Connection[Any], dsn: str) -> None:
     told: list[events.Event] = []
     await Worker(WorkerSettings(dsn=dsn, once=True, min_batch=3, max_batch=3), told.append).run()
     assert stale(period) == 0
-    batches = [event for event in told if isinstance(event, events.Batch)]
+    batches = [event for event in told if isinstance(event, events.BatchRefreshed)]
     assert [len(batch.pairs) for batch in batches] == [3, 3, 3, 1]
     stopped = told[-1]
     assert isinstance(stopped, events.Stopped)
@@ -411,9 +411,9 @@ async def test_it_refreshes_where_repeatable_read_is_the_default(period: Connect
 async def test_a_backlog_is_told_of_and_so_is_its_end(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq_summaries set invalidated_at = now()")
     async with working(dsn, min_batch=1, max_batch=1, sweep=NEVER) as work:
-        await work.until(lambda: work.of(events.Recovered))
+        await work.until(lambda: work.of(events.CaughtUp))
     (behind,) = work.of(events.Behind)
-    assert (behind.pairs_left, behind.rounds) == (5, pacing.ROUNDS)
-    last = work.of(events.Batch)[pacing.ROUNDS - 1]  # of one pair
+    assert (behind.pairs_left, behind.rounds) == (5, pacing.WARN_AFTER)
+    last = work.of(events.BatchRefreshed)[pacing.WARN_AFTER - 1]  # of one pair
     assert behind.seconds_left == pytest.approx(5 * last.seconds)
-    assert work.of(events.Recovered) == [events.Recovered(10)]
+    assert work.of(events.CaughtUp) == [events.CaughtUp(10)]

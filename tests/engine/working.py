@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from psycopg import Connection
 
-from gaq_listen.events import Event, Listening
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker.events import Event, Listening
+from gaq_listen.worker.worker import Worker
 
 EventType = TypeVar("EventType", bound=Event)
 PATIENCE = 20.0

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaq_listen.demo import cluster
+from gaq_listen.private_postgres import cluster
 from tests.faults.backlog import MEMORY, execute, size
 from tests.faults.program import Program, running
 from tests.faults.seeding import copy_of

@@ -8,7 +8,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from gaq_listen.demo.cluster import environment
+from gaq_listen.private_postgres.cluster import environment
 from tests.faults.program import PROGRAM
 from tests.faults.waiting import until
 

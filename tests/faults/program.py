@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gaq_listen.demo.cluster import environment
+from gaq_listen.private_postgres.cluster import environment
 from tests.faults.waiting import PATIENCE
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))

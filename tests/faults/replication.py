@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from gaq_listen.demo import cluster
+from gaq_listen.private_postgres import cluster
 from tests.faults.proxy import Proxy
 from tests.faults.server import DATABASE, WORKER, Server
 from tests.faults.waiting import until

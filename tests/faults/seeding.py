@@ -5,16 +5,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gaq_listen.dba.scripts import INSTALL_SCRIPTS, script
-from gaq_listen.demo import cluster, supervisor
-from gaq_listen.demo.account import Account, server_account
-from gaq_listen.demo.binaries import find_binaries, usable_binaries
+from gaq_listen.private_postgres import cluster, supervisor
+from gaq_listen.private_postgres.binaries import find_binaries, usable_binaries
+from gaq_listen.private_postgres.os_user import OsUser, server_user
 from tests.faults import clocks
 from tests.faults.server import DATABASE, IMMEDIATE, WORKER, Server
 from tests.small_period import PERIOD
 from tests.tables import drain
 
 
-def new_home(account: Account, stack: ExitStack, base: Path | None = None) -> Path:
+def new_home(account: OsUser, stack: ExitStack, base: Path | None = None) -> Path:
     """A directory for a server, in ``base`` or in shared memory if there is room; removed with the stack."""
     home = cluster.make_home(base or cluster.data_base(cluster.temp_base(account)))
     stack.callback(cluster.remove_directory, home)
@@ -24,7 +24,7 @@ def new_home(account: Account, stack: ExitStack, base: Path | None = None) -> Pa
 def seed_server(stack: ExitStack) -> Server:
     """The cluster, stopped."""
     stack.callback(clocks.forget_the_killed)
-    account = server_account()
+    account = server_user()
     home = new_home(account, stack)
     binaries, version = usable_binaries(find_binaries(), account, home)
     server = Server(home, binaries, version, account)

@@ -13,8 +13,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
-from gaq_listen.demo import cluster, supervisor
-from gaq_listen.demo.account import Account
+from gaq_listen.private_postgres import cluster, supervisor
+from gaq_listen.private_postgres.os_user import OsUser
 from tests.faults.waiting import until
 
 SMART, FAST, IMMEDIATE = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
@@ -33,7 +33,7 @@ Launcher = Callable[[list[str]], list[str]]
 class Server:
     """One cluster in a directory of its own, reachable through a socket."""
 
-    def __init__(self, home: Path, binaries: Path, version: int, account: Account) -> None:
+    def __init__(self, home: Path, binaries: Path, version: int, account: OsUser) -> None:
         self.home = home
         self.version = version
         self.binaries = binaries

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from random import Random
 from typing import Any
 
-from gaq_listen.demo import cluster
+from gaq_listen.private_postgres import cluster
 from tests.faults import notification_queue
 from tests.faults.clocks import Clock
 from tests.faults.means import Means

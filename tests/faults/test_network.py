@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gaq_listen import events, worker
+from gaq_listen.worker import events, worker
 from tests.engine.working import working
 from tests.faults.program import running
 from tests.faults.proxy import Proxy, network

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
 from tests.database import world

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg import Connection
 
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
 from gaq_listen.dba import plan
 from gaq_listen.dba.scripts import script
 from tests.boundaries import CASES as MOVES

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gaq_listen.backlog import Look
-from gaq_listen.doorbell import Doorbell
-from gaq_listen.pacing import Bell
+from gaq_listen.worker.doorbell import Doorbell
+from gaq_listen.worker.pacing import Holder
+from gaq_listen.worker.refresher import WorkState
 from tests.proof.mutant import BAD, COMMIT, LIMITED, Mutant, anna, bob, first, second
 from tests.proof.stage import OVERSLEPT, Crash
 from tests.proof.stepped import Parts, SteppedBacklog, SteppedDoorbell
@@ -13,29 +13,29 @@ from tests.proof.stepped import Parts, SteppedBacklog, SteppedDoorbell
 class DoesNotLook(SteppedBacklog):
     """Falls asleep without the last scan."""
 
-    async def look(self, sources: bool = False) -> Look:
+    async def look(self, sources: bool = False) -> WorkState:
         await self.stops.stop_at("look")
-        return Look(None, None)
+        return WorkState(None, None)
 
 
 class LooksPastClaims(SteppedBacklog):
     """Takes a mark that somebody else has claimed for none."""
 
-    async def look(self, sources: bool = False) -> Look:
+    async def look(self, sources: bool = False) -> WorkState:
         look = await super().look(sources)
         cursor = await self._connection.execute(
             "SELECT count(*) FROM (SELECT FROM gaq.summaries JOIN gaq.pending USING (data_pass_id, run_number)"
             " FOR NO KEY UPDATE OF summaries SKIP LOCKED) unclaimed"
         )
-        return Look(None, None) if await cursor.fetchone() == (0,) else look
+        return WorkState(None, None) if await cursor.fetchone() == (0,) else look
 
 
 class HoldsLate(SteppedDoorbell):
     """Takes the bell when the last scan is over."""
 
-    async def hold(self) -> Bell:
+    async def hold(self) -> Holder:
         await self.stops.stop_at("hold")
-        return Bell.OURS
+        return Holder.THIS_WORKER
 
     async def wait(self, timeout: float) -> frozenset[int]:
         await self.stops.stop_at("late hold")
@@ -46,9 +46,9 @@ class HoldsLate(SteppedDoorbell):
 class RestsOnAColleague(SteppedDoorbell):
     """Sleeps without a deadline when a colleague has the bell."""
 
-    async def hold(self) -> Bell:
+    async def hold(self) -> Holder:
         bell = await super().hold()
-        return Bell.OURS if bell is Bell.COLLEAGUES else bell
+        return Holder.THIS_WORKER if bell is Holder.OTHER_WORKER else bell
 
 
 class ForgetsRings(SteppedDoorbell):

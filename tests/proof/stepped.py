@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import Notify
 
-from gaq_listen import database, pacing
-from gaq_listen.audit import Audit
-from gaq_listen.backlog import Backlog, Look, Refreshed
-from gaq_listen.doorbell import Doorbell
-from gaq_listen.enrolment import Enrolment, Totals
-from gaq_listen.line import Line
-from gaq_listen.service import Service, Work
+from gaq_listen.db import sessions
+from gaq_listen.db.connection import AbortableConnection
 from gaq_listen.settings import WorkerSettings
+from gaq_listen.worker import pacing
+from gaq_listen.worker.auditor import Auditor
+from gaq_listen.worker.doorbell import Doorbell
+from gaq_listen.worker.refresher import BatchResult, Refresher, WorkState
+from gaq_listen.worker.registration import Registration, WorkTotals
+from gaq_listen.worker.session import SessionParts, WorkerSession
 
 DAY = 86400.0
 PATIENCE = 600.0
@@ -57,16 +58,16 @@ class Stops:
         return self.place not in (GOING, REFRESHING)
 
 
-class SteppedBacklog(Backlog):
+class SteppedBacklog(Refresher):
     """Stops before each refresh and each look."""
 
-    def __init__(self, connection: Line, stops: Stops) -> None:
+    def __init__(self, connection: AbortableConnection, stops: Stops) -> None:
         super().__init__(
-            connection, SETTINGS.debounce, SETTINGS.max_wait, allowance=pacing.Allowance(PATIENCE, PATIENCE)
+            connection, SETTINGS.debounce, SETTINGS.max_wait, allowance=pacing.BatchTimeouts(PATIENCE, PATIENCE)
         )
         self.stops = stops
 
-    async def refresh(self, limit: int) -> Refreshed:
+    async def refresh(self, limit: int) -> BatchResult:
         async with self.stops.turn:
             await self.stops.stop_at("refresh")
             self.stops.place = REFRESHING
@@ -75,7 +76,7 @@ class SteppedBacklog(Backlog):
             finally:
                 self.stops.place = GOING
 
-    async def look(self, sources: bool = False) -> Look:
+    async def look(self, sources: bool = False) -> WorkState:
         await self.stops.stop_at("look")
         return await super().look(sources)
 
@@ -83,7 +84,7 @@ class SteppedBacklog(Backlog):
 class LetsGoFirst(SteppedBacklog):
     """Refreshes after the doorbell has been let go; else it is let go after the refresh."""
 
-    async def refresh(self, limit: int) -> Refreshed:
+    async def refresh(self, limit: int) -> BatchResult:
         await asyncio.sleep(0)
         return await super().refresh(limit)
 
@@ -91,7 +92,7 @@ class LetsGoFirst(SteppedBacklog):
 class SteppedDoorbell(Doorbell):
     """Stops before it takes the bell, lets it go, or sleeps. A nap lasts until the next step."""
 
-    def __init__(self, connection: Line, stop: asyncio.Event, stops: Stops) -> None:
+    def __init__(self, connection: AbortableConnection, stop: asyncio.Event, stops: Stops) -> None:
         super().__init__(connection, stop)
         self.stops = stops
 
@@ -99,7 +100,7 @@ class SteppedDoorbell(Doorbell):
         super()._hear(notification)
         self.stops.heard += 1
 
-    async def hold(self) -> pacing.Bell:
+    async def hold(self) -> pacing.Holder:
         await self.stops.stop_at("hold")
         return await super().hold()
 
@@ -150,24 +151,24 @@ class SteppedWorker:
         """Connects, listens and comes to its first stop."""
         self.stops = Stops()
         self.lost: set[str] = set()
-        self.work = await database.connect(self._dsn, "gaq-listen worker")
-        self.listening = await database.connect(self._dsn, "gaq-listen doorbell")
+        self.work = await sessions.connect(self._dsn, "gaq-listen worker")
+        self.listening = await sessions.connect(self._dsn, "gaq-listen doorbell")
         self.backends = {"work": self.work.info.backend_pid, "bell": self.listening.info.backend_pid}
         await self.work.execute(
             "SELECT set_config('proof.worker', %s, false), set_config('lock_timeout', '0', false)", [str(self.number)]
         )
         backlog = self._parts.backlog(self.work, self.stops)
         bell = self._parts.doorbell(self.listening, asyncio.Event(), self.stops)
-        enrolment = Enrolment(self.work, self.name, "stage", self.number)
-        await enrolment.enroll()
+        enrolment = Registration(self.work, self.name, "stage", self.number)
+        await enrolment.register()
 
         async def notify(channel: str, payload: str) -> None:
             await self.work.execute("SELECT pg_notify(%s, %s)", [channel, payload])
 
         assert await bell.listen(notify, patience=20)
         self.stops.heard = 0
-        work = Work(self.work, backlog, enrolment, Audit(self.work, PATIENCE), bell)
-        service = Service(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), Totals(), work)
+        work = SessionParts(self.work, backlog, enrolment, Auditor(self.work, PATIENCE), bell)
+        service = WorkerSession(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), WorkTotals(), work)
         self.task = asyncio.ensure_future(service.serve())
 
     @property
@@ -181,7 +182,7 @@ class SteppedWorker:
     def go(self) -> None:
         """On to the next stop; a nap is over."""
         if self.place == "nap":
-            self._clock += pacing.COLLEAGUE
+            self._clock += pacing.CHECK_HOLDER
         self.stops.go()
 
     async def finish(self) -> None:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
-from gaq_listen import contention
+from gaq_listen.worker import contention
 from tests.database import world
 from tests.proof.gates import PLACES
 from tests.proof.programs import programs

@@ -3,7 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gaq_listen.reports.explain.pair import Explanation, Flag, Period, Quality, Span, Stored, Values
+from gaq_listen.reports.explain.explanation import (
+    EffectivePeriod,
+    ExplainedFlag,
+    Explanation,
+    Quality,
+    Span,
+    Stored,
+    SummaryValues,
+)
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -22,7 +30,7 @@ def span(first: float, last: float) -> Span:
     return at(first), at(last)
 
 
-def flag(flag_id: int, detector: str, quality: Quality, *effective: Span, **other: Any) -> Flag:
+def flag(flag_id: int, detector: str, quality: Quality, *effective: Span, **other: Any) -> ExplainedFlag:
     """A flag on one of the detectors of ``DETECTORS``, over the whole run unless told otherwise."""
     ids = {name: number for number, name in (*DETECTORS, (9, "ZDC"))}
     values: dict[str, Any] = {
@@ -41,7 +49,7 @@ def flag(flag_id: int, detector: str, quality: Quality, *effective: Span, **othe
         "effective": effective,
         "hidden_by": (),
     }
-    return Flag(**(values | other))
+    return ExplainedFlag(**(values | other))
 
 
 DETECTORS = ((1, "FT0"), (2, "ITS"), (3, "TPC"))
@@ -75,14 +83,14 @@ FLAGS = (
     flag(8, "ZDC", Quality.BAD, span(0, 60)),
 )
 PERIODS = (
-    Period(span(0, 10), Quality.GOOD, (1, 2, 5), (), ()),
-    Period(span(10, 20.5), Quality.BAD, (1, 2, 7), (), ()),
-    Period(span(20.5, 30), Quality.GOOD, (1, 2, 5), (), ()),
-    Period(span(30, 40), Quality.UNKNOWN, (1, 2), (), (3,)),
-    Period(span(40, 45), Quality.UNKNOWN, (1, 3), (3,), (3,)),
-    Period(span(45, 60), Quality.UNKNOWN, (1, 2), (), (3,)),
+    EffectivePeriod(span(0, 10), Quality.GOOD, (1, 2, 5), (), ()),
+    EffectivePeriod(span(10, 20.5), Quality.BAD, (1, 2, 7), (), ()),
+    EffectivePeriod(span(20.5, 30), Quality.GOOD, (1, 2, 5), (), ()),
+    EffectivePeriod(span(30, 40), Quality.UNKNOWN, (1, 2), (), (3,)),
+    EffectivePeriod(span(40, 45), Quality.UNKNOWN, (1, 3), (3,), (3,)),
+    EffectivePeriod(span(45, 60), Quality.UNKNOWN, (1, 2), (), (3,)),
 )
-VALUES = Values(
+VALUES = SummaryValues(
     bad=10.5 / 60,
     good=19.5 / 60,
     mc_reproducible=0.0,

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from gaq_listen.reports.explain import as_json, render
-from gaq_listen.reports.explain.adding import add_up, why_not
-from gaq_listen.reports.explain.pair import Explanation, Failure, Quality, Values
+from gaq_listen.reports.explain.explanation import Explanation, LastFailure, Quality, SummaryValues
+from gaq_listen.reports.explain.sums import add_up, why_not
 from tests.golden_files import SIZES, check
 from tests.reports.pairs import END, FLAGS, HOSTILE, NOW, START, VALUES, at, explained, flag, span
 
@@ -27,13 +27,13 @@ SCENES = {
         qc_time_end=None,
         flags=tuple(replace(each, span=None, effective=(), hidden_by=()) for each in FLAGS[:2]),
         periods=(),
-        computed=Values(None, None, None, None, None, True),
+        computed=SummaryValues(None, None, None, None, None, True),
         stored=None,
     ),
     "failing": explained(
         computed=None,
         error="division by zero",
-        failure=Failure("division by zero", 3, NOW + timedelta(seconds=20)),
+        failure=LastFailure("division by zero", 3, NOW + timedelta(seconds=20)),
         marks=((NOW - timedelta(seconds=75), "flag type"),),
     ),
 }
@@ -71,7 +71,7 @@ def test_they_add_up_to_the_whole() -> None:
         replace(VALUES, undefined_quality_periods=2),
     ],
 )
-def test_it_says_when_it_is_not_what_the_database_computes(other: Values) -> None:
+def test_it_says_when_it_is_not_what_the_database_computes(other: SummaryValues) -> None:
     total = add_up(explained())
     assert total is not None
     assert not total.agrees_with(other)

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from gaq_listen.reports import picture
-from gaq_listen.reports.explain.pair import Quality
+from gaq_listen.reports.explain.explanation import Quality
 from gaq_listen.reports.show import DataPass, DetectorQuality, Summary
 from tests.reports.pairs import HOSTILE
 

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from gaq_listen.errors import GaqListenError
 from gaq_listen.reports import run_list
-from gaq_listen.reports.explain.pair import Quality
+from gaq_listen.reports.explain.explanation import Quality
 from gaq_listen.reports.filters import Comparison, comparison
-from gaq_listen.reports.marks import bar
+from gaq_listen.reports.quality_style import bar
 from gaq_listen.reports.show import SORTS, DataPass, Selection, Summary
 from gaq_listen.reports.show_view import as_csv, as_json, render
 from gaq_listen.reports.totals import totals

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gaq_listen.demo.account import Account, server_account
 from gaq_listen.errors import PrivateServerError
+from gaq_listen.private_postgres.os_user import OsUser, server_user
 
 
 def entry(name: str, number: int) -> pwd.struct_passwd:
@@ -23,7 +23,7 @@ def machine_with(monkeypatch: pytest.MonkeyPatch, **users: int) -> None:
 
 def test_plain_user_runs_it_as_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    account = server_account()
+    account = server_user()
     assert account.identity() == {"user": None, "group": None, "extra_groups": None}
 
 
@@ -32,19 +32,19 @@ def test_root_runs_it_as_somebody_else_without_further_groups(
     monkeypatch: pytest.MonkeyPatch, users: dict[str, int], uid: int
 ) -> None:
     machine_with(monkeypatch, **users)
-    assert server_account().identity() == {"user": uid, "group": uid + 1, "extra_groups": []}
+    assert server_user().identity() == {"user": uid, "group": uid + 1, "extra_groups": []}
 
 
 def test_root_without_anybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     machine_with(monkeypatch)
     with pytest.raises(PrivateServerError, match="try as a plain user"):
-        server_account()
+        server_user()
 
 
 def test_reaches_needs_every_directory_above(tmp_path: Path) -> None:
     inner = tmp_path / "outer" / "inner"
     inner.mkdir(parents=True)
-    somebody, ourselves = Account("somebody", 12345, 12345), Account("ourselves")
+    somebody, ourselves = OsUser("somebody", 12345, 12345), OsUser("ourselves")
     (tmp_path / "outer").chmod(0o750)
     assert not somebody.reaches(inner)
     assert ourselves.reaches(inner)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gaq_listen.demo import binaries
-from gaq_listen.demo.account import Account
-from gaq_listen.demo.binaries import Binaries, find_binaries, usable_binaries
 from gaq_listen.errors import PrivateServerError
+from gaq_listen.private_postgres import binaries
+from gaq_listen.private_postgres.binaries import Binaries, find_binaries, usable_binaries
+from gaq_listen.private_postgres.os_user import OsUser
 
-OURSELVES = Account("ourselves")
+OURSELVES = OsUser("ourselves")
 
 
 def programs(directory: Path, *names: str, version: str = "18.6") -> Path:

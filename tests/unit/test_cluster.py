@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gaq_listen.demo import cluster
-from gaq_listen.demo.account import Account
+from gaq_listen.private_postgres import cluster
+from gaq_listen.private_postgres.os_user import OsUser
 
-OURSELVES = Account("ourselves")
-SOMEBODY = Account("somebody", 12345, 12345)
+OURSELVES = OsUser("ourselves")
+SOMEBODY = OsUser("somebody", 12345, 12345)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """When a worker may hold the doorbell."""
 
-from gaq_listen.contention import FREQUENT, LONGEST_QUIET, SHORT, SHORTEST_QUIET, Contention
+from gaq_listen.worker.contention import FREQUENT, LONGEST_QUIET, SHORT, SHORTEST_QUIET, Contention
 
 ANNA, BOB = frozenset({101}), frozenset({102})
 """Their backends."""

@@ -4,28 +4,28 @@ from math import inf
 
 import pytest
 
-from gaq_listen.pacing import (
+from gaq_listen.worker.pacing import (
     AUDIT_EVERY,
-    BRIEF,
     BUSY_TICK,
+    CHECK_HOLDER,
     CLAIMED,
-    COLLEAGUE,
     LONGEST_BUSY_TICK,
     LONGEST_TICK,
     MANY,
-    ROUNDS,
-    ROUNDS_AGAIN,
     SHORTEST_TICK,
+    SHORTEST_TIMEOUT,
     TARGET_BATCH_SECONDS,
     TICK,
-    Allowance,
-    Allowed,
+    WARN_AFTER,
+    WARN_AGAIN_AFTER,
+    AuditSchedule,
+    BacklogWarning,
     BatchSize,
-    Bell,
+    BatchTimeout,
+    BatchTimeouts,
+    Holder,
     Mode,
-    Poll,
-    Portions,
-    Rounds,
+    PollInterval,
     Wait,
     next_poll,
     next_wait,
@@ -58,8 +58,8 @@ def test_batches_that_take_long_shrink_although_they_are_full() -> None:
 
 
 def test_a_batch_is_brief_until_one_took_longer_and_again_when_they_are_quick() -> None:
-    allowance = Allowance(batch_timeout=30, heartbeat=10)
-    brief, whole = Allowed(5, answer=10), Allowed(30, answer=40)
+    allowance = BatchTimeouts(batch_timeout=30, heartbeat=10)
+    brief, whole = BatchTimeout(5, answer=10), BatchTimeout(30, answer=40)
     assert allowance.next() == brief
     # Nothing is said of that one: it was ended, or its connection was.
     assert allowance.next() == whole
@@ -72,31 +72,33 @@ def test_a_batch_is_brief_until_one_took_longer_and_again_when_they_are_quick() 
 
 
 def test_no_batch_is_ended_that_is_as_long_as_it_should_be_and_none_may_take_longer_than_all() -> None:
-    assert Allowance(batch_timeout=30, heartbeat=0.5).next() == Allowed(BRIEF, answer=BRIEF + 0.25)
-    assert Allowance(batch_timeout=0.4, heartbeat=10).next().seconds == 0.4
-    assert BRIEF > TARGET_BATCH_SECONDS
+    assert BatchTimeouts(batch_timeout=30, heartbeat=0.5).next() == BatchTimeout(
+        SHORTEST_TIMEOUT, answer=SHORTEST_TIMEOUT + 0.25
+    )
+    assert BatchTimeouts(batch_timeout=0.4, heartbeat=10).next().seconds == 0.4
+    assert SHORTEST_TIMEOUT > TARGET_BATCH_SECONDS
 
 
 @pytest.mark.parametrize(
     ("bell", "next_due", "claimed", "expected"),
     [
-        (Bell.OURS, None, False, Wait(Mode.LISTENING, None)),
-        (Bell.OURS, 0.07, False, Wait(Mode.LISTENING, 0.07)),
-        (Bell.OURS, 0, False, Wait(Mode.LISTENING, 0)),
-        (Bell.OURS, 0, True, Wait(Mode.LISTENING, CLAIMED)),
-        (Bell.COLLEAGUES, None, False, Wait(Mode.BESIDE, COLLEAGUE)),
-        (Bell.COLLEAGUES, 0, False, Wait(Mode.LISTENING, 0)),
-        (Bell.COLLEAGUES, 0.07, False, Wait(Mode.LISTENING, 0.07)),
-        (Bell.COLLEAGUES, 5.0, False, Wait(Mode.LISTENING, COLLEAGUE)),
-        (Bell.NOBODYS, None, False, Wait(Mode.LISTENING, 0.1)),
-        (Bell.NOBODYS, 0.07, False, Wait(Mode.LISTENING, 0.07)),
-        (Bell.NOBODYS, 5.0, False, Wait(Mode.LISTENING, 0.1)),
-        (Bell.NOBODYS, 0, False, Wait(Mode.LISTENING, TICK)),
-        (Bell.NOBODYS, 0, True, Wait(Mode.LISTENING, CLAIMED)),
+        (Holder.THIS_WORKER, None, False, Wait(Mode.LISTENING, None)),
+        (Holder.THIS_WORKER, 0.07, False, Wait(Mode.LISTENING, 0.07)),
+        (Holder.THIS_WORKER, 0, False, Wait(Mode.LISTENING, 0)),
+        (Holder.THIS_WORKER, 0, True, Wait(Mode.LISTENING, CLAIMED)),
+        (Holder.OTHER_WORKER, None, False, Wait(Mode.BESIDE, CHECK_HOLDER)),
+        (Holder.OTHER_WORKER, 0, False, Wait(Mode.LISTENING, 0)),
+        (Holder.OTHER_WORKER, 0.07, False, Wait(Mode.LISTENING, 0.07)),
+        (Holder.OTHER_WORKER, 5.0, False, Wait(Mode.LISTENING, CHECK_HOLDER)),
+        (Holder.WRITERS, None, False, Wait(Mode.LISTENING, 0.1)),
+        (Holder.WRITERS, 0.07, False, Wait(Mode.LISTENING, 0.07)),
+        (Holder.WRITERS, 5.0, False, Wait(Mode.LISTENING, 0.1)),
+        (Holder.WRITERS, 0, False, Wait(Mode.LISTENING, TICK)),
+        (Holder.WRITERS, 0, True, Wait(Mode.LISTENING, CLAIMED)),
     ],
 )
 def test_how_a_worker_waits_that_may_hold_the_doorbell(
-    bell: Bell, next_due: float | None, claimed: bool, expected: Wait
+    bell: Holder, next_due: float | None, claimed: bool, expected: Wait
 ) -> None:
     assert next_wait(bell, next_due, claimed, poll=0.1) == expected
 
@@ -138,35 +140,40 @@ def test_a_worker_that_polls_rests_as_long_as_it_worked_when_there_is_much(
 
 
 def test_without_the_bell_even_no_debounce_is_no_busy_loop() -> None:
-    poll = Poll(0, 1)
-    wait = next_wait(Bell.NOBODYS, None, claimed=False, poll=poll.after(False))
+    poll = PollInterval(0, 1)
+    wait = next_wait(Holder.WRITERS, None, claimed=False, poll=poll.after(False))
     assert wait == Wait(Mode.LISTENING, TICK)
 
 
 def test_polling_slows_down_while_nothing_is_found() -> None:
-    poll = Poll(0.1, 1)
+    poll = PollInterval(0.1, 1)
     assert [poll.after(False) for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1, 1]
     assert [poll.after(True), poll.after(False)] == [0.1, 0.2]
 
 
 def test_a_backlog_that_stays_is_worth_a_warning_after_five_rounds_and_then_every_thirty() -> None:
-    rounds = Rounds(largest=400)
+    rounds = BacklogWarning(largest=400)
     warned = [number for number in range(1, 100) if rounds.after(full=True) and rounds.above(401)]
-    assert warned == [ROUNDS, ROUNDS + ROUNDS_AGAIN, ROUNDS + 2 * ROUNDS_AGAIN, ROUNDS + 3 * ROUNDS_AGAIN]
+    assert warned == [
+        WARN_AFTER,
+        WARN_AFTER + WARN_AGAIN_AFTER,
+        WARN_AFTER + 2 * WARN_AGAIN_AFTER,
+        WARN_AFTER + 3 * WARN_AGAIN_AFTER,
+    ]
     assert (rounds.warned, rounds.passed) == (True, 99)
     assert not rounds.after(full=False)
     assert (rounds.warned, rounds.passed) == (False, 0)
 
 
 def test_full_batches_with_less_than_another_one_behind_them_are_no_backlog() -> None:
-    rounds = Rounds(largest=400)
+    rounds = BacklogWarning(largest=400)
     counted = [number for number in range(1, 13) if rounds.after(full=True) and not rounds.above(400)]
     assert counted == [5, 10]
     assert not rounds.warned
 
 
 def test_portions_are_so_many_a_minute() -> None:
-    portions = Portions(a_minute=60, now=0.0)
+    portions = AuditSchedule(a_minute=60, now=0.0)
     assert portions.next() == AUDIT_EVERY
     assert portions.due(9.9) == 0
     assert [portions.due(now) for now in (10.0, 20.0, 25.0, 30.5)] == [10, 10, 0, 10]
@@ -176,10 +183,10 @@ def test_portions_are_so_many_a_minute() -> None:
 
 
 def test_less_than_one_a_portion_adds_up() -> None:
-    portions = Portions(a_minute=2, now=0.0)
+    portions = AuditSchedule(a_minute=2, now=0.0)
     assert sum(portions.due(second * 10.0) for second in range(1, 19)) == 6
 
 
 def test_no_audit_is_never_due() -> None:
-    assert Portions(a_minute=0, now=0.0).next() == inf
-    assert Portions(a_minute=0, now=0.0).due(1e9) == 0
+    assert AuditSchedule(a_minute=0, now=0.0).next() == inf
+    assert AuditSchedule(a_minute=0, now=0.0).due(1e9) == 0

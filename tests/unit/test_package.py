@@ -40,7 +40,7 @@ def test_it_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:
     installed = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(installed)
     # -P and the path first: this must not find the package of the checkout.
-    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from gaq_listen.cli import main; main()"
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from gaq_listen.cli.main import main; main()"
     answer = subprocess.run(
         [sys.executable, "-P", "-c", program, str(installed), "sql", "20_sources"],
         capture_output=True,
@@ -76,7 +76,7 @@ def test_it_runs_as_a_module() -> None:
 
 def test_a_program_that_needs_no_worker_loads_none() -> None:
     """The supervisor of a private server starts with each test server, and must not wait for a database driver."""
-    code = "import sys, gaq_listen.demo.supervisor; print('psycopg' in sys.modules)"
+    code = "import sys, gaq_listen.private_postgres.supervisor; print('psycopg' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert said == "False\n"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gaq_listen.operating.reasons import Facts, Reason, Values, agree, reason
+from gaq_listen.adoption.legacy_reasons import LegacyValues, PairFacts, Reason, agree, reason
 from tests.golden_cases import Scenario, scenarios
 from tests.model import Instant, Pair, Summary
 
@@ -20,14 +20,14 @@ WHY = {
     "the original counts time outside the run; here every flag is clipped to the run": Reason.OUTSIDE,
     "run of no or negative length: not computable": Reason.RUN_LENGTH,
 }
-GOOD = Values(0.0, 1.0, 0.0, 0, 0, False)
-BAD = Values(1.0, 0.0, 0.0, 0, 0, False)
-NONE = Values(None, None, None, None, None, True)
-PLAIN = Facts(True, False, False, True, True, True, False)
+GOOD = LegacyValues(0.0, 1.0, 0.0, 0, 0, False)
+BAD = LegacyValues(1.0, 0.0, 0.0, 0, 0, False)
+NONE = LegacyValues(None, None, None, None, None, True)
+PLAIN = PairFacts(True, False, False, True, True, True, False)
 
 
-def values(summary: Summary) -> Values:
-    return Values(
+def values(summary: Summary) -> LegacyValues:
+    return LegacyValues(
         summary.bad,
         summary.not_bad,
         summary.mcr,
@@ -37,14 +37,14 @@ def values(summary: Summary) -> Values:
     )
 
 
-def facts(pair: Pair) -> Facts:
+def facts(pair: Pair) -> PairFacts:
     start, end = pair.qc_time_start, pair.qc_time_end
     known = start is not None and end is not None and math.isfinite(start) and math.isfinite(end)
     flags = [flag for flag in pair.flags if not flag.deleted]
     bounds: list[Instant | None] = [
         bound for flag in flags if flag.detector_id in pair.gaq_detectors for bound in (flag.from_, flag.to)
     ]
-    return Facts(
+    return PairFacts(
         exists=True,
         invalidated=False,
         changed=False,
@@ -99,7 +99,7 @@ def test_what_agrees_with_the_original_agrees(case: Scenario) -> None:
         (GOOD, NONE, PLAIN, Reason.UNEXPLAINED),
     ],
 )
-def test_what_explains_a_difference(theirs: Values, ours: Values, known: Facts, why: Reason) -> None:
+def test_what_explains_a_difference(theirs: LegacyValues, ours: LegacyValues, known: PairFacts, why: Reason) -> None:
     assert reason(theirs, ours, known) is why
     assert why.expected == (why is not Reason.UNEXPLAINED)
 

@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
-from gaq_listen.diagnosis import sentence
-from gaq_listen.refusal import Refusal, refusal
+from gaq_listen.db.connection_errors import Outlook, classify
+from gaq_listen.db.server_errors import sentence
 
 SERVER = 'connection failed: connection to server on socket "/s/.s.PGSQL.5432" failed: '
 
@@ -12,32 +12,32 @@ SERVER = 'connection failed: connection to server on socket "/s/.s.PGSQL.5432" f
 @pytest.mark.parametrize(
     ("said", "verdict"),
     [
-        ("FATAL:  the database system is starting up", Refusal.WAIT),
-        ("FATAL:  the database system is shutting down", Refusal.WAIT),
-        ("FATAL:  the database system is not yet accepting connections", Refusal.WAIT),
-        ("FATAL:  the database system is not accepting connections", Refusal.WAIT),
-        ("FATAL:  the database system is in recovery mode", Refusal.WAIT),
-        ("FATAL:  sorry, too many clients already", Refusal.WAIT),
-        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", Refusal.WAIT),
-        ('FATAL:  too many connections for role "gaq_listen"', Refusal.WAIT),
-        ('FATAL:  too many connections for database "bookkeeping"', Refusal.WAIT),
-        ('FATAL:  password authentication failed for user "gaq_listen"', Refusal.GIVE_UP),
-        ("fe_sendauth: no password supplied", Refusal.GIVE_UP),
-        ('FATAL:  role "gaq_listen" does not exist', Refusal.GIVE_UP),
-        ('FATAL:  role "gaq_listen" is not permitted to log in', Refusal.GIVE_UP),
-        ('FATAL:  database "bookkeeping" does not exist', Refusal.GIVE_UP),
-        ("Connection refused", Refusal.OTHER),
-        ("server closed the connection unexpectedly", Refusal.OTHER),
-        ("FATAL:  Datenbanksystem startet", Refusal.OTHER),
+        ("FATAL:  the database system is starting up", Outlook.WAIT),
+        ("FATAL:  the database system is shutting down", Outlook.WAIT),
+        ("FATAL:  the database system is not yet accepting connections", Outlook.WAIT),
+        ("FATAL:  the database system is not accepting connections", Outlook.WAIT),
+        ("FATAL:  the database system is in recovery mode", Outlook.WAIT),
+        ("FATAL:  sorry, too many clients already", Outlook.WAIT),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", Outlook.WAIT),
+        ('FATAL:  too many connections for role "gaq_listen"', Outlook.WAIT),
+        ('FATAL:  too many connections for database "bookkeeping"', Outlook.WAIT),
+        ('FATAL:  password authentication failed for user "gaq_listen"', Outlook.GIVE_UP),
+        ("fe_sendauth: no password supplied", Outlook.GIVE_UP),
+        ('FATAL:  role "gaq_listen" does not exist', Outlook.GIVE_UP),
+        ('FATAL:  role "gaq_listen" is not permitted to log in', Outlook.GIVE_UP),
+        ('FATAL:  database "bookkeeping" does not exist', Outlook.GIVE_UP),
+        ("Connection refused", Outlook.OTHER),
+        ("server closed the connection unexpectedly", Outlook.OTHER),
+        ("FATAL:  Datenbanksystem startet", Outlook.OTHER),
     ],
 )
-def test_verdict(said: str, verdict: Refusal) -> None:
-    assert refusal(SERVER + said) is verdict
+def test_verdict(said: str, verdict: Outlook) -> None:
+    assert classify(SERVER + said) is verdict
 
 
 def test_one_of_several_hosts_is_enough() -> None:
     others = f'{SERVER}FATAL:  database "x" does not exist\n{SERVER}FATAL:  the database system is starting up'
-    assert refusal(others) is Refusal.WAIT
+    assert classify(others) is Outlook.WAIT
 
 
 def test_of_several_hosts_what_each_said_is_told() -> None:

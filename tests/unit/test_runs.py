@@ -3,7 +3,7 @@
 import pytest
 
 from gaq_listen.errors import BadSetting, UnknownName
-from gaq_listen.operating.runs import chosen, ranges
+from gaq_listen.reports.run_ranges import chosen, ranges
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from gaq_listen.observe.text import clean
-from gaq_listen.reports.explain.pair import Explanation, Quality, Span
-from gaq_listen.reports.marks import legend, sign
+from gaq_listen.observers.wording import sanitize
+from gaq_listen.reports.explain.explanation import Explanation, Quality, Span
+from gaq_listen.reports.quality_style import legend, sign
 
 # What a column shows of what there is in its time: the first of these.
 _WORST = (Quality.BAD, Quality.MC_REPRODUCIBLE, Quality.UNKNOWN, Quality.GOOD)
@@ -20,7 +20,7 @@ def timeline(pair: Explanation, width: int) -> list[Text]:
     """Its lines, at most ``width`` columns wide; none when the time of the run is not known."""
     if pair.window is None:
         return []
-    names = {detector: clean(name)[:_LONGEST_NAME] for detector, name in pair.detectors}
+    names = {detector: sanitize(name)[:_LONGEST_NAME] for detector, name in pair.detectors}
     label = max([3, *map(len, names.values())])
     columns = max(_NARROWEST, width - label - 4)
     rows = [Text(f"  {'':{label}}  {_axis(pair.window, columns)}", style="dim")]

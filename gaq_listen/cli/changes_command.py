@@ -1,0 +1,72 @@
+"""The command ``changes``: which values refreshes changed, and why."""
+
+import click
+from rich.console import Console
+
+from gaq_listen.cli.options import connected, dsn_option, duration, option, optional_data_pass_argument, tell
+from gaq_listen.observers.wording import duration as in_words
+from gaq_listen.reports import changes as reading
+from gaq_listen.reports import data_pass_names
+
+
+@click.command(short_help="Show which values changed, when, and why.")
+@dsn_option
+@option("--since", type=duration, default="1d", help="Show changes of this last time: 30m, 12h, 7d.")
+@option("--limit", type=click.IntRange(min=1), default=1000, help="Show at most this many changes, the newest.")
+@option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@option(
+    "--keep",
+    type=duration,
+    default=None,
+    help="Set how long this database keeps changes: 30d. 0 keeps none. Needs the role gaq_worker.",
+)
+@optional_data_pass_argument
+@click.argument("run_number", type=int, required=False, metavar="[RUN]")
+def changes(
+    dsn: str,
+    since: float,
+    limit: int,
+    as_json: bool,
+    keep: float | None,
+    data_pass: str | None,
+    run_number: int | None,
+) -> None:
+    """Show which values changed, when, and why: of all data passes, of one, or of a RUN in it. The newest comes last.
+
+    A refresh that leaves the values as they were is no change. The database keeps changes for 90 days unless --keep
+    says otherwise.
+
+    \b
+    Examples:
+      gaq-listen changes
+      gaq-listen changes LHC22o_apass7 --since 12h
+      gaq-listen changes LHC22o_apass7 526525 --since 7d --json
+    """
+    with connected(dsn) as connection:
+        if keep is not None:
+            before = reading.keep(connection, keep)
+            tell(f"changes are kept for {_days(keep)} (before: {_days(before)})")
+            if data_pass is None:
+                return
+        data_pass_id = None if data_pass is None else data_pass_names.data_pass(connection, data_pass)[0]
+        found = reading.read(connection, data_pass_id, run_number, since, limit)
+        kept = reading.kept(connection)
+    if as_json:
+        click.echo(reading.as_json(found))
+    elif found:
+        Console().print(reading.render(found), soft_wrap=False)
+    else:
+        click.echo(f"no change in the last {_days(since)}")
+    if len(found) == limit:
+        tell(f"only the newest {limit} are shown: see --limit")
+    if kept < since:
+        tell(
+            f"this database keeps changes for {_days(kept)} only: see --keep"
+            if kept
+            else "no changes are kept: see --keep"
+        )
+
+
+def _days(seconds: float) -> str:
+    days, rest = divmod(seconds, 86400)
+    return f"{days:.0f} d" if days and not rest else in_words(seconds)

@@ -1,0 +1,133 @@
+"""A worker as a process: signals, observers, service manager, exit code."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+
+from gaq_listen.observers import Format, observing
+from gaq_listen.observers.backlog_monitor import COUNT_EVERY, monitor_backlog
+from gaq_listen.observers.event_log import HEARTBEAT
+from gaq_listen.observers.http_server import Address, serve_http
+from gaq_listen.observers.worker_state import Goals
+from gaq_listen.settings import WorkerSettings
+from gaq_listen.worker import events
+from gaq_listen.worker.systemd import SystemdNotifier
+from gaq_listen.worker.worker import Worker
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+FORCED_EXIT = 130
+"""Exit code of a process that was told to stop twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSettings:
+    """What a worker shows of itself, and where. ``objective``: seconds that a pair may be stale."""
+
+    log_format: Format = "auto"
+    objective: float = 1.0
+    metrics: Address | None = None
+
+
+def run_worker(settings: WorkerSettings, showing: OutputSettings) -> int:
+    """Runs a worker until it is done or stopped; returns the exit code.
+
+    The first signal finishes the batch in flight, the second ends at once. When the terminal that it writes to has
+    gone (SIGHUP), that is such a signal too; a worker that writes elsewhere works on.
+
+    Raises:
+        GaqListenError: see :meth:`Worker.run`.
+    """
+    return asyncio.run(_run(settings, showing))
+
+
+async def _run(settings: WorkerSettings, showing: OutputSettings) -> int:
+    manager = SystemdNotifier()
+    if manager.watchdog is not None:
+        settings = replace(settings, heartbeat=min(settings.heartbeat, max(0.5, manager.watchdog / 4)))
+
+    def nobody_reads() -> None:
+        worker.stop("nobody reads the output")
+
+    async with observers_of(settings, showing, nobody_reads, manager.observe) as observe:
+        worker = Worker(settings, observe, alive=manager.alive)
+        with handle_signals(worker.stop, worker.abandon, with_terminal=sys.stdout.isatty()):
+            await worker.run()
+    return FORCED_EXIT if worker.abandoned else 0
+
+
+@asynccontextmanager
+async def observers_of(
+    settings: WorkerSettings, showing: OutputSettings, nobody_reads: Callable[[], None], *also: events.Observer
+) -> AsyncIterator[events.Observer]:
+    """Shows what the observer that it yields is told, on stdout and, if wanted, over HTTP; and counts what is stale.
+
+    Others who observe are told ``also``. ``nobody_reads`` is called, in this loop, when the reader of stdout has gone.
+    """
+    loop = asyncio.get_running_loop()
+    aims = Goals(showing.objective, settings.min_batch, settings.max_batch, settings.sweep)
+    async with AsyncExitStack() as stack:
+        shows = list(also)
+        show = _all(shows)
+        audience = [show]
+
+        # First what can refuse.
+        if showing.metrics is not None:
+            shows.append(stack.enter_context(serve_http(showing.metrics, aims)))
+
+        def reader_gone() -> None:
+            loop.call_soon_threadsafe(nobody_reads)
+
+        shows.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
+        if not settings.once:
+            # A log wants the number now and then; who watches a terminal or scrapes wants it now.
+            watched = showing.metrics is not None or sys.stdout.isatty()
+            every = COUNT_EVERY if watched else HEARTBEAT
+            audience.append(await stack.enter_async_context(monitor_backlog(settings.dsn, show, every, stay=watched)))
+        yield _all(audience)
+
+
+def _all(observers: list[events.Observer]) -> events.Observer:
+    def observe(event: events.Event) -> None:
+        for each in observers:
+            each(event)
+
+    return observe
+
+
+@contextmanager
+def handle_signals(
+    first: Callable[[str], object], second: Callable[[], object], with_terminal: bool = False
+) -> Iterator[None]:
+    """Within the context, SIGINT and SIGTERM call ``first`` with their name, and after that ``second``.
+
+    So does the first SIGHUP ``with_terminal``; without, it is ignored.
+    """
+    loop = asyncio.get_running_loop()
+    received = 0
+
+    def receive(number: signal.Signals) -> None:
+        nonlocal received
+        received += 1
+        if received == 1:
+            first(number.name)
+        else:
+            second()
+
+    handled = [*SIGNALS]
+    for number in handled:
+        loop.add_signal_handler(number, receive, number)
+    # Whoever ignores it already, as nohup does, goes on doing so.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handled.append(signal.SIGHUP)
+        # The kernel may send two at once, which is no impatience.
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: receive(signal.SIGHUP) if with_terminal and not received else None
+        )
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,81 @@
+"""Stored against recomputed: finds what no trigger saw, such as changes made while triggers were disabled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg import AsyncClientCursor
+from psycopg.rows import class_row
+
+from gaq_listen.db.connection import AbortableConnection, fetch_with_locks
+from gaq_listen.types import Key, columns
+from gaq_listen.worker.events import Audited, DriftedPair
+
+DIFFERENCES = """
+select data_pass_id, data_pass, run_number, differs, stored, recomputed from gaq.differences(%s, %s)
+"""
+REPAIR = "select gaq.recalculate(%s, %s, 'drift')"
+_NEXT = """
+select data_pass_id, run_number from gaq.known_pairs
+where (data_pass_id, run_number) > (%s, %s)
+order by data_pass_id, run_number limit %s
+"""
+_FIRST = (-(2**63), -(2**63))
+
+Values = Mapping[str, float | int | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A summary that is not marked and differs from the recomputed one, as ``gaq.differences`` returned it.
+
+    ``differs`` names the columns; or it is ``missing`` for a summary that should be there, ``left`` for one that
+    should not. ``stored`` and ``recomputed`` are the summary's values by column; None where there is none.
+    """
+
+    data_pass_id: int
+    data_pass: str | None
+    run_number: int
+    differs: str
+    stored: Values | None
+    recomputed: Values | None
+
+    def drifted(self) -> DriftedPair:
+        """The same as a part of an event."""
+        good = "explicitly_not_bad_run_coverage"
+        return DriftedPair(
+            self.data_pass_id,
+            self.data_pass,
+            self.run_number,
+            self.differs,
+            self.stored.get(good) if self.stored else None,
+            self.recomputed.get(good) if self.recomputed else None,
+        )
+
+
+class Auditor:
+    """Walks through all pairs, again and again, a portion at a time, and marks those that have drifted."""
+
+    def __init__(self, connection: AbortableConnection, patience: float) -> None:
+        self._connection = connection
+        self._patience = patience
+        self._last = _FIRST
+
+    async def portion(self, pairs: int) -> Audited:
+        """Recomputes the next so many pairs; what differs is marked, to be refreshed like everything that is marked."""
+        async with self._connection.deadline(self._patience):
+            portion = await self._next(pairs)
+            if len(portion) < pairs:
+                self._last = _FIRST
+            async with AsyncClientCursor(self._connection, row_factory=class_row(Difference)) as cursor:
+                found = await fetch_with_locks(cursor, DIFFERENCES, columns(portion))
+            if found:
+                keys = [(difference.data_pass_id, difference.run_number) for difference in found]
+                await self._connection.execute(REPAIR, columns(keys))
+        return Audited(len(portion), tuple(difference.drifted() for difference in found))
+
+    async def _next(self, pairs: int) -> list[Key]:
+        async with AsyncClientCursor(self._connection) as cursor:
+            portion = [(row[0], row[1]) for row in await fetch_with_locks(cursor, _NEXT, (*self._last, pairs))]
+        if portion:
+            self._last = portion[-1]
+        return portion
