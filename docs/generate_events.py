@@ -28,7 +28,7 @@ def event_part(kind: type[Any], example: events.Event) -> Iterator[str]:
     if plain is None:
         yield "No line of the log."
     else:
-        yield f"Logged as `{kind.__name__.lower()}`, with level {level(example)}:"
+        yield f"Logged as `{events.name_of(example)}`, with level {level(example)}:"
         yield from ("", f"    {plain}", f"    {json_line(example, AT)}")
     rows = [(f"`{field.name}`", f"`{_type(field.type)}`") for field in fields(kind)]
     if rows:

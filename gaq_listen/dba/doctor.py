@@ -75,17 +75,17 @@ def examine(connection: Connection[TupleRow]) -> list[Finding]:
     findings = _look(connection, _DETACHED, source_tables.detached) or [
         finding for name, check in CHECKS.items() for finding in _look(connection, name, check)
     ]
-    return [replace(finding, mend=_qualified(connection, finding.mend)) for finding in findings]
+    return [replace(finding, fix=_qualified(connection, finding.fix)) for finding in findings]
 
 
-def _qualified(connection: Connection[TupleRow], mend: str) -> str:
+def _qualified(connection: Connection[TupleRow], fix: str) -> str:
     """Return the command with the schema of gaq_summaries, which need not be on the search path."""
-    if _UPDATE not in mend:
-        return mend
+    if _UPDATE not in fix:
+        return fix
     with connection.transaction(force_rollback=True):
         connection.execute(_CAREFULLY, (f"{LOCK_TIMEOUT * 1000:.0f}ms",))
         views = connection.execute(_VIEW).fetchall()
-    return mend.replace(_UPDATE, f"UPDATE {views[0][0]} ") if len(views) == 1 else mend
+    return fix.replace(_UPDATE, f"UPDATE {views[0][0]} ") if len(views) == 1 else fix
 
 
 def _look(
@@ -96,8 +96,8 @@ def _look(
             connection.execute(_CAREFULLY, (f"{LOCK_TIMEOUT * 1000:.0f}ms",))
             return check(connection)
     except psycopg.errors.InsufficientPrivilege as error:
-        mend = "run gaq-listen doctor as a superuser, or as a member of gaq_owner and pg_monitor"
-        return [Finding(f"could not look at {name}: {sentence(error)}", "this role may not", mend, "note")]
+        fix = "run gaq-listen doctor as a superuser, or as a member of gaq_owner and pg_monitor"
+        return [Finding(f"could not look at {name}: {sentence(error)}", "this role may not", fix, "note")]
     except psycopg.Error as error:
         if connection.closed:
             raise

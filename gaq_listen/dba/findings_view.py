@@ -27,7 +27,7 @@ def _paragraph(number: int, finding: Finding) -> str:
         (
             _wrapped(f"{number}. {finding.level}: ", finding.what, "   "),
             _wrapped("   why:  ", finding.why),
-            _wrapped("   fix:  " if finding.is_fix else "   do:   ", finding.mend),
+            _wrapped("   fix:  " if finding.is_fix else "   do:   ", finding.fix),
         )
     )
 

@@ -175,7 +175,7 @@ def _installed(look: PlanReader, server: Row) -> tuple[str, bool]:
         return f"Version {version}.", True
     if version < SQL_VERSION:
         return f"Version {version}: this would be an upgrade to {SQL_VERSION}. Summaries and marks are kept.", True
-    return f"Version {version}: this would apply it again, and mend what differs. Summaries and marks are kept.", True
+    return f"Version {version}: this would apply it again, and fix what differs. Summaries and marks are kept.", True
 
 
 def _role(look: PlanReader, server: Row, tables: list[Row]) -> str:

@@ -19,7 +19,7 @@ def json_line(event: events.Event, at: datetime, staleness: Staleness | None = N
 
     >>> from datetime import UTC
     >>> json_line(events.Recovered(7), datetime(2026, 11, 23, 22, 31, 5, 123000, UTC))
-    '{"time": "2026-11-23T22:31:05.123Z", "level": "INFO", "event": "recovered", "rounds": 7}'
+    '{"time": "2026-11-23T22:31:05.123Z", "level": "INFO", "event": "caught_up", "rounds": 7}'
     """
     if not worth_a_line(event):
         return None

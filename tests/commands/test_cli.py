@@ -227,7 +227,7 @@ def test_doctor_finds_nothing_and_then_what_was_done(run: Run, period: Connectio
     assert answer.returncode == 1
     assert "trigger gaq_insert on public.qc_flags is disabled" in answer.stdout
     (finding,) = json.loads(run("doctor", "--json").stdout)
-    assert finding["mend"].startswith("gaq-listen install")
+    assert finding["fix"].startswith("gaq-listen install")
     assert run("install").returncode == 0
     assert run("doctor").returncode == 0
 

@@ -196,7 +196,7 @@ def test_a_name_in_json_survives_an_ascii_output(period: Connection[Any], dsn: s
         check=True,
     )
     lines = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert [line["pairs"][0]["data_pass"] for line in lines if line["event"] == "batch"] == ["LHC22o_\u03bb"]
+    assert [line["pairs"][0]["data_pass"] for line in lines if line["event"] == "batch_refreshed"] == ["LHC22o_\u03bb"]
 
 
 def test_a_lock_timeout_is_no_lost_connection(

@@ -28,6 +28,7 @@ from gaq_listen.worker.events import (
     Stopped,
     Stopping,
     Swept,
+    name_of,
 )
 from tests.console.scene import AT, HOSTILE, ONE_OF_EACH, batch, failed, pair
 
@@ -145,7 +146,7 @@ def test_json_has_every_field(event: Event) -> None:
         return
     assert text is not None
     found: dict[str, Any] = json.loads(text)
-    assert (found["time"], found["event"]) == ("2026-11-23T22:31:05.123Z", type(event).__name__.lower())
+    assert (found["time"], found["event"]) == ("2026-11-23T22:31:05.123Z", name_of(event))
     assert found["level"] in ("INFO", "WARNING")
     assert set(type(event).__dataclass_fields__) <= set(found)
 

@@ -18,6 +18,7 @@ from gaq_listen.worker.events import (
     Stopped,
     Stopping,
     Swept,
+    name_of,
 )
 from tests.console.scene import AT, HOSTILE, MANY, ONE_OF_EACH, REASON, batch, pair
 
@@ -26,15 +27,15 @@ LINES = [
     "INFO listening",
     'WARNING polling every_s=1 reason="notifications do not arrive, as through a transaction pooler"',
     (
-        "INFO batch pairs=1 ms=8.4 limit=20 oldest_ms=13.0 by_sweep=no"
+        "INFO batch_refreshed pairs=1 ms=8.4 limit=20 oldest_ms=13.0 by_sweep=no"
         ' refreshed="LHC22o_apass7/526641 (flag) good 92.1 → 88.4 %"'
     ),
     (
-        'WARNING failed pairs=2 failed="LHC22o_apass7/526641 (attempt 2, next in 20 s): division by zero;'
+        'WARNING pairs_failed pairs=2 failed="LHC22o_apass7/526641 (attempt 2, next in 20 s): division by zero;'
         ' LHC22o_apass7/526642 (attempt 2, next in 20 s): division by zero"'
     ),
     "WARNING behind pairs_left=12345 rounds=5 time_left_s=1.2",
-    'INFO recovered rounds=7 message="backlog recovered"',
+    'INFO caught_up rounds=7 message="backlog recovered"',
     "WARNING paused by=ops for_s=12.0 reason=upgrade",
     "INFO resumed after_s=600.0",
     'WARNING audited pairs=100 drifted=1 differ="LHC22o_apass7/526641 (bad_run_coverage)"',
@@ -48,10 +49,10 @@ LINES = [
     "WARNING blocked next_try_s=0.2 reason=" + '"' + REASON.replace('"', r"\"") + '"',
     "INFO unblocked after_s=12.0",
     (
-        'WARNING sourceschanged what="qc_flags is another table than the one that gaq-listen reads; and more"'
+        'WARNING sources_changed what="qc_flags is another table than the one that gaq-listen reads; and more"'
         ' fix="gaq-listen install"'
     ),
-    "INFO sourcesrestored after_s=12.0",
+    "INFO sources_restored after_s=12.0",
     "INFO stopping reason=SIGTERM",
     "INFO stopped batches=321 pairs=12345 seconds=3845.6",
 ]
@@ -72,7 +73,7 @@ def test_a_sweep_that_found_nothing_is_not_worth_a_line() -> None:
 
 def test_a_backlog_that_is_gone_is_no_warning() -> None:
     assert (
-        format_line(CaughtUp(7), AT) == '2026-11-23T22:31:05.123Z INFO recovered rounds=7 message="backlog recovered"'
+        format_line(CaughtUp(7), AT) == '2026-11-23T22:31:05.123Z INFO caught_up rounds=7 message="backlog recovered"'
     )
 
 
@@ -111,7 +112,7 @@ def test_nothing_from_outside_forges_a_line_or_a_field(event: Event) -> None:
     assert said is not None
     assert said.isprintable()
     _, _, name, *fields = shlex.split(said)
-    assert name == type(event).__name__.lower()
+    assert name == name_of(event)
     assert all(field.partition("=")[0].isidentifier() for field in fields)
 
 

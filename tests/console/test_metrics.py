@@ -219,7 +219,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     program = """
 import sys
 sys.modules["prometheus_client"] = None
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
 main(["run", "--metrics-listen", ":9187", "--dsn", "host=/nonexistent"])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)

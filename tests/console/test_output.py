@@ -117,7 +117,7 @@ def test_a_closed_output_is_told_once_also_where_it_cannot_be_diverted() -> None
 @pytest.mark.parametrize(
     ("form", "a_batch", "missing", "end"),
     [
-        ("plain", " INFO batch ", r" left_out lines=(\d+)", " INFO stopped .* p50_ms=13.0 "),
+        ("plain", " INFO batch_refreshed ", r" left_out lines=(\d+)", " INFO stopped .* p50_ms=13.0 "),
         ("rich", "/526641  ", r"^([\d ]+) lines left out", "^stopped: .* fresh p50 13 ms"),
     ],
 )

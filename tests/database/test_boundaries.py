@@ -145,7 +145,7 @@ def test_plan_and_doctor_tell_that_it_is_missing(
             return [warning.remedy for warning in warnings if warning.what.startswith(says)]
 
         def diagnosed() -> list[str]:
-            return [finding.mend for finding in doctor.examine(dba) if finding.what == says]
+            return [finding.fix for finding in doctor.examine(dba) if finding.what == says]
 
         assert warned() == [brings_back]
         installer.install(dba, schema, sources="bookkeeping")

@@ -1,4 +1,4 @@
-"""gaq-listen doctor: that it finds nothing where nothing is wrong, what no mend undoes, and what it looks like."""
+"""gaq-listen doctor: that it finds nothing where nothing is wrong, what no fix undoes, and what it looks like."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_in_another_schema(bare_db: Connection[Any]) -> None:
     assert doctor.examine(bare_db) == []
     bare_db.execute('drop index "Book keeping".qc_flags_by_type')
     found = only(bare_db)
-    assert found.mend == 'CREATE INDEX CONCURRENTLY ON "Book keeping".qc_flags (flag_type_id);'
-    bare_db.execute(found.mend.encode())
+    assert found.fix == 'CREATE INDEX CONCURRENTLY ON "Book keeping".qc_flags (flag_type_id);'
+    bare_db.execute(found.fix.encode())
     assert doctor.examine(bare_db) == []
 
 
@@ -172,7 +172,7 @@ def test_pairs_that_came_or_left_unnoticed(committed: Connection[Any]) -> None:
     assert came.what == "2 pairs without a summary and without a mark"
     assert left.what == "1 pair with a summary, in no data pass, and without a mark"
     for finding in (came, left):
-        committed.execute(finding.mend.encode())
+        committed.execute(finding.fix.encode())
     assert world.marks(committed) == (3, 0)
     assert doctor.examine(committed) == []
     drain(committed)

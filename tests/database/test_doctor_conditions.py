@@ -124,10 +124,10 @@ CONDITIONS = [
 def test_it_is_found_and_mended(undone: Connection[Any], provoke: str, expected: str) -> None:
     undone.execute(provoke.encode())
     (found,) = [finding for finding in doctor.examine(undone) if finding.what.startswith(expected)]
-    assert found.is_fix, found.mend
+    assert found.is_fix, found.fix
     # As a DBA would, one after the other, whatever the search path; an index, here in a transaction, not concurrently.
     undone.execute("set local search_path = pg_catalog")
-    for command in found.mend.replace(" CONCURRENTLY", "").partition(" -- ")[0].split("; then "):
+    for command in found.fix.replace(" CONCURRENTLY", "").partition(" -- ")[0].split("; then "):
         if command == "gaq-listen install":
             for name in INSTALL_SCRIPTS:
                 undone.execute(script(name).encode())

@@ -48,7 +48,7 @@ def test_a_forgotten_transaction(db: Connection[Any], connect: Connect, monkeypa
     monkeypatch.setattr(vacuum, "IDLE_IN_TRANSACTION", 0.0)
     found = only(db)
     assert found.what.startswith(f"session {other.info.backend_pid} of forgetful has been in an idle transaction for ")
-    db.execute(found.mend.encode())
+    db.execute(found.fix.encode())
 
 
 def test_dead_rows_and_who_holds_them(db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.execute("prepare transaction 'it''s'")
         assert doctor.examine(connection) == []
         monkeypatch.setattr(vacuum, "PREPARED", 0.0)
-        commit, _, rollback = only(connection).mend.partition(" or ")
+        commit, _, rollback = only(connection).fix.partition(" or ")
         assert commit == "COMMIT PREPARED 'it''s';"
         connection.execute(rollback.encode())
         assert doctor.examine(connection) == []
@@ -93,14 +93,14 @@ def test_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_prepared_transactions_are_named_as_literals() -> None:
     (found,) = vacuum.forgotten([("'it''s'", 90)])
     assert found.what == "transaction 'it''s' was prepared 1 min 30 s ago, and not ended"
-    assert found.mend == "COMMIT PREPARED 'it''s'; or ROLLBACK PREPARED 'it''s';"
+    assert found.fix == "COMMIT PREPARED 'it''s'; or ROLLBACK PREPARED 'it''s';"
 
 
 def test_the_notification_queue() -> None:
     assert notifications.filling(0.25, ["7"]) == []
     (found,) = notifications.filling(0.31, ["7", "8"])
     assert found.what == "the notification queue is 31% full"
-    assert "7, 8" in found.mend
+    assert "7, 8" in found.fix
 
 
 def test_a_stranger_at_the_doorbell(db: Connection[Any], connect: Connect) -> None:

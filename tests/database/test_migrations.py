@@ -97,8 +97,8 @@ async def test_migration(dba: Connection[Any], shape: Shape, migration: Migratio
     probe(dba, shape, names, PROBES[0])
     told = await drained(dsn)
     alarms = [event for event in told if isinstance(event, events.SourcesChanged)]
-    advice = [finding.mend for finding in doctor.examine(dba)]
-    assert not [mend for mend in advice if "DROP TRIGGER" in mend]
+    advice = [finding.fix for finding in doctor.examine(dba)]
+    assert not [fix for fix in advice if "DROP TRIGGER" in fix]
     status = CliRunner().invoke(main, ["status", "--dsn", dsn, "--objective", "1h"])
     if migration.outcome is Outcome.NOTHING:
         assert not alarms
@@ -109,7 +109,7 @@ async def test_migration(dba: Connection[Any], shape: Shape, migration: Migratio
         assert alarms
         assert alarms[0].fix == "gaq-listen install"
         assert status.exit_code == 1
-        assert [mend for mend in advice if mend == "gaq-listen install"]
+        assert [fix for fix in advice if fix == "gaq-listen install"]
         verified = CliRunner().invoke(main, ["verify", "--dsn", dsn])
         assert verified.exit_code == 1
         if migration.outcome is Outcome.DETACH:
@@ -208,5 +208,5 @@ def test_doctor_names_an_unlogged_table(dba: Connection[Any]) -> None:
     dba.execute("ALTER TABLE gaq_detectors SET UNLOGGED")
     (finding,) = doctor.examine(dba)
     assert finding.what == "public.gaq_detectors is UNLOGGED"
-    dba.execute(finding.mend)
+    dba.execute(finding.fix)
     assert doctor.examine(dba) == []

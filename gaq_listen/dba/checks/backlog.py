@@ -98,8 +98,8 @@ def stale(connection: Connection[TupleRow]) -> list[Finding]:
     if not workers:
         return [Finding(what, "no worker is connected, so nothing is refreshed", "gaq-listen run")]
     names = f"{'pid' if len(workers) == 1 else 'pids'} {', '.join(map(str, workers))}"
-    mend = "look at what the worker says, and at gaq-listen status; it may fail, or be slow"
-    return [Finding(what, f"a worker is connected ({names}), and does not keep up", mend, "warning")]
+    fix = "look at what the worker says, and at gaq-listen status; it may fail, or be slow"
+    return [Finding(what, f"a worker is connected ({names}), and does not keep up", fix, "warning")]
 
 
 def unmarked(connection: Connection[TupleRow]) -> list[Finding]:

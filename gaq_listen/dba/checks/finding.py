@@ -10,12 +10,12 @@ _COMMANDS = re.compile(rf"{_COMMAND}(?:; then {_COMMAND})*;?(?: -- .*)?")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to mend, as sentences for a DBA. Names in them stand as SQL writes them."""
+    """Something to fix, as sentences for a DBA. Names in them stand as SQL writes them."""
 
     what: str
     why: str
     """What follows from it."""
-    mend: str
+    fix: str
     """The command or the SQL that puts it right."""
     level: Literal["error", "warning", "note"] = "error"
     """Error: summaries may be wrong, or somebody fails. Warning: slower, or less guarded, than it should be. Note: good
@@ -23,8 +23,8 @@ class Finding:
 
     @property
     def is_fix(self) -> bool:
-        """Whether ``mend`` is one or several commands that can be given as they stand; else it is advice."""
-        return _COMMANDS.fullmatch(self.mend) is not None
+        """Whether ``fix`` is one or several commands that can be given as they stand; else it is advice."""
+        return _COMMANDS.fullmatch(self.fix) is not None
 
 
 INSTALL = "gaq-listen install"

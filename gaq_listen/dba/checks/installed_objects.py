@@ -110,10 +110,10 @@ def _change(kind: str, name: str, before: bool, after: bool, enabled: str) -> Fi
     """What became of an object that is not as recorded; ``enabled`` is the letter of a trigger on a table."""
     if not after:
         if kind == "trigger":
-            why, mend = "changes that it should mark go unnoticed", INSTALL
+            why, fix = "changes that it should mark go unnoticed", INSTALL
         else:
-            why, mend = "what needs it fails", INSTALL
-        return Finding(f"{kind} {name} is missing", why, mend)
+            why, fix = "what needs it fails", INSTALL
+        return Finding(f"{kind} {name} is missing", why, fix)
     if not before:
         why = "it was not installed by us; an uninstall would remove it" if kind != "trigger" else "it marks too much"
         drop = "ROUTINE" if kind == "function" else kind.upper()
@@ -122,13 +122,13 @@ def _change(kind: str, name: str, before: bool, after: bool, enabled: str) -> Fi
         state, why = _ENABLED[enabled]
         return Finding(f"trigger {name} {state}", why, INSTALL)
     if kind == "table":
-        mend = "use ALTER TABLE, to make it what gaq-listen sql install says; installing again does not alter a table"
-        return Finding(f"table {name} was altered", "its columns, options or replica identity differ", mend, "warning")
+        fix = "use ALTER TABLE, to make it what gaq-listen sql install says; installing again does not alter a table"
+        return Finding(f"table {name} was altered", "its columns, options or replica identity differ", fix, "warning")
     if kind == "index":
-        mend = f"DROP INDEX {name}; then {INSTALL}"
-        return Finding(f"index {name} was altered", "it is invalid, or serves other queries", mend, "warning")
-    mend = f"{INSTALL}; then {REPAIR}" if kind != "view" else INSTALL
-    return Finding(f"{kind} {name} was altered", "it does something else than what was installed", mend)
+        fix = f"DROP INDEX {name}; then {INSTALL}"
+        return Finding(f"index {name} was altered", "it is invalid, or serves other queries", fix, "warning")
+    fix = f"{INSTALL}; then {REPAIR}" if kind != "view" else INSTALL
+    return Finding(f"{kind} {name} was altered", "it does something else than what was installed", fix)
 
 
 def owners(connection: Connection[TupleRow]) -> list[Finding]:
@@ -152,4 +152,4 @@ def owners(connection: Connection[TupleRow]) -> list[Finding]:
 def attached(connection: Connection[TupleRow]) -> list[Finding]:
     """Triggers, rules, keys and the like that somebody gave to the tables of schema gaq."""
     why = "marking and refreshing may become slow, wait or fail"
-    return [Finding(f"{what} is not ours", why, mend, "warning") for what, mend in connection.execute(_ATTACHED)]
+    return [Finding(f"{what} is not ours", why, fix, "warning") for what, fix in connection.execute(_ATTACHED)]

@@ -37,11 +37,11 @@ order by 1
 
 # Who holds back vacuum in this database, the oldest first. A replication slot does not tell since when.
 _HOLDERS = """
-select what, mend, seconds
+select what, fix, seconds
 from (
     select format('session %%s of %%s',
                   pid, coalesce(nullif(application_name, ''), usename::text, backend_type)) as what,
-           format('SELECT pg_terminate_backend(%%s);', pid) as mend,
+           format('SELECT pg_terminate_backend(%%s);', pid) as fix,
            date_part('epoch', clock_timestamp() - xact_start) as seconds,
            greatest(age(backend_xmin), age(backend_xid)) as age
     from pg_catalog.pg_stat_activity
@@ -101,11 +101,11 @@ def dead_rows(connection: Connection[TupleRow]) -> list[Finding]:
         Finding(
             f"{table} has {number(rows)} dead rows, held by {what}{_since(seconds)}",
             "they cannot be cleared away while an old snapshot could see them, and every look for work passes them",
-            mend,
+            fix,
             "warning",
         )
         for table, rows in tables
-        for what, mend, seconds in holders
+        for what, fix, seconds in holders
     ]
 
 

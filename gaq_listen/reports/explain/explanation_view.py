@@ -166,8 +166,8 @@ def _stored(pair: Explanation) -> Iterator[RenderableType]:
         yield _indented(Text("Fresh: nothing has changed since.", style="green"))
     else:
         wrong = "It DIFFERS from what the numbers above say, although" if stored else "It is MISSING:"
-        mend = f"gaq-listen recalculate {sanitize(pair.data_pass)} --runs {pair.run_number}"
-        yield _indented(Text(f"{wrong} nothing has marked it. Mend it: {mend}", style="bold red"))
+        fix = f"gaq-listen recalculate {sanitize(pair.data_pass)} --runs {pair.run_number}"
+        yield _indented(Text(f"{wrong} nothing has marked it. Fix: {fix}", style="bold red"))
     if pair.error:
         yield _indented(Text(f"It cannot be computed: {sanitize(pair.error)}", style="bold red"))
     if failure := pair.failure:
