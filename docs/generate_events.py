@@ -12,7 +12,7 @@ from gaq_listen.observers.logfmt import format_line, level
 from gaq_listen.observers.metrics import Metrics
 from gaq_listen.observers.worker_state import Goals, WorkerState
 from gaq_listen.worker import events
-from tests.console.scene import AT, ONE_OF_EACH
+from tests.observers.scene import AT, ONE_OF_EACH
 
 
 def described(kind: type[Any]) -> str:

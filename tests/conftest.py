@@ -23,8 +23,8 @@ from pytest_postgresql import factories
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
 from gaq_listen.private_postgres.server import PrivatePostgres
-from tests.shapes import BOOKKEEPING_EASED
-from tests.small_period import period as period
+from tests.support.shapes import BOOKKEEPING_EASED
+from tests.support.small_period import period as period
 
 Connect: TypeAlias = Callable[..., Connection[Any]]
 
@@ -38,9 +38,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 TESTS = Path(__file__).parent
-FAST = ("unit", "console", "reports", "docs", "database/test_marking.py", "database/test_refresh.py")
+FAST = (
+    "adoption",
+    "db",
+    "docs",
+    "observers",
+    "private_postgres/test_binaries.py",
+    "private_postgres/test_cluster.py",
+    "private_postgres/test_os_user.py",
+    "reports",
+    "unit",
+    "worker/test_contention_rule.py",
+    "worker/test_pacing.py",
+    "database/test_marking.py",
+    "database/test_refresh.py",
+)
 """Directories and files whose tests are marked ``fast``: together they take less than a minute."""
-ALONE = ("faults", "migration", "engine/test_contention.py", "engine/test_storm.py", "demo/test_private_postgres.py")
+ALONE = ("faults", "migration", "worker/test_contention.py", "worker/test_storm.py", "private_postgres/test_server.py")
 """Those whose tests are marked ``alone``: they measure times, stop servers, or need most of the machine."""
 
 

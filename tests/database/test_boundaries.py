@@ -11,11 +11,11 @@ from psycopg import Connection
 
 from gaq_listen.dba import doctor, installer, plan, plan_tables
 from gaq_listen.dba.scripts import script
-from tests.boundaries import CASES, Bounds, Case
 from tests.conftest import where
-from tests.database.world import assert_fresh
-from tests.shapes import BOOKKEEPING, LINK, Shape
-from tests.tables import drain, stored
+from tests.support.boundaries import CASES, Bounds, Case
+from tests.support.shapes import BOOKKEEPING, LINK, Shape
+from tests.support.small_world import assert_fresh
+from tests.support.tables import drain, stored
 
 pytestmark = pytest.mark.parametrize("shape", [BOOKKEEPING], indirect=True, ids=["bookkeeping"])
 

@@ -12,10 +12,10 @@ from gaq_listen.reports.changes import Change, keep, kept, read
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
 from tests.database.test_rights import worker as worker
-from tests.poison import poison
-from tests.shapes import in_every_shape
-from tests.small_period import BAD_FLAG
-from tests.tables import drain
+from tests.support.shapes import in_every_shape
+from tests.support.small_period import BAD_FLAG
+from tests.support.tables import drain
+from tests.support.uncomputable_pairs import poison
 
 
 def forget(db: Connection[Any]) -> None:

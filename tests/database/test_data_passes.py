@@ -13,9 +13,9 @@ from gaq_listen.reports.show import read
 from gaq_listen.reports.totals import DataPassTotals, totals
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
-from tests.golden_cases import scenarios
-from tests.shapes import in_every_shape
-from tests.tables import drain, insert
+from tests.support.golden_cases import scenarios
+from tests.support.shapes import in_every_shape
+from tests.support.tables import drain, insert
 
 
 def viewed(connection: Connection[Any], data_pass_id: int) -> DataPassTotals:

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Connection
 
 from gaq_listen.dba.scripts import script
-from tests.shapes import Shape, in_every_shape
+from tests.support.shapes import Shape, in_every_shape
 
 
 @in_every_shape

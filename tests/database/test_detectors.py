@@ -13,9 +13,9 @@ from gaq_listen.reports.explain.explanation import Quality
 from gaq_listen.reports.show import read
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
-from tests.golden_cases import scenarios
-from tests.shapes import in_every_shape
-from tests.tables import insert
+from tests.support.golden_cases import scenarios
+from tests.support.shapes import in_every_shape
+from tests.support.tables import insert
 
 QUALITIES = "SELECT run_number, detector, good, mc_reproducible, bad FROM gaq.detector_qualities(%s, %s)"
 

@@ -12,9 +12,9 @@ from psycopg import Connection
 from gaq_listen.dba import doctor, findings_view, installer
 from gaq_listen.dba.checks.finding import Finding
 from tests.conftest import Connect
-from tests.database import world
-from tests.engine.working import asleep, working
-from tests.tables import drain
+from tests.support import small_world
+from tests.support.tables import drain
+from tests.support.worker_harness import asleep, working
 
 
 @pytest.fixture
@@ -173,10 +173,10 @@ def test_pairs_that_came_or_left_unnoticed(committed: Connection[Any]) -> None:
     assert left.what == "1 pair with a summary, in no data pass, and without a mark"
     for finding in (came, left):
         committed.execute(finding.fix.encode())
-    assert world.marks(committed) == (3, 0)
+    assert small_world.marks(committed) == (3, 0)
     assert doctor.examine(committed) == []
     drain(committed)
-    world.assert_fresh(committed)
+    small_world.assert_fresh(committed)
 
 
 # What could not be looked at ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.dba.scripts import script
 from gaq_listen.private_postgres.server import PrivatePostgres
 from tests.conftest import Connect
-from tests.tables import drain
+from tests.support.tables import drain
 
 
 def only(connection: Connection[Any]) -> Finding:

@@ -14,8 +14,8 @@ from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation, Q
 from gaq_listen.reports.explain.sums import add_up
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
-from tests.golden_cases import run_time_changes, scenarios
-from tests.tables import drain, insert
+from tests.support.golden_cases import run_time_changes, scenarios
+from tests.support.tables import drain, insert
 
 BAD_FLAG = """
 insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_by, comment)

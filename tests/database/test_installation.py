@@ -16,7 +16,7 @@ from gaq_listen.dba.scripts import INSTALL_SCRIPTS
 from gaq_listen.dba.sources import installation, named, shipped
 from gaq_listen.errors import GaqListenError, NotInstalled
 from gaq_listen.private_postgres.binaries import find_binaries
-from tests.tables import drain
+from tests.support.tables import drain
 
 UPGRADES = Path(__file__).parents[1] / "upgrades"
 PROGRAMS = find_binaries().directory

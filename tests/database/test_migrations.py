@@ -19,10 +19,10 @@ from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import events
 from gaq_listen.worker.worker import Worker
 from tests.conftest import where
-from tests.database.migrations import MIGRATIONS, Migration, Outcome, probe, shown, write
-from tests.engine.working import working
-from tests.shapes import SHAPES, Shape
-from tests.tables import drain, stale
+from tests.database.migrated_tables import MIGRATIONS, Migration, Outcome, probe, shown, write
+from tests.support.shapes import SHAPES, Shape
+from tests.support.tables import drain, stale
+from tests.support.worker_harness import working
 
 PROBES = ((1, 101), (2, 101))
 _DIFFER = """

@@ -18,8 +18,8 @@ from gaq_listen.private_postgres.binaries import find_binaries
 from gaq_listen.private_postgres.server import PrivatePostgres
 from tests.conftest import Server, where
 from tests.database.test_installation import PAIRS
-from tests.shapes import BOOKKEEPING, REFERENCE, Shape
-from tests.tables import drain
+from tests.support.shapes import BOOKKEEPING, REFERENCE, Shape
+from tests.support.tables import drain
 
 PROGRAMS = find_binaries().directory
 BOTH = pytest.mark.parametrize("shape", [REFERENCE, BOOKKEEPING], indirect=True, ids=str)

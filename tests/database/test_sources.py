@@ -18,9 +18,9 @@ from gaq_listen.dba.sources import chosen, named, shipped, used
 from gaq_listen.errors import GaqListenError, UnknownName
 from tests.conftest import where
 from tests.database.test_installation import PROGRAMS, dump
-from tests.database.world import assert_fresh
-from tests.shapes import BOOKKEEPING, LINK, SHAPES
-from tests.tables import drain, stale, stored
+from tests.support.shapes import BOOKKEEPING, LINK, SHAPES
+from tests.support.small_world import assert_fresh
+from tests.support.tables import drain, stale, stored
 
 in_bookkeeping = pytest.mark.parametrize("shape", [BOOKKEEPING], indirect=True, ids=["bookkeeping"])
 

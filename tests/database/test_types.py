@@ -19,10 +19,10 @@ from gaq_listen.dba.sources import shipped
 from gaq_listen.errors import GaqListenError
 from tests.conftest import where
 from tests.database.test_golden import failing, key
-from tests.database.world import WORLD, assert_fresh
-from tests.golden_cases import scenarios
-from tests.shapes import BOOKKEEPING, Shape, Variant, in_every_shape, rows_in_every_shape
-from tests.tables import insert, stale, stored
+from tests.support.golden_cases import scenarios
+from tests.support.shapes import BOOKKEEPING, Shape, Variant, in_every_shape, rows_in_every_shape
+from tests.support.small_world import WORLD, assert_fresh
+from tests.support.tables import insert, stale, stored
 
 
 class Types(NamedTuple):

@@ -14,7 +14,7 @@ from gaq_listen.demo.freshness import Freshness, Measured
 from gaq_listen.demo.period import Pair, Period, fill
 from gaq_listen.demo.shift import MIX, Change, Shift
 from gaq_listen.errors import DatabaseUnreachable, GaqListenError
-from tests.tables import computed, drain, stale, stored
+from tests.support.tables import computed, drain, stale, stored
 
 Invalidate: TypeAlias = Callable[[], Change]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from psycopg import Connection
 
+from tests.faults.convergence import differences, ended_well, stale
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import differences, ended_well, stale
 from tests.faults.waiting import until
 
 _RUNS = """

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from tests.faults import debian
+from tests.support import debian_packages
 
 HOUR = 3600.0
 SHARED = Path("/dev/shm")
@@ -19,7 +19,7 @@ class Clock:
 
     def __init__(self, directory: Path) -> None:
         library = directory / "libfaketime.so.1"
-        library.write_bytes(debian.library(library.name).read_bytes())
+        library.write_bytes(debian_packages.library(library.name).read_bytes())
         library.chmod(0o755)
         self._now = directory / "clock"
         self.variables = {

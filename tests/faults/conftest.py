@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.faults.seeding import copy_of, seed_server
+from tests.faults.seeded_cluster import copy_of, seed_server
 from tests.faults.server import Server
 
 NewServer: TypeAlias = Callable[[], Server]

@@ -16,10 +16,10 @@ from random import Random
 import click
 import psycopg
 
+from tests.faults.convergence import assert_converged
 from tests.faults.program import running
-from tests.faults.seeding import copy_of, seed_server
+from tests.faults.seeded_cluster import copy_of, seed_server
 from tests.faults.server import IMMEDIATE, WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -81,7 +81,7 @@ def crashes(server: Server, times: int, number: int) -> Counter[str]:
             wrong = int(server.ask(_WRONG))
             assert not wrong, f"{wrong} wrong values shown as fresh after {dict(done)}"
         with running(server.dsn(user=WORKER)) as program:
-            all_is_well(server, writers, program)
+            assert_converged(server, writers, program)
     return done
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from gaq_listen.private_postgres import cluster
 from tests.faults.backlog import MEMORY, execute, size
+from tests.faults.convergence import differences, ended_well, stale
 from tests.faults.program import Program, running
-from tests.faults.seeding import copy_of
+from tests.faults.seeded_cluster import copy_of
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import differences, ended_well, stale
 from tests.faults.waiting import until
-from tests.small_period import BAD_FLAG
+from tests.support.small_period import BAD_FLAG
 
 Tell = Callable[[str], None]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from tests.faults import debian
 from tests.faults.server import DATABASE, WORKER, Server
 from tests.faults.waiting import until
+from tests.support import debian_packages
 
 _CONFIGURATION = """
 [databases]
@@ -34,7 +34,7 @@ def pooler(server: Server, mode: str) -> Iterator[str]:
     Raises:
         pytest.skip.Exception: PgBouncer is not to be had.
     """
-    debian.root()
+    debian_packages.root()
     # Started as whoever runs the server: like it, it refuses to run as root.
     directory = server.home / "pooler"
     directory.mkdir(mode=0o755)
@@ -50,7 +50,7 @@ def pooler(server: Server, mode: str) -> Iterator[str]:
     process = subprocess.Popen(
         [program, configuration],
         cwd="/",
-        env=debian.environment() | {"LD_LIBRARY_PATH": str(program.parent)},
+        env=debian_packages.environment() | {"LD_LIBRARY_PATH": str(program.parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         **server.account.identity(),
@@ -78,7 +78,7 @@ def _reachable(directory: Path) -> Path:
     """A copy of the program, with the libraries beside it, where the server's account can execute it."""
     place = directory / "program"
     place.mkdir(mode=0o755)
-    for path in (debian.root() / "usr/sbin/pgbouncer", *debian.root().glob("usr/lib/*/*.so*")):
+    for path in (debian_packages.root() / "usr/sbin/pgbouncer", *debian_packages.root().glob("usr/lib/*/*.so*")):
         copy = place / path.name
         copy.write_bytes(path.read_bytes())
         copy.chmod(0o755)

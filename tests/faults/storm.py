@@ -12,16 +12,16 @@ import click
 import psycopg
 import pytest
 
-from tests.faults.account import Account
 from tests.faults.backlog import drained
+from tests.faults.convergence import assert_converged, told_in_order
+from tests.faults.fault_environment import Site, site
 from tests.faults.flags import many_flags
 from tests.faults.mishaps import MISHAPS
-from tests.faults.seeding import copy_of, seed_server
+from tests.faults.seeded_cluster import copy_of, seed_server
 from tests.faults.server import Server
-from tests.faults.site import Site, site
-from tests.faults.verdict import all_is_well, told_in_order
+from tests.faults.staleness_watch import OLDEST
+from tests.faults.storm_tally import Account
 from tests.faults.waiting import until
-from tests.faults.watch import OLDEST
 
 _WRONG = """
 select count(*) from gaq.differences(
@@ -53,7 +53,7 @@ def storm(seed: Server, seconds: float, number: int, tell: Tell = lambda _: None
             _happen(kind, place, account)
             place.some_time(0.3)
         account.changes = place.writers.changes
-        all_is_well(place.server, place.writers, *place.workers, patience=RECOVERY)
+        assert_converged(place.server, place.writers, *place.workers, patience=RECOVERY)
         for worker in place.ended:
             told_in_order(worker)
     return account

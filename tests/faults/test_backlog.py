@@ -1,9 +1,9 @@
 """Marks that pile up while nobody works, or that nobody can remove because somebody looks at an old snapshot."""
 
 from tests.faults.backlog import drained
+from tests.faults.convergence import assert_converged, ended_well
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import all_is_well, ended_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -22,7 +22,7 @@ def test_beside_a_snapshot_that_is_held(server: Server) -> None:
             memory = program.memory()
             until(lambda: writers.changes > 1500, "they write")
             assert program.memory() - memory < 2e6
-            all_is_well(server, writers)
+            assert_converged(server, writers)
             last = program.of("batch")[-1]
             assert float(last.values["oldest_ms"]) < 5000, program.log
         historian.execute("commit")

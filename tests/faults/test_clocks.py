@@ -4,9 +4,9 @@ import pytest
 
 from tests.faults.clocks import HOUR, Clock
 from tests.faults.conftest import NewServer
+from tests.faults.convergence import assert_converged
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -27,7 +27,7 @@ def test_of_the_worker(server: Server, step: float) -> None:
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 503")
         assert 0 <= float(program.until("batch", since).values["oldest_ms"]) < 10_000
         assert not program.of("disconnected"), program.log
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 @STEPS
@@ -44,7 +44,7 @@ def test_of_the_server(new_server: NewServer, step: float) -> None:
         assert abs(server.ask(now) - before) > HOUR / 2
         reached = writers.changes
         until(lambda: writers.changes > reached + 20, "they write")
-        all_is_well(server, writers, program, patience=20)
+        assert_converged(server, writers, program, patience=20)
         assert not program.of("disconnected"), program.log
 
 
@@ -58,4 +58,4 @@ def test_marks_of_another_time_are_refreshed_at_once(server: Server, step: float
         server.ask(mark, step)
         server.ask("notify gaq_invalidated")
         program.until("batch", where=lambda values: "other clock" in values["refreshed"], patience=10)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)

@@ -1,11 +1,11 @@
 """The server runs out of something: disk, memory, time."""
 
 from tests.faults.conftest import NewServer
+from tests.faults.convergence import assert_converged
 from tests.faults.memory import MUCH, no_more_memory
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
 from tests.faults.small_disk import SmallDisk
-from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -24,7 +24,7 @@ def test_the_disk_is_full(new_server: NewServer) -> None:
             until(lambda: writers.changes > before + 20, "they write")
             since = program.now()
         program.until("batch", since)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_there_is_no_memory_for_a_query(server: Server) -> None:
@@ -34,7 +34,7 @@ def test_there_is_no_memory_for_a_query(server: Server) -> None:
         with no_more_memory(server, backend):
             server.ask(MUCH)
             until(lambda: "out of memory" in server.log.read_text(), "there is none")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_a_batch_waits_for_a_lock_for_too_long(server: Server) -> None:
@@ -51,5 +51,5 @@ def test_a_batch_waits_for_a_lock_for_too_long(server: Server) -> None:
             until(lambda: writers.changes > before + 10, "they write")
         since = program.now()
         program.until("batch", since)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
         assert writers.slowest < 5

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.faults.conftest import NewServer
+from tests.faults.convergence import assert_converged
 from tests.faults.program import Program, running
 from tests.faults.proxy import network
 from tests.faults.replication import caught_up, either, follow
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -46,7 +46,7 @@ def test_it_goes_on_with_the_new_primary(pair: tuple[Server, Server], silent: bo
             program.until("batch", since)
             if silent:
                 primary.kill()
-            all_is_well(standby, writers, program)
+            assert_converged(standby, writers, program)
 
 
 def test_a_standby_is_said_and_waited_with(pair: tuple[Server, Server]) -> None:
@@ -59,7 +59,7 @@ def test_a_standby_is_said_and_waited_with(pair: tuple[Server, Server]) -> None:
         caught_up(primary, standby)
         standby.ask("select pg_promote()")
         program.until("listening")
-        all_is_well(standby, writers, program)
+        assert_converged(standby, writers, program)
 
 
 def test_a_standby_is_refused_when_listening_is_required(pair: tuple[Server, Server]) -> None:

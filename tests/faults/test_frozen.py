@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.faults.convergence import assert_converged, ended_well, stale
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server, freeze, thaw
-from tests.faults.verdict import all_is_well, ended_well, stale
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -23,7 +23,7 @@ def test_another_worker_goes_on(server: Server) -> None:
             second.until("batch", since)
             since = second.now()
         thaw(first.pid)
-        all_is_well(server, writers, first, second)
+        assert_converged(server, writers, first, second)
 
 
 @pytest.mark.parametrize("name", ["gaq-listen doorbell", "gaq-listen worker"])
@@ -41,7 +41,7 @@ def test_a_backend_that_stands_still_is_noticed(server: Server, name: str) -> No
         finally:
             # What it had claimed stays claimed until then.
             thaw(*frozen)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_a_batch_whose_backend_stands_still_is_noticed_long_before_its_own_limit(server: Server) -> None:
@@ -76,7 +76,7 @@ def test_a_frozen_listener_holds_nobody_up(server: Server) -> None:
             until(lambda: stale(server) == 0, "nothing is stale")
         finally:
             thaw(*frozen)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_a_frozen_listener_delays_no_stop(server: Server) -> None:

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.faults.island import DOWN, DSN, UP, command
+from tests.faults.convergence import assert_converged
+from tests.faults.network_namespace import DOWN, DSN, UP, command
 from tests.faults.program import running
 from tests.faults.server import Server
-from tests.faults.verdict import all_is_well
 from tests.faults.writing import writing
 
 # The kernel's means alone: the worker itself would ask only after a minute.
@@ -30,4 +30,4 @@ def test_the_kernel_notices_a_connection_that_is_half_open(server: Server, busy:
         assert time.monotonic() - began < NOTICED, program.log
         program.send(UP)
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)

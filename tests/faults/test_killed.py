@@ -3,9 +3,9 @@
 import random
 import time
 
+from tests.faults.convergence import assert_converged
 from tests.faults.program import Program, running
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.writing import writing
 
 TIMES = 5
@@ -21,7 +21,7 @@ def test_killed_at_random_moments(server: Server) -> None:
                 time.sleep(chance.uniform(0, 0.2))
                 program.kill()
         with running(server.dsn(user=WORKER)) as program:
-            all_is_well(server, writers, program)
+            assert_converged(server, writers, program)
 
 
 def test_what_it_left_is_drained_by_once(server: Server) -> None:
@@ -33,4 +33,4 @@ def test_what_it_left_is_drained_by_once(server: Server) -> None:
         server.ask("update gaq_summaries set invalidated_at = now()")
         once = Program(server.dsn(user=WORKER), "--once")
         assert once.wait() == 0
-        all_is_well(server, writers)
+        assert_converged(server, writers)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import NewServer
+from tests.faults.convergence import differences, stale
 from tests.faults.crashes import crash, crashes, start_again
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import differences, stale
 from tests.faults.waiting import until
 
 _ADD = """

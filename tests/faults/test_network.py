@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gaq_listen.worker import events, worker
-from tests.engine.working import working
+from tests.faults.convergence import assert_converged
 from tests.faults.program import running
 from tests.faults.proxy import Proxy, network
 from tests.faults.server import DATABASE, WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.writing import writing
+from tests.support.worker_harness import working
 
 HEARTBEAT = 0.5
 NOTICED = 2 * HEARTBEAT
@@ -49,7 +49,7 @@ def test_a_black_hole_is_noticed_in_time(server: Server, proxy: Proxy, hole: str
         assert time.monotonic() - began < NOTICED + SLACK, program.log
         proxy.heal()
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 async def test_only_the_first_attempt_comes_at_once(
@@ -76,7 +76,7 @@ def test_connections_are_reset(server: Server, proxy: Proxy) -> None:
             program.until("disconnected", since)
             program.until("reconnected", since)
             program.until("batch", since)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_connections_are_refused_for_a_while(server: Server, proxy: Proxy) -> None:
@@ -87,7 +87,7 @@ def test_connections_are_refused_for_a_while(server: Server, proxy: Proxy) -> No
         program.until("disconnected", where=lambda values: "refused" in values["reason"])
         proxy.accept()
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_a_slow_network_is_no_dead_one(server: Server, proxy: Proxy) -> None:
@@ -99,4 +99,4 @@ def test_a_slow_network_is_no_dead_one(server: Server, proxy: Proxy) -> None:
             program.until("batch", since)
         assert not program.of("disconnected"), program.log
         proxy.heal()
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)

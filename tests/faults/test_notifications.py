@@ -3,10 +3,10 @@
 import pytest
 
 from tests.faults.conftest import NewServer
+from tests.faults.convergence import assert_converged
 from tests.faults.notification_queue import USAGE, filled, settings
 from tests.faults.program import running
 from tests.faults.server import WORKER
-from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -22,6 +22,6 @@ def test_the_queue_is_full(new_server: NewServer, least: float) -> None:
             until(lambda: writers.changes > 50, "they write")
             program.until("batch")
             # While it is full.
-            all_is_well(server, writers)
+            assert_converged(server, writers)
             assert server.ask(USAGE) >= 0.5
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)

@@ -4,9 +4,9 @@ import os
 import signal
 import subprocess
 
+from tests.faults.convergence import assert_converged, stale
 from tests.faults.outputs import SIZES, full_disk, hang_up, head_closes, in_a_terminal, started
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import all_is_well, stale
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -23,7 +23,7 @@ def test_the_disk_of_the_log_is_full(server: Server) -> None:
     try:
         with writing(server) as writers, started(server.dsn(user=WORKER), full) as program:
             until(lambda: writers.changes > 50, "they write")
-            all_is_well(server, writers)
+            assert_converged(server, writers)
             assert program.poll() is None
             program.send_signal(signal.SIGTERM)
             assert program.wait(20) == 0
@@ -46,4 +46,4 @@ def test_a_terminal_is_resized_and_then_gone(server: Server) -> None:
         until(lambda: stale(server) == 0, "what is left is refreshed by the next")
         program.send_signal(signal.SIGTERM)
         assert program.wait(20) == 0
-    all_is_well(server, writers)
+    assert_converged(server, writers)

@@ -2,10 +2,10 @@
 
 import psycopg
 
+from tests.faults.convergence import assert_converged
 from tests.faults.pooler import pooler
 from tests.faults.program import Program, running
 from tests.faults.server import Server
-from tests.faults.verdict import all_is_well
 from tests.faults.writing import writing
 
 
@@ -14,7 +14,7 @@ def test_it_says_so_and_polls(server: Server) -> None:
         assert "pooler" in program.of("polling")[0].values["reason"]
         with writing(server) as writers:
             program.until("batch")
-            all_is_well(server, writers, program)
+            assert_converged(server, writers, program)
         # Nothing of a session is left in the pool for others.
         assert server.ask("select count(*) from pg_locks where locktype = 'advisory'") == 0
         with psycopg.connect(dsn) as another:
@@ -31,4 +31,4 @@ def test_it_refuses_when_listening_is_required(server: Server) -> None:
 def test_it_listens_through_a_pooler_in_session_mode(server: Server) -> None:
     with pooler(server, "session") as dsn, running(dsn, "--require-listen") as program, writing(server) as writers:
         program.until("batch")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)

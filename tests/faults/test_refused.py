@@ -3,6 +3,7 @@
 import pytest
 
 from gaq_listen.dba import installer
+from tests.faults.convergence import assert_converged
 from tests.faults.program import Program, running
 from tests.faults.refusing import (
     BAD,
@@ -17,7 +18,6 @@ from tests.faults.refusing import (
     without_schema,
 )
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -67,7 +67,7 @@ def test_rights_that_are_revoked_and_come_back(server: Server) -> None:
         assert "GRANT gaq_worker" in said.values["reason"]
         with_rights(server)
         program.until("repaired")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["at the start", "while it runs"])
@@ -80,7 +80,7 @@ def test_too_many_connections_are_waited_for(server: Server, first: bool) -> Non
         with_connections(server)
         since = program.now()
         program.until("batch", since)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_the_schema_is_removed_under_it(server: Server) -> None:
@@ -108,4 +108,4 @@ def test_what_is_configured_for_its_role_does_not_end_it(server: Server) -> None
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 501")
         until(lambda: program.of("batch")[-1].values["refreshed"].count("by hand"), "it is refreshed")
         assert not program.of("disconnected"), program.log
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)

@@ -6,9 +6,9 @@ import signal
 import psycopg
 import pytest
 
+from tests.faults.convergence import assert_converged
 from tests.faults.program import running
 from tests.faults.server import FAST, IMMEDIATE, SMART, WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -24,7 +24,7 @@ def test_it_is_restarted(server: Server, how: signal.Signals) -> None:
         server.start()
         program.until("reconnected", since)
         until(lambda: writers.changes > before + 20, "they write again")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_a_smart_stop_waits_for_the_worker_which_works_on(server: Server) -> None:
@@ -37,7 +37,7 @@ def test_a_smart_stop_waits_for_the_worker_which_works_on(server: Server) -> Non
         assert not program.of("disconnected")
         server.restart(FAST)
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def _refuses(server: Server) -> bool:
@@ -55,7 +55,7 @@ def test_all_its_processes_are_killed(server: Server) -> None:
         program.until("disconnected")
         server.start()
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 @pytest.mark.parametrize("whose", ["writer", "gaq-listen worker"])
@@ -65,7 +65,7 @@ def test_a_backend_is_killed_and_the_server_recovers(server: Server, whose: str)
         os.kill(server.backends(whose)[0], signal.SIGKILL)
         program.until("disconnected")
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_it_says_that_it_waits_for_a_server_that_starts_up(server: Server) -> None:
@@ -77,7 +77,7 @@ def test_it_says_that_it_waits_for_a_server_that_starts_up(server: Server) -> No
         assert said.level == "WARNING"
         go()
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_the_first_connection_waits_for_a_server_that_starts_up(server: Server) -> None:
@@ -89,4 +89,4 @@ def test_the_first_connection_waits_for_a_server_that_starts_up(server: Server) 
         program.until("listening")
         with writing(server) as writers:
             program.until("batch")
-            all_is_well(server, writers, program)
+            assert_converged(server, writers, program)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.convergence import assert_converged, ended_well, stale
 from tests.faults.program import Program, running
 from tests.faults.proxy import Proxy, network
 from tests.faults.server import DATABASE, WORKER, Server
-from tests.faults.verdict import all_is_well, ended_well, stale
 from tests.faults.waiting import until
 from tests.faults.writing import writing
 
@@ -67,7 +67,7 @@ def test_twice_leaves_at_once_and_loses_nothing(server: Server) -> None:
                 program.send(signal.SIGINT)
                 assert program.wait(SOON) == 130
         with running(server.dsn(user=WORKER)) as program:
-            all_is_well(server, writers, program)
+            assert_converged(server, writers, program)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -84,7 +84,7 @@ def test_while_nothing_answers(server: Server, proxy: Proxy, times: int) -> None
             assert program.wait(SOON) == (0 if times == 1 else 130)
         proxy.heal()
         with running(server.dsn(user=WORKER)) as program:
-            all_is_well(server, writers, program)
+            assert_converged(server, writers, program)
 
 
 def test_during_the_first_connection(proxy: Proxy) -> None:
@@ -112,7 +112,7 @@ def test_a_terminal_that_has_gone_is_nothing_to_who_writes_elsewhere(server: Ser
         since = program.now()
         program.until("batch", since)
         assert not program.of("stopping")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_once_can_be_stopped_too(server: Server) -> None:

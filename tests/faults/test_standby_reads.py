@@ -11,16 +11,16 @@ from click.testing import CliRunner, Result
 from gaq_listen.cli.main import main
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
-from tests.database import world
 from tests.database.test_live import CHANGES
 from tests.database.test_periods import added_up, periods
 from tests.faults.conftest import NewServer
 from tests.faults.replication import caught_up, follow
 from tests.faults.server import Server
-from tests.poison import ERROR, poison
-from tests.shapes import BOOKKEEPING_EASED, SHAPES, Shape
-from tests.small_period import BAD_FLAG
-from tests.tables import computed, drain
+from tests.support import small_world
+from tests.support.shapes import BOOKKEEPING_EASED, SHAPES, Shape
+from tests.support.small_period import BAD_FLAG
+from tests.support.tables import computed, drain
+from tests.support.uncomputable_pairs import ERROR, poison
 
 READER = "gaq_standby_reader"
 VALUES = "bad_run_coverage, explicitly_not_bad_run_coverage, missing_verifications_count, computed_now, error"
@@ -54,15 +54,15 @@ def test_what_is_live_is_right_on_a_standby_in_every_shape(new_server: NewServer
         for text in (script(shape.tables), eased, *(step.text for step in shipped()[shape.name].steps())):
             connection.execute(text.encode())
         connection.execute("reset all; reset role")
-        world.build(shape.speak(connection))
+        small_world.build(shape.speak(connection))
         for change in CHANGES[:4]:
             connection.execute(change.encode())
     caught_up(primary, other)
     with other.connect(dbname="another") as reading:
-        wrong, stale, live_wrong = world.judge(shape.speak(reading))
-        assert {world.A, world.B} <= wrong <= stale
+        wrong, stale, live_wrong = small_world.judge(shape.speak(reading))
+        assert {small_world.A, small_world.B} <= wrong <= stale
         assert live_wrong == set()
-        found = {key: added_up(periods(reading, key)) for key in world.pairs(reading)}
+        found = {key: added_up(periods(reading, key)) for key in small_world.pairs(reading)}
         assert found == computed(reading, list(found))
         qualities = reading.execute("select count(*) from gaq.detector_qualities(1, array[101, 102])").fetchone()
         assert qualities == (3,), "one detector of run 102 does not matter any more"

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
+from tests.faults.convergence import assert_converged
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.writing import writing
 
 TIMES = 3
@@ -26,11 +26,11 @@ def test_sessions_are_ended(server: Server, name: str) -> None:
             server.ask(_END, name)
             program.until("reconnected", since)
             program.until("batch", since)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_queries_are_cancelled(server: Server) -> None:
     with writing(server, pause=0.003) as writers, running(server.dsn(user=WORKER)) as program:
         for _ in range(30):
             server.ask(_CANCEL, "gaq-listen %")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)

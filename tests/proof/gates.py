@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from gaq_listen.dba.scripts import script
-from tests.database.altered import alter
+from tests.support.altered_functions import alter
 
 _FUNCTIONS = {"gaq.expand": "25_expansion", "gaq.refresh": "40_refresh"}
 """Functions with gates, in the order in which a refresh comes by; and the script of each."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from psycopg import Connection
 
-from tests.database.altered import alter
 from tests.proof.stage import Go, Say, Step
 from tests.proof.stepped import Parts
+from tests.support.altered_functions import alter
 
 HERE = Path(__file__).parent
 

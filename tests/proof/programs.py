@@ -1,7 +1,7 @@
 """What two writers do in their transactions, drawn so that they concern the same pairs but never the same rows.
 
 So neither ever waits for the other. Most changes concern one pair, the world's A, so that they meet. The names
-are those of the world in ``tests/database/world.py``.
+are those of the world in ``tests/support/small_world.py``.
 """
 
 from __future__ import annotations

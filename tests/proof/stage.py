@@ -19,9 +19,9 @@ from psycopg import Connection, Notify
 from psycopg.pq import TransactionStatus
 
 from gaq_listen.worker.doorbell import CHANNEL
-from tests.database.world import assert_fresh, judge, marks
 from tests.proof.gates import PLACES, Gates
 from tests.proof.stepped import ASLEEP, REFRESHING, TROUBLE, Parts, SteppedWorker
+from tests.support.small_world import assert_fresh, judge, marks
 
 WRITERS = ("anna", "bob")
 WORKERS = ("first", "second")

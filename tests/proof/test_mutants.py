@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from tests.database import world
 from tests.proof.mutant import Mutant
 from tests.proof.mutants_bell import BELL
 from tests.proof.mutants_refresh import REFRESH
 from tests.proof.mutants_triggers import TRIGGERS
 from tests.proof.stage import WRITERS, Broken, Say, stage
+from tests.support import small_world
 
 MUTANTS = REFRESH + TRIGGERS + BELL
 
@@ -46,7 +46,7 @@ async def test_a_mutant_of_a_trigger_marks_well_what_one_writer_does(
     """So it is the other writer that makes it lose."""
     mutant.make(gated)
     for writer in WRITERS:
-        world.rebuild(gated)
+        small_world.rebuild(gated)
         alone = [step for step in mutant.course if isinstance(step, Say) and step.writer == writer]
         async with stage(gated, dsn) as on:
             await on.play(alone)

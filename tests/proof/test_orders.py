@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from psycopg import Connection
 
 from gaq_listen.worker import contention
-from tests.database import world
 from tests.proof.gates import PLACES
 from tests.proof.programs import programs
 from tests.proof.stage import WORKERS, WRITERS, Crash, Go, Say, Stage, stage
 from tests.proof.stepped import LetsGoFirst, Parts
+from tests.support import small_world
 
 ORDERS = int(os.environ.get("GAQ_LISTEN_ORDERS", "0"))
 
@@ -101,7 +101,7 @@ def test_any_order(gated: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyP
     @given(orders)
     def any_order(order: Order) -> None:
         monkeypatch.setattr(contention, "FREQUENT", order.frequent)
-        world.rebuild(gated)
+        small_world.rebuild(gated)
 
         asyncio.run(perform(order, gated, dsn))
 

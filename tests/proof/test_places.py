@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from tests.database import world
 from tests.proof.gates import PLACES
 from tests.proof.mutant import AGAIN, BAD, COMMIT, VERIFIED, anna, bob, first
 from tests.proof.stage import stage
+from tests.support import small_world
 
 # What each place needs to be come by, and where it can be so that the refresh has claimed the pair that changes.
 SEEN = dict.fromkeys(PLACES, AGAIN) | {
@@ -34,6 +34,6 @@ CHANGES = (
 async def test_nothing_is_lost(gated: Connection[Any], dsn: str, place: str) -> None:
     async with stage(gated, dsn) as on:
         for change in CHANGES:
-            world.rebuild(gated)
+            small_world.rebuild(gated)
             await on.play(bob(change) + anna(SEEN[place], COMMIT) + first(place) + bob(COMMIT))
             await on.settle()

@@ -11,8 +11,8 @@ from rich.console import Console
 from gaq_listen.reports.explain import as_json, render
 from gaq_listen.reports.explain.explanation import Explanation, LastFailure, Quality, SummaryValues
 from gaq_listen.reports.explain.sums import add_up, why_not
-from tests.golden_files import SIZES, check
-from tests.reports.pairs import END, FLAGS, HOSTILE, NOW, START, VALUES, at, explained, flag, span
+from tests.reports.example_pairs import END, FLAGS, HOSTILE, NOW, START, VALUES, at, explained, flag, span
+from tests.support.golden_files import SIZES, check
 
 SCENES = {
     "fresh": explained(),

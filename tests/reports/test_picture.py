@@ -13,7 +13,7 @@ import pytest
 from gaq_listen.reports import picture
 from gaq_listen.reports.explain.explanation import Quality
 from gaq_listen.reports.show import DataPass, DetectorQuality, Summary
-from tests.reports.pairs import HOSTILE
+from tests.reports.example_pairs import HOSTILE
 
 NOW = datetime(2026, 11, 24, 21, 30, 5, tzinfo=UTC)
 NS = "{http://www.w3.org/2000/svg}"

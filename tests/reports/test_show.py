@@ -18,7 +18,7 @@ from gaq_listen.reports.quality_style import bar
 from gaq_listen.reports.show import SORTS, DataPass, Selection, Summary
 from gaq_listen.reports.show_view import as_csv, as_json, render
 from gaq_listen.reports.totals import totals
-from tests.golden_files import SIZES, check
+from tests.support.golden_files import SIZES, check
 
 NOW = datetime(2026, 11, 24, 21, 30, 5, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from gaq_listen.reports.status import FailureRow, PausedRow, Status, WorkerRow
 from gaq_listen.reports.status_view import render
-from tests.golden_files import SIZES, check
-from tests.reports.pairs import HOSTILE
+from tests.reports.example_pairs import HOSTILE
+from tests.support.golden_files import SIZES, check
 
 NOW = datetime(2026, 11, 24, 21, 30, 5, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
-from tests.golden_cases import RunTimeChange, Scenario, run_time_changes, scenarios
-from tests.model import NOT_COMPUTABLE, Flag, FlagType, Instant, Pair, Summary, summary
+from tests.support.golden_cases import RunTimeChange, Scenario, run_time_changes, scenarios
+from tests.support.model import NOT_COMPUTABLE, Flag, FlagType, Instant, Pair, Summary, summary
 
 GOOD = FlagType(1, bad=False, mc_reproducible=False)
 BAD = FlagType(2, bad=True, mc_reproducible=False)

@@ -5,12 +5,19 @@ One that takes what is not to be had on this machine raises ``pytest.skip.Except
 
 from collections.abc import Callable
 
-from tests.faults.mishaps import clocks, network, refusals, resources, server, workers
-from tests.faults.site import Site
+from tests.faults.fault_environment import Site
+from tests.faults.mishaps import (
+    clock_mishaps,
+    network_mishaps,
+    refusal_mishaps,
+    resource_mishaps,
+    server_mishaps,
+    worker_mishaps,
+)
 
 MISHAPS: dict[str, Callable[[Site], None]] = {
     name.replace("_", " "): mishap
-    for module in (workers, server, network, refusals, resources, clocks)
+    for module in (worker_mishaps, server_mishaps, network_mishaps, refusal_mishaps, resource_mishaps, clock_mishaps)
     for name, mishap in vars(module).items()
     if callable(mishap) and getattr(mishap, "__module__", "") == module.__name__ and not name.startswith("_")
 }

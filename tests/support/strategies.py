@@ -1,0 +1,121 @@
+"""Random pairs, made so that what is rare in nature is frequent: bounds that coincide or lie a
+microsecond apart, flags stacked on one detector and created together, spans that are empty,
+endless or outside the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from hypothesis import strategies as st
+
+from tests.support.model import Flag, FlagType, Instant, Pair
+from tests.support.tables import Key
+
+MICROSECOND, SECOND, HOUR, DAY = 1, 1_000_000, 3_600_000_000, 86_400_000_000
+RUN_START = 1_700_000_000_000_000
+CREATION = 1_710_000_000_000_000
+
+DETECTORS = (1, 2, 3, 4)
+# Also the extremes of a key: it must not overflow, nor two pairs be taken for one.
+DATA_PASSES = (1, 2, 2**31 - 1)
+RUN_NUMBERS = (1, 2, 560_123, 2**31 - 1)
+
+GOOD, BAD, LIMITED, REPRODUCIBLE = 1, 2, 3, 4
+FLAG_TYPES = (
+    FlagType(GOOD, bad=False, mc_reproducible=False),
+    FlagType(BAD, bad=True, mc_reproducible=False),
+    FlagType(LIMITED, bad=True, mc_reproducible=True),
+    FlagType(REPRODUCIBLE, bad=False, mc_reproducible=True),
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The QC times of a run, and the instants that the flags of its pairs choose from."""
+
+    start: Instant | None
+    end: Instant | None
+    instants: st.SearchStrategy[int]
+
+
+def one_in(n: int) -> st.SearchStrategy[bool]:
+    return st.sampled_from([False] * (n - 1) + [True])
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    step = draw(st.sampled_from([MICROSECOND, 7 * MICROSECOND, SECOND, HOUR, DAY]))
+    ticks = [RUN_START + tick * step for tick in range(10)]
+    beside = [tick + offset for tick in ticks for offset in (-1, 1)]
+    instants = st.sampled_from(3 * ticks + beside)
+    if draw(one_in(12)):
+        bounds = st.one_of(instants, st.sampled_from([None, math.inf, -math.inf]))
+        return Window(draw(bounds), draw(bounds), instants)
+    start = RUN_START + step * draw(st.integers(0, 3))
+    end = RUN_START + step * draw(st.integers(5, 9))
+    return Window(start, end, instants)
+
+
+@st.composite
+def flags(draw: st.DrawFn, window: Window) -> Flag:
+    bounds = st.one_of(window.instants, st.sampled_from([None, math.inf, -math.inf]))
+    from_, to = draw(
+        st.one_of(
+            st.tuples(window.instants, window.instants).map(lambda span: (min(span), max(span))),
+            st.tuples(bounds, bounds),
+        )
+    )
+    return Flag(
+        id=0,
+        detector_id=draw(st.sampled_from(DETECTORS)),
+        flag_type_id=draw(st.sampled_from(FLAG_TYPES)).id,
+        from_=from_,
+        to=to,
+        deleted=draw(one_in(8)),
+        created_at=draw(st.integers(CREATION, CREATION + 5)),
+        verified=draw(st.integers(0, 2)),
+    )
+
+
+@st.composite
+def pairs(draw: st.DrawFn, window: Window) -> Pair:
+    how_many = draw(st.sampled_from([2, 3, 1, 4] * 3 + [0]))
+    detectors = draw(st.sampled_from(list(combinations(DETECTORS, how_many))))
+    drawn = draw(st.lists(flags(window), min_size=draw(st.sampled_from([8, 8, 4, 0])), max_size=12))
+    # Little would be anything but undefined if no detector were covered from end to end.
+    if draw(st.booleans()):
+        types = st.sampled_from([GOOD, GOOD, LIMITED])
+        drawn += [full_run(detector, draw(types)) for detector in detectors]
+    ids = range(len(drawn), 0, -1) if draw(st.booleans()) else range(1, len(drawn) + 1)
+    return Pair(
+        qc_time_start=window.start,
+        qc_time_end=window.end,
+        gaq_detectors=detectors,
+        flag_types=FLAG_TYPES,
+        flags=numbered(drawn, ids),
+    )
+
+
+def full_run(detector_id: int, flag_type_id: int) -> Flag:
+    """A flag from end to end of the run, not verified; no random flag is created earlier."""
+    return Flag(0, detector_id, flag_type_id, None, None, False, CREATION, 0)
+
+
+def numbered(flags: Iterable[Flag], ids: Iterable[int]) -> tuple[Flag, ...]:
+    return tuple(replace(flag, id=number) for flag, number in zip(flags, ids, strict=False))
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> dict[Key, Pair]:
+    """Some pairs: runs that are in one data pass or in several."""
+    some_runs = st.lists(st.sampled_from(RUN_NUMBERS), min_size=1, max_size=3, unique=True)
+    some_passes = st.lists(st.sampled_from(DATA_PASSES), min_size=1, max_size=2, unique=True)
+    return {
+        (data_pass_id, run_number): draw(pairs(window))
+        for run_number in draw(some_runs)
+        for window in [draw(windows())]
+        for data_pass_id in draw(some_passes)
+    }

@@ -1,0 +1,84 @@
+"""Counting from outside: for those who watch, and without the worker noticing."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import Connection
+
+from gaq_listen.observers.backlog_monitor import monitor_backlog
+from gaq_listen.worker.events import BacklogCounted, Event, Idle
+from tests.support.worker_harness import PATIENCE
+
+THIS_WORKER = (
+    "select pid from pg_stat_activity where application_name = 'gaq-listen watching' and datname = current_database()"
+)
+BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 2)"
+
+
+async def counted(told: list[Event], condition: Callable[[BacklogCounted], Any]) -> BacklogCounted:
+    """The first count that is so, from now on."""
+    told.clear()
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for event in told:
+                if isinstance(event, BacklogCounted) and condition(event):
+                    return event
+            await asyncio.sleep(0.01)
+
+
+async def gone(period: Connection[Any]) -> None:
+    """Until its connection is."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if not period.execute(THIS_WORKER.encode()).fetchall():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_it_tells_what_is_stale_and_what_fails(period: Connection[Any], dsn: str) -> None:
+    told: list[Event] = []
+    async with monitor_backlog(dsn, told.append, every=0.01):
+        assert await counted(told, lambda _: True) == BacklogCounted(0)
+        period.execute(BAD_FLAG.encode())
+        stale = await counted(told, lambda count: count.stale_pairs)
+        assert (stale.stale_pairs, stale.failing, stale.error) == (1, 0, "")
+        assert 0 < stale.seconds_stale < PATIENCE
+        period.execute("select gaq.fail(1, 501, 'division by zero', '22012')")
+        failing = await counted(told, lambda count: count.failing)
+        assert (failing.stale_pairs, failing.failing, failing.error) == (1, 1, "division by zero")
+    await gone(period)
+
+
+async def test_without_an_answer_it_tells_that_and_tries_again(period: Connection[Any], dsn: str) -> None:
+    told: list[Event] = []
+    async with monitor_backlog(dsn, told.append, every=0.01):
+        await counted(told, lambda count: count.stale_pairs == 0)
+        period.execute(f"select pg_terminate_backend(pid) from ({THIS_WORKER}) ours".encode())
+        await counted(told, lambda count: count.stale_pairs is None)
+        await counted(told, lambda count: count.stale_pairs == 0)
+
+
+async def test_while_the_worker_is_at_rest_nothing_is_asked_and_no_connection_held(
+    period: Connection[Any], dsn: str
+) -> None:
+    told: list[Event] = []
+    async with monitor_backlog(dsn, told.append, every=0.01) as hear:
+        await counted(told, lambda count: count.stale_pairs == 0)
+        # What it has counted itself does not tell whether the worker is at work.
+        assert len(period.execute(THIS_WORKER.encode()).fetchall()) == 1
+        hear(BacklogCounted(0))
+        await gone(period)
+        period.execute(BAD_FLAG.encode())
+        told.clear()
+        await asyncio.sleep(0.1)
+        assert told == []
+        hear(Idle())
+        await counted(told, lambda count: count.stale_pairs == 1)
+
+
+async def test_where_there_is_nothing_to_count(bare_dsn: str) -> None:
+    told: list[Event] = []
+    for dsn in (bare_dsn, "host=/nonexistent", "no=such"):
+        async with monitor_backlog(dsn, told.append, every=0.01):
+            await counted(told, lambda count: count.stale_pairs is None)
