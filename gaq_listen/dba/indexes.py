@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 
 from gaq_listen.dba.sources import Sources
 
-_WANTED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)\): (.+)$", flags=re.MULTILINE)
+_WANTED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)(?:; (\w+))?\): (.+)$", flags=re.MULTILINE)
 
 _TABLES = """
 select c.relname, c.relkind = 'p' as partitioned,
@@ -45,8 +45,23 @@ class Index:
     table: str
     columns: tuple[str, ...]
     why: str
+    ranges: int = 0
+    """How many of the columns, the last ones, are asked for ranges of values: they stand last in the index, too."""
     partitioned: bool = False
     """The table is: then its index cannot be created concurrently."""
+
+    def served_by(self, columns: tuple[str, ...]) -> bool:
+        """Return whether an index on these columns does: it begins with the wanted ones, in any order but for ranges.
+
+        >>> wanted = Index("flags", ("run", "detector", "id"), "", ranges=1)
+        >>> wanted.served_by(("detector", "run", "id", "type")), wanted.served_by(("run", "id", "detector"))
+        (True, False)
+        """
+        equal = len(self.columns) - self.ranges
+        return (
+            set(columns[:equal]) == set(self.columns[:equal])
+            and columns[equal : len(self.columns)] == self.columns[equal:]
+        )
 
     def statement(self, schema: str) -> str:
         """The SQL that creates it."""
@@ -65,16 +80,20 @@ def quoted(name: str) -> str:
 
 
 def needed(sources: Sources) -> list[Index]:
-    """What the lines that begin with ``-- [index]`` in a sources file ask for."""
+    """Return what the lines that begin with ``-- [index]`` in a sources file ask for.
+
+    A column after a semicolon is asked for a range of values.
+    """
     return [
-        Index(table, tuple(re.split(r", *", columns)), why) for table, columns, why in _WANTED.findall(sources.text)
+        Index(table, (*re.split(r", *", columns), *filter(None, [ranged])), why, ranges=1 if ranged else 0)
+        for table, columns, ranged, why in _WANTED.findall(sources.text)
     ]
 
 
 def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[Index]:
     """Those that no index does for in the tables of that schema.
 
-    An index does when it begins with the columns, in any order. Tables and columns that are not there want none.
+    Tables and columns that are not there want none.
     """
     names = sorted({index.table for index in needed(sources)})
     tables = {name: rest for name, *rest in connection.execute(_TABLES, (schema, names)).fetchall()}
@@ -83,9 +102,8 @@ def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> 
         found[table].append(columns)
 
     def lacks(index: Index) -> bool:
-        columns = set(index.columns)
-        there = columns <= set(tables[index.table][1])
-        return there and not any(set(has[: len(columns)]) == columns for has in found[index.table])
+        there = set(index.columns) <= set(tables[index.table][1])
+        return there and not any(index.served_by(tuple(has)) for has in found[index.table])
 
     return [
         replace(index, partitioned=tables[index.table][0])

@@ -38,6 +38,27 @@ def test_which_indexes_do(bare_db: Connection[Any], statement: str, does: bool) 
     assert (indexes.missing(bare_db, "public", REFERENCE) == []) is does
 
 
+@pytest.mark.parametrize(
+    ("columns", "does"),
+    [
+        ("run_number, detector_id, id", True),
+        ("detector_id, run_number, id", True),
+        ("run_number, id, detector_id", False),
+    ],
+)
+def test_a_column_that_is_asked_for_a_range_stands_last(
+    bookkeeping_bare_database: Connection[Any], columns: str, does: bool
+) -> None:
+    bookkeeping = named("bookkeeping")
+    flags = "quality_control_flags"
+    bookkeeping_bare_database.autocommit = True
+    bookkeeping_bare_database.execute("drop index quality_control_flags_by_run")
+    (missing,) = [i for i in indexes.missing(bookkeeping_bare_database, "public", bookkeeping) if i.table == flags]
+    assert missing.statement("public").endswith("(run_number, detector_id, id);")
+    bookkeeping_bare_database.execute(f"create index on {flags} ({columns})".encode())
+    assert all(i.table != flags for i in indexes.missing(bookkeeping_bare_database, "public", bookkeeping)) is does
+
+
 def test_an_index_on_a_partitioned_table(bare_db: Connection[Any]) -> None:
     bare_db.execute("drop table gaq_detectors")
     bare_db.execute("create table gaq_detectors (data_pass_id int, run_number int) partition by list (run_number)")
