@@ -50,7 +50,7 @@ def test_once_finishes_the_batch_in_flight(server: Server) -> None:
             program.until("stopping")
             assert not program.of("stopped")
         assert program.wait(SOON) == 0
-        assert [line.event for line in program.lines][-2:] == ["batch", "stopped"]
+        assert [line.event for line in program.lines][-2:] == ["batch_refreshed", "stopped"]
         assert stale(server) == 0
         ended_well(program)
 
