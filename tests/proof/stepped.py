@@ -12,12 +12,13 @@ from psycopg import Notify
 from gaq_listen.db import sessions
 from gaq_listen.db.connection import AbortableConnection
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import pacing
 from gaq_listen.worker.auditor import Auditor
+from gaq_listen.worker.batching import BatchTimeouts
 from gaq_listen.worker.doorbell import Doorbell
-from gaq_listen.worker.refresher import BatchResult, Refresher, WorkState
+from gaq_listen.worker.refresher import BatchResult, DueCheck, Refresher
 from gaq_listen.worker.registration import Registration, WorkTotals
 from gaq_listen.worker.session import SessionParts, WorkerSession
+from gaq_listen.worker.waiting import CHECK_HOLDER, DoorbellState
 
 DAY = 86400.0
 PATIENCE = 600.0
@@ -58,13 +59,11 @@ class Stops:
         return self.place not in (GOING, REFRESHING)
 
 
-class SteppedBacklog(Refresher):
+class SteppedRefresher(Refresher):
     """Stops before each refresh and each look."""
 
     def __init__(self, connection: AbortableConnection, stops: Stops) -> None:
-        super().__init__(
-            connection, SETTINGS.debounce, SETTINGS.max_wait, allowance=pacing.BatchTimeouts(PATIENCE, PATIENCE)
-        )
+        super().__init__(connection, SETTINGS.debounce, SETTINGS.max_wait, timeouts=BatchTimeouts(PATIENCE, PATIENCE))
         self.stops = stops
 
     async def refresh(self, limit: int) -> BatchResult:
@@ -76,12 +75,12 @@ class SteppedBacklog(Refresher):
             finally:
                 self.stops.place = GOING
 
-    async def look(self, sources: bool = False) -> WorkState:
-        await self.stops.stop_at("look")
-        return await super().look(sources)
+    async def check_due(self, sources: bool = False) -> DueCheck:
+        await self.stops.stop_at("check")
+        return await super().check_due(sources)
 
 
-class LetsGoFirst(SteppedBacklog):
+class LetsGoFirst(SteppedRefresher):
     """Refreshes after the doorbell has been let go; else it is let go after the refresh."""
 
     async def refresh(self, limit: int) -> BatchResult:
@@ -100,7 +99,7 @@ class SteppedDoorbell(Doorbell):
         super()._hear(notification)
         self.stops.heard += 1
 
-    async def hold(self) -> pacing.Holder:
+    async def hold(self) -> DoorbellState:
         await self.stops.stop_at("hold")
         return await super().hold()
 
@@ -130,7 +129,7 @@ class SteppedDoorbell(Doorbell):
 class Parts:
     """What a worker is made of: the real thing, or a mutant of it."""
 
-    backlog: type[SteppedBacklog] = SteppedBacklog
+    refresher: type[SteppedRefresher] = SteppedRefresher
     doorbell: type[SteppedDoorbell] = SteppedDoorbell
 
 
@@ -157,19 +156,19 @@ class SteppedWorker:
         await self.work.execute(
             "SELECT set_config('proof.worker', %s, false), set_config('lock_timeout', '0', false)", [str(self.number)]
         )
-        backlog = self._parts.backlog(self.work, self.stops)
-        bell = self._parts.doorbell(self.listening, asyncio.Event(), self.stops)
-        enrolment = Registration(self.work, self.name, "stage", self.number)
-        await enrolment.register()
+        refresher = self._parts.refresher(self.work, self.stops)
+        doorbell = self._parts.doorbell(self.listening, asyncio.Event(), self.stops)
+        registration = Registration(self.work, self.name, "stage", self.number)
+        await registration.register()
 
         async def notify(channel: str, payload: str) -> None:
             await self.work.execute("SELECT pg_notify(%s, %s)", [channel, payload])
 
-        assert await bell.listen(notify, patience=20)
+        assert await doorbell.listen(notify, patience=20)
         self.stops.heard = 0
-        work = SessionParts(self.work, backlog, enrolment, Auditor(self.work, PATIENCE), bell)
-        service = WorkerSession(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), WorkTotals(), work)
-        self.task = asyncio.ensure_future(service.serve())
+        parts = SessionParts(self.work, refresher, registration, Auditor(self.work, PATIENCE), doorbell)
+        session = WorkerSession(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), WorkTotals(), parts)
+        self.task = asyncio.ensure_future(session.serve())
 
     @property
     def place(self) -> str:
@@ -182,7 +181,7 @@ class SteppedWorker:
     def go(self) -> None:
         """On to the next stop; a nap is over."""
         if self.place == "nap":
-            self._clock += pacing.CHECK_HOLDER
+            self._clock += CHECK_HOLDER
         self.stops.go()
 
     async def finish(self) -> None:

@@ -47,7 +47,7 @@ WHILE = 15
 """Steps after which a worker that has not come to its place is left where it is: about one round."""
 
 paces = st.tuples(st.sampled_from(WRITERS * 2 + WORKERS), st.integers(1, 6))
-goes = st.builds(Go, st.sampled_from(WORKERS), st.sampled_from([*PLACES, "refresh", "hold", "look", "sleep"]))
+goes = st.builds(Go, st.sampled_from(WORKERS), st.sampled_from([*PLACES, "refresh", "hold", "check", "sleep"]))
 crashes = st.builds(Crash, st.sampled_from(WORKERS), st.sampled_from(["work", "bell"]))
 
 orders = st.builds(
@@ -57,7 +57,7 @@ orders = st.builds(
     turns=st.lists(st.one_of([paces, goes] * 12 + [crashes]), min_size=10, max_size=40),
     # So few wake-ups that a worker polls soon; or so many that it seldom does.
     frequent=st.sampled_from([contention.FREQUENT, 1]),
-    parts=st.sampled_from([Parts(), Parts(backlog=LetsGoFirst)]),
+    parts=st.sampled_from([Parts(), Parts(refresher=LetsGoFirst)]),
 )
 
 

@@ -13,7 +13,7 @@ from gaq_listen.errors import GaqListenError, NotInstalled
 from gaq_listen.reports import status
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import events
-from gaq_listen.worker.pacing import BatchTimeouts
+from gaq_listen.worker.batching import BatchTimeouts
 from gaq_listen.worker.refresher import Refresher
 from gaq_listen.worker.worker import Worker
 from tests.support.small_period import BAD_FLAG
@@ -130,7 +130,7 @@ async def test_a_new_pair_that_takes_too_long_is_noted_and_backs_off(
     period.execute(mark.encode(), (1, 507) if mark == BAD_FLAG else None)
     work = await connect(dsn, "gaq-listen worker")
     try:
-        backlog = Refresher(work, 0, 0, "me", allowance=BatchTimeouts(0.3, 10))
+        backlog = Refresher(work, 0, 0, "me", timeouts=BatchTimeouts(0.3, 10))
         (failed,) = (await backlog.refresh(20)).failed
         assert (failed.run_number, failed.attempts) == (507, 1)
         # Not due before its time: nothing is tried, and others do not wait for it.

@@ -8,8 +8,8 @@ ANNA, BOB = frozenset({101}), frozenset({102})
 
 def rung(contention: Contention, slept: float = 60.0, by: frozenset[int] = ANNA) -> None:
     """One wake-up of a worker that held the doorbell."""
-    contention.woke(slept)
-    contention.heard(by)
+    contention.record_wake_up(slept)
+    contention.record_ringers(by)
 
 
 def contended(now: float) -> Contention:
@@ -30,14 +30,14 @@ def test_a_single_change_after_a_quiet_hour_is_no_contention() -> None:
 def test_rings_that_arrive_while_the_worker_refreshes_are_contention() -> None:
     contention = Contention()
     rung(contention)
-    contention.heard(BOB)  # heard without any wait: under steady load there is none
+    contention.record_ringers(BOB)  # heard without any wait: under steady load there is none
     assert not contention.may_hold(10.0)
 
 
 def test_a_writer_that_rings_twice_contends_with_nobody() -> None:
     contention = Contention()
     rung(contention)
-    contention.heard(ANNA)
+    contention.record_ringers(ANNA)
     assert contention.may_hold(10.0)
 
 
@@ -52,7 +52,7 @@ def test_a_queue_for_the_lock_is_contention_however_slowly_writers_ring() -> Non
     """On a disk that takes a second, writers that queue ring once a second: no rate shows that."""
     contention = Contention()
     rung(contention, slept=1.0)
-    contention.saw_queue()
+    contention.record_queue()
     assert not contention.may_hold(10.0)
 
 
@@ -76,7 +76,7 @@ def test_the_doorbell_is_held_again_once_nothing_has_changed_for_a_while() -> No
     contention = contended(10.0)
     for tick in range(50):
         now = 10 + tick * SHORTEST_QUIET / 2
-        contention.saw_change(now)
+        contention.record_change(now)
         assert not contention.may_hold(now), "under steady load never"
     assert not contention.may_hold(now + SHORTEST_QUIET * 0.99)
     assert contention.may_hold(now + SHORTEST_QUIET)
@@ -84,8 +84,8 @@ def test_the_doorbell_is_held_again_once_nothing_has_changed_for_a_while() -> No
 
 def test_rings_while_it_polls_do_not_count_later() -> None:
     contention = contended(10.0)
-    contention.heard(ANNA | BOB)
-    contention.saw_queue()
+    contention.record_ringers(ANNA | BOB)
+    contention.record_queue()
     now = 10 + SHORTEST_QUIET
     assert contention.may_hold(now)
     rung(contention, slept=1.0)

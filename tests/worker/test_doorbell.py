@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from gaq_listen.db import sessions
 from gaq_listen.worker.doorbell import Doorbell
-from gaq_listen.worker.pacing import Holder
+from gaq_listen.worker.waiting import DoorbellState
 from tests.conftest import Connect
 
 FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 1)"
@@ -39,7 +39,7 @@ async def test_a_writer_rings_for_a_sleeper_with_the_commit(
 ) -> None:
     writer = connect()
     async with doorbell(dsn) as bell:
-        assert await bell.hold() is Holder.THIS_WORKER
+        assert await bell.hold() is DoorbellState.HELD
         writer.execute(FLAG)
         assert not await bell.wait(0.1)
         writer.commit()
@@ -63,9 +63,9 @@ async def test_nobody_falls_asleep_past_a_writer_that_skipped_the_bell(
     writer = connect()
     async with doorbell(dsn) as bell:
         writer.execute(FLAG)
-        assert await bell.hold() is Holder.WRITERS
+        assert await bell.hold() is DoorbellState.NOT_HELD
         writer.commit()
-        assert await bell.hold() is Holder.THIS_WORKER
+        assert await bell.hold() is DoorbellState.HELD
 
 
 async def test_a_silenced_session_keeps_workers_awake_too(period: Connection[Any], dsn: str, connect: Connect) -> None:
@@ -74,9 +74,9 @@ async def test_a_silenced_session_keeps_workers_awake_too(period: Connection[Any
     writer.commit()
     async with doorbell(dsn) as bell:
         writer.execute(FLAG)
-        assert await bell.hold() is Holder.WRITERS
+        assert await bell.hold() is DoorbellState.NOT_HELD
         writer.commit()
-        assert await bell.hold() is Holder.THIS_WORKER
+        assert await bell.hold() is DoorbellState.HELD
         writer.execute(FLAG)
         writer.commit()
         assert not await bell.wait(0.1)
@@ -88,7 +88,7 @@ async def test_a_rolled_back_savepoint_gives_the_lock_back(period: Connection[An
         writer.execute("savepoint s")
         writer.execute(FLAG)
         writer.execute("rollback to s")
-        assert await bell.hold() is Holder.THIS_WORKER
+        assert await bell.hold() is DoorbellState.HELD
         writer.execute(FLAG)
         writer.commit()
         assert await bell.wait(10)
@@ -96,14 +96,14 @@ async def test_a_rolled_back_savepoint_gives_the_lock_back(period: Connection[An
 
 async def test_a_second_sleeper_knows_of_the_first(period: Connection[Any], dsn: str) -> None:
     async with doorbell(dsn) as first:
-        assert await first.hold() is Holder.THIS_WORKER
+        assert await first.hold() is DoorbellState.HELD
         async with doorbell(dsn) as second:
-            assert await second.hold() is Holder.OTHER_WORKER
+            assert await second.hold() is DoorbellState.HELD_BY_OTHER
             period.execute(FLAG)
             assert await first.wait(10)
             assert await second.wait(10)
             await first.let_go()
-            assert await second.hold() is Holder.THIS_WORKER
+            assert await second.hold() is DoorbellState.HELD
 
 
 async def test_notifications_that_do_not_arrive_are_noticed(period: Connection[Any], dsn: str) -> None:

@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from gaq_listen.db.sessions import connect
 from gaq_listen.worker import events
-from gaq_listen.worker.pacing import BatchTimeouts
+from gaq_listen.worker.batching import BatchTimeouts
 from gaq_listen.worker.refresher import Refresher
 from tests.support.small_period import BAD_FLAG
 from tests.support.uncomputable_pairs import ERROR, heal, poison
@@ -54,7 +54,7 @@ async def test_pairs_that_take_too_long_stand_alone_in_the_end(period: Connectio
     period.execute("update gaq_summaries set invalidated_at = now()")
     work = await connect(dsn, "gaq-listen worker")
     try:
-        outcome = await Refresher(work, 0, 0, "me", allowance=BatchTimeouts(0.5, 10)).refresh(20)
+        outcome = await Refresher(work, 0, 0, "me", timeouts=BatchTimeouts(0.5, 10)).refresh(20)
         assert sorted((pair.data_pass_id, pair.run_number) for pair in outcome.failed) == [
             (data_pass_id, run) for data_pass_id in (1, 2) for run in (503, 504)
         ]
@@ -68,14 +68,14 @@ async def test_pairs_that_take_too_long_stand_alone_in_the_end(period: Connectio
 async def test_a_batch_that_takes_longer_than_usual_is_given_the_time(period: Connection[Any], dsn: str) -> None:
     period.execute(LONG)
     period.execute("update gaq_summaries set invalidated_at = now()")
-    allowance = BatchTimeouts(30, 2)
+    timeouts = BatchTimeouts(30, 2)
     work = await connect(dsn, "gaq-listen worker")
     try:
-        outcome = await Refresher(work, 0, 0, "me", allowance=allowance).refresh(20)
+        outcome = await Refresher(work, 0, 0, "me", timeouts=timeouts).refresh(20)
         assert (len(outcome.pairs), outcome.failed) == (10, ())
         # All in one transaction: nobody was to blame.
         assert period.execute("select count(distinct xmin::text) from gaq.summaries").fetchone() == (1,)
-        assert allowance.next() == allowance.whole
+        assert timeouts.next() == timeouts.full
     finally:
         await work.close()
 

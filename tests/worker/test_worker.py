@@ -9,9 +9,11 @@ from psycopg import Connection
 
 from gaq_listen.errors import DatabaseUnreachable, NotInstalled
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import contention, events, pacing
+from gaq_listen.worker import audit_schedule, contention, events
+from gaq_listen.worker.batching import WARN_AFTER
 from gaq_listen.worker.doorbell import Doorbell
-from gaq_listen.worker.refresher import BatchResult, Refresher, WorkState
+from gaq_listen.worker.refresher import BatchResult, DueCheck, Refresher
+from gaq_listen.worker.waiting import RETRY_CLAIMED, DoorbellState
 from gaq_listen.worker.worker import Worker
 from tests.conftest import Connect
 from tests.support.small_period import BAD_FLAG
@@ -79,7 +81,7 @@ async def test_a_mark_that_comes_as_it_falls_asleep_is_seen_by_the_last_scan(
     hold = Doorbell.hold
     marked = False
 
-    async def mark_then_hold(self: Doorbell) -> pacing.Holder:
+    async def mark_then_hold(self: Doorbell) -> DoorbellState:
         nonlocal marked
         if not marked:
             marked = True
@@ -244,20 +246,20 @@ async def test_pairs_that_fail_do_not_keep_a_worker_polling(
 async def test_an_audit_does_not_keep_a_paused_worker_busy(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, looks = Refresher.look, 0
+    check_due, checks = Refresher.check_due, 0
 
-    async def count_then_look(self: Refresher, sources: bool = False) -> WorkState:
-        nonlocal looks
-        looks += 1
-        return await look(self, sources)
+    async def count_then_check(self: Refresher, sources: bool = False) -> DueCheck:
+        nonlocal checks
+        checks += 1
+        return await check_due(self, sources)
 
-    monkeypatch.setattr(pacing, "AUDIT_EVERY", 0.05)
+    monkeypatch.setattr(audit_schedule, "AUDIT_EVERY", 0.05)
     period.execute("select gaq.pause('a test')")
     async with working(dsn, sweep=NEVER, audit_rate=600) as work:
         await work.until(lambda: work.of(events.Paused))
-        monkeypatch.setattr(Refresher, "look", count_then_look)
-        await asyncio.sleep(10 * pacing.AUDIT_EVERY)
-        assert looks <= 1, "the worker looks every five seconds whether the pause is over"
+        monkeypatch.setattr(Refresher, "check_due", count_then_check)
+        await asyncio.sleep(10 * audit_schedule.AUDIT_EVERY)
+        assert checks <= 1, "the worker checks every five seconds whether the pause is over"
 
 
 async def test_an_error_of_a_refresh_is_not_hidden_by_one_of_the_doorbell(
@@ -377,7 +379,7 @@ async def test_once_waits_for_what_another_worker_has_claimed(
     other = connect()
     assert other.execute("select run_number from gaq.refresh(1)").fetchall() == [(501,)]
     ending = asyncio.ensure_future(Worker(WorkerSettings(dsn=dsn, once=True), lambda _: None).run())
-    await asyncio.wait([ending], timeout=2 * pacing.CLAIMED)
+    await asyncio.wait([ending], timeout=2 * RETRY_CLAIMED)
     assert not ending.done()
     other.rollback()
     await ending
@@ -413,7 +415,7 @@ async def test_a_backlog_is_told_of_and_so_is_its_end(period: Connection[Any], d
     async with working(dsn, min_batch=1, max_batch=1, sweep=NEVER) as work:
         await work.until(lambda: work.of(events.CaughtUp))
     (behind,) = work.of(events.Behind)
-    assert (behind.pairs_left, behind.rounds) == (5, pacing.WARN_AFTER)
-    last = work.of(events.BatchRefreshed)[pacing.WARN_AFTER - 1]  # of one pair
+    assert (behind.pairs_left, behind.rounds) == (5, WARN_AFTER)
+    last = work.of(events.BatchRefreshed)[WARN_AFTER - 1]  # of one pair
     assert behind.seconds_left == pytest.approx(5 * last.seconds)
     assert work.of(events.CaughtUp) == [events.CaughtUp(10)]
