@@ -1,4 +1,4 @@
-"""A worker that oversleeps, or a writer that does not ring."""
+"""List mutants that oversleep, or whose writers do not ring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.proof.stepped import Parts, SteppedDoorbell, SteppedRefresher
 
 
 class DoesNotCheck(SteppedRefresher):
-    """Falls asleep without the last scan."""
+    """Fall asleep without the last check."""
 
     async def check_due(self, sources: bool = False) -> DueCheck:
         await self.stops.stop_at("check")
@@ -19,7 +19,7 @@ class DoesNotCheck(SteppedRefresher):
 
 
 class IgnoresClaims(SteppedRefresher):
-    """Takes a mark that somebody else has claimed for none."""
+    """Ignore the marks of pairs that another session has claimed."""
 
     async def check_due(self, sources: bool = False) -> DueCheck:
         check = await super().check_due(sources)
@@ -31,7 +31,7 @@ class IgnoresClaims(SteppedRefresher):
 
 
 class HoldsLate(SteppedDoorbell):
-    """Takes the bell when the last scan is over."""
+    """Take the doorbell after the last check."""
 
     async def hold(self) -> DoorbellState:
         await self.stops.stop_at("hold")
@@ -44,7 +44,7 @@ class HoldsLate(SteppedDoorbell):
 
 
 class TrustsAnotherWorker(SteppedDoorbell):
-    """Sleeps without a deadline when a colleague has the bell."""
+    """Sleep without a deadline while another worker holds the doorbell."""
 
     async def hold(self) -> DoorbellState:
         state = await super().hold()
@@ -52,7 +52,7 @@ class TrustsAnotherWorker(SteppedDoorbell):
 
 
 class ForgetsRings(SteppedDoorbell):
-    """Hears only what rings while it waits."""
+    """Forget the rings that came before the wait."""
 
     async def wait(self, timeout: float) -> frozenset[int]:
         await self.stops.stop_at("forgets")
@@ -64,13 +64,13 @@ TRIED = "if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then\
 
 BELL = [
     Mutant(
-        "a worker falls asleep without the last scan",
+        "a worker falls asleep without the last check",
         first("hold") + anna(LIMITED, COMMIT) + first("rest"),
         OVERSLEPT,
         Parts(refresher=DoesNotCheck),
     ),
     Mutant(
-        "a worker takes the bell after the last scan",
+        "a worker takes the doorbell after the last check",
         first("check") + first("") + anna(LIMITED, COMMIT) + first("rest"),
         OVERSLEPT,
         Parts(doorbell=HoldsLate),
@@ -82,19 +82,19 @@ BELL = [
         Parts(doorbell=ForgetsRings),
     ),
     Mutant(
-        "a worker sleeps without a deadline beside what another has claimed",
+        "a worker sleeps without a deadline beside a pair that another has claimed",
         anna(LIMITED, COMMIT) + first("end") + second("rest"),
         OVERSLEPT,
         Parts(refresher=IgnoresClaims),
     ),
     Mutant(
-        "a worker sleeps without a deadline beside a colleague's bell",
+        "a worker sleeps without a deadline beside another worker's doorbell",
         first("rest") + second("rest") + (Crash("first", "bell"),) + anna(LIMITED, COMMIT),
         OVERSLEPT,
         Parts(doorbell=TrustsAnotherWorker),
     ),
     Mutant(
-        "a writer lets the bell's lock go before it commits",
+        "a writer lets the doorbell's lock go before it commits",
         anna(LIMITED) + first("rest") + anna(COMMIT),
         OVERSLEPT,
         altered={
@@ -111,7 +111,7 @@ BELL = [
         },
     ),
     Mutant(
-        "a writer does not ring when somebody has rung a moment ago",
+        "a writer does not ring after a ring a moment ago",
         first("rest") + anna(LIMITED, COMMIT) + first("rest") + bob(BAD, COMMIT),
         OVERSLEPT,
         altered={

@@ -1,4 +1,4 @@
-"""What no trigger saw is found in the background, marked, refreshed, and told."""
+"""Test that an audit finds changes that no trigger saw, and has them refreshed."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.support.worker_harness import stale, working
 NEVER = 3600.0
 
 
-async def test_a_change_behind_our_back_is_found_and_healed(
+async def test_change_without_triggers_is_audited_and_refreshed(
     period: Connection[Any], dsn: str, monkeypatch: MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_schedule, "AUDIT_EVERY", 0.05)
@@ -30,13 +30,13 @@ async def test_a_change_behind_our_back_is_found_and_healed(
         assert stale(period) == 0
 
 
-async def test_it_walks_through_all_pairs_and_begins_again(period: Connection[Any], dsn: str) -> None:
+async def test_audit_covers_all_pairs_and_begins_again(period: Connection[Any], dsn: str) -> None:
     work = await connect(dsn, "gaq-listen worker")
     try:
         auditor = Auditor(work, 10)
         assert [(await auditor.audit(4)).pairs for _ in range(5)] == [4, 4, 2, 4, 4]
         period.execute("update gaq.summaries set bad_run_coverage = 0.5")
         found = [pair.run_number for _ in range(2) for pair in (await auditor.audit(2)).drifted]
-        assert found == [504, 505]  # the last two of ten, and then it begins again: two that are marked are passed over
+        assert found == [504, 505]  # The last two of ten. The audit passes over marked pairs when it begins again.
     finally:
         await work.close()
