@@ -56,7 +56,7 @@ async def test_only_the_first_attempt_comes_at_once(
     server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a connection that had lasted: the server may have been restarted. Then it is not to be stormed."""
-    monkeypatch.setattr(worker, "HEALTHY", 0.0)
+    monkeypatch.setattr(worker, "STABLE_AFTER", 0.0)
     async with working(dsn(proxy)) as work:
         proxy.refuse()
         proxy.reset()
