@@ -83,7 +83,9 @@ async def test_status_is_bad_while_a_worker_is_broken(period: Connection[Any], d
         period.execute("alter function gaq.next_due rename to elsewhere")
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.Broken))
-        (worker,) = await work.until(lambda: [w for w in status.read(period).workers if w.state == "broken"])
+        (worker,) = await work.until(
+            lambda: [w for w in status.read(period, objective=3600.0).workers if w.state == "broken"]
+        )
         assert worker.alive
         (wrong,) = status.read(period, objective=3600.0).wrong()
         assert wrong.startswith("a worker can refresh nothing")
