@@ -17,7 +17,7 @@ PATIENCE = 20.0
 """Seconds after which a state that should come soon counts as not coming."""
 
 
-class Working:
+class RunningWorker:
     """A worker that runs as a task, and the events it has told so far."""
 
     def __init__(self, settings: WorkerSettings) -> None:
@@ -48,9 +48,9 @@ class Working:
 
 
 @asynccontextmanager
-async def working(dsn: str, **settings: Any) -> AsyncIterator[Working]:
+async def running_worker(dsn: str, **settings: Any) -> AsyncIterator[RunningWorker]:
     """A worker that listens, and is stopped at the end."""
-    work = Working(WorkerSettings(dsn=dsn, **settings))
+    work = RunningWorker(WorkerSettings(dsn=dsn, **settings))
     try:
         await work.until(lambda: work.of(Listening))
         yield work

@@ -18,7 +18,7 @@ from tests.conftest import where
 from tests.support import small_world
 from tests.support.altered_functions import alter
 from tests.support.shapes import SHAPES, Shape
-from tests.support.worker_harness import asleep, stale, working
+from tests.support.worker_harness import asleep, running_worker, stale
 
 # Every table that the computation reads, told by the catalogs.
 _READ = """
@@ -91,7 +91,7 @@ def test_without_the_locks_some_orders_end_in_a_deadlock(server: Any, request: p
 
 
 async def test_a_worker_gives_way_says_so_and_comes_back(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=3600.0) as work:
+    async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         with psycopg.connect(dsn) as migration:
             migration.execute("ALTER TABLE qc_flag_types ADD colour text")

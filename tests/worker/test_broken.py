@@ -17,7 +17,7 @@ from gaq_listen.worker.pacing import BatchTimeouts
 from gaq_listen.worker.refresher import Refresher
 from gaq_listen.worker.worker import Worker
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import PATIENCE, Working, asleep, differences, stale, working
+from tests.support.worker_harness import PATIENCE, RunningWorker, asleep, differences, running_worker, stale
 from tests.worker.test_isolation import SLOW
 
 BAD_VALUES = """
@@ -56,7 +56,7 @@ async def test_once_ends_with_a_sentence(wide_mark: Connection[Any], dsn: str, w
 
 
 async def test_a_worker_says_broken_stays_connected_and_recovers(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=3600.0, name="one") as work:
+    async with running_worker(dsn, sweep=3600.0, name="one") as work:
         await work.until(lambda: asleep(period))
         period.execute(BREAK_EXPAND)
         period.execute(RUN_TIMES.format(503).encode())
@@ -77,7 +77,7 @@ async def test_a_worker_says_broken_stays_connected_and_recovers(period: Connect
 
 
 async def test_status_is_not_good_beside_a_broken_worker(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=3600.0) as work:
+    async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         assert status.read(period, objective=3600.0).good
         period.execute("alter function gaq.next_due rename to elsewhere")
@@ -91,7 +91,7 @@ async def test_status_is_not_good_beside_a_broken_worker(period: Connection[Any]
 
 @pytest.mark.parametrize("held", [True, False], ids=["asleep", "awake"])
 async def test_a_worker_ends_when_all_is_removed(period: Connection[Any], dsn: str, held: bool) -> None:
-    work = Working(WorkerSettings(dsn=dsn, sweep=3600.0))
+    work = RunningWorker(WorkerSettings(dsn=dsn, sweep=3600.0))
     await work.until(lambda: asleep(period))
     if not held:  # as when it has let go of the doorbell under load
         period.execute("alter function gaq.next_due rename to elsewhere")
@@ -105,7 +105,7 @@ async def test_a_worker_ends_when_all_is_removed(period: Connection[Any], dsn: s
 
 
 async def test_a_broken_worker_stops_at_once(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=3600.0) as work:
+    async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         period.execute(BREAK_EXPAND)
         period.execute(RUN_TIMES.format(503).encode())

@@ -17,7 +17,7 @@ from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import events
 from gaq_listen.worker.worker import Worker
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import asleep, stale, until, working
+from tests.support.worker_harness import asleep, running_worker, stale, until
 
 NEVER = 3600.0
 TERMINATE = (
@@ -33,9 +33,9 @@ def workers(db: Connection[Any], columns: str = "name, state") -> list[Any]:
 
 
 async def test_it_shows_with_its_state_and_is_gone_when_it_stops(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER, name="a") as first:
+    async with running_worker(dsn, sweep=NEVER, name="a") as first:
         await first.until(lambda: workers(period) == [("a", "listening")])
-        async with working(dsn, sweep=NEVER, name="b") as second:
+        async with running_worker(dsn, sweep=NEVER, name="b") as second:
             await second.until(lambda: workers(period) == [("a", "listening"), ("b", "listening")])
             period.execute("select gaq.pause()")
             await second.until(lambda: workers(period) == [("a", "paused"), ("b", "paused")])
@@ -44,7 +44,7 @@ async def test_it_shows_with_its_state_and_is_gone_when_it_stops(period: Connect
 
 
 async def test_a_sweep_reports_what_it_found_and_what_was_done(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=1.0, name="a") as work:
+    async with running_worker(dsn, sweep=1.0, name="a") as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: workers(period, "pairs, batches, swept_found, found_by_sweeps") == [(1, 1, 0, 0)])
@@ -68,7 +68,7 @@ async def test_two_of_one_name_are_refused(period: Connection[Any], dsn: str) ->
 
 async def test_it_does_not_wait_for_a_name_that_is_held(period: Connection[Any], dsn: str) -> None:
     """As by a session of its own that stands still in the middle of telling its state."""
-    async with working(dsn, sweep=NEVER, name="a") as work:
+    async with running_worker(dsn, sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")])
         with psycopg.connect(dsn) as frozen:
             frozen.execute("select from gaq.workers for update")
@@ -83,7 +83,7 @@ async def test_it_does_not_wait_for_a_name_that_is_held(period: Connection[Any],
 
 
 async def test_one_that_reconnects_keeps_its_name(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER, name="a") as work:
+    async with running_worker(dsn, sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")])
         since = workers(period, "started_at")
         period.execute(TERMINATE)
@@ -97,7 +97,7 @@ async def test_two_that_have_the_same_host_and_process_have_two_names(
     """As in two containers of one host name, each of which runs its worker as process 1."""
     monkeypatch.setattr(socket, "gethostname", lambda: "container")
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    async with working(dsn, sweep=NEVER) as first, working(dsn, sweep=NEVER) as second:
+    async with running_worker(dsn, sweep=NEVER) as first, running_worker(dsn, sweep=NEVER) as second:
         await second.until(lambda: len(workers(period)) == 2)
         one, other = (work.of(events.Started)[0].worker for work in (first, second))
         assert one == "container:1"
@@ -108,7 +108,7 @@ async def test_two_that_have_the_same_host_and_process_have_two_names(
         await first.until(lambda: first.of(events.Reconnected) and second.of(events.Reconnected))
         await second.until(lambda: workers(period) == [(one, "listening"), (other, "listening")])
     with pytest.raises(GaqListenError, match="another worker is called container:1"):
-        async with working(dsn, sweep=NEVER), working(dsn, sweep=NEVER, name="container:1"):
+        async with running_worker(dsn, sweep=NEVER), running_worker(dsn, sweep=NEVER, name="container:1"):
             pass
 
 
@@ -116,7 +116,7 @@ async def test_two_that_have_the_same_host_and_process_have_two_names(
 async def test_a_worker_is_known_by_its_backend_whatever_its_application_name(
     period: Connection[Any], dsn: str, application: str
 ) -> None:
-    async with working(f"{dsn} application_name='{application}'", sweep=NEVER, name="a") as work:
+    async with running_worker(f"{dsn} application_name='{application}'", sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")] and asleep(period))
         assert doctor.examine(period) == []
         with pytest.raises(GaqListenError, match="another worker is called a"):

@@ -15,7 +15,7 @@ from gaq_listen.worker.refresher import BatchResult, Refresher, WorkState
 from gaq_listen.worker.worker import Worker
 from tests.conftest import Connect
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import asleep, stale, working
+from tests.support.worker_harness import asleep, running_worker, stale
 
 NEVER = 3600.0
 """Seconds until the sweep where it must not be what helps."""
@@ -32,7 +32,7 @@ def good(db: Connection[Any], data_pass_id: int, run_number: int) -> float | Non
 
 
 async def test_a_change_wakes_it_and_is_refreshed(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
         (batch,) = await work.until(lambda: work.of(events.BatchRefreshed))
@@ -48,7 +48,7 @@ async def test_a_change_wakes_it_and_is_refreshed(period: Connection[Any], dsn: 
 
 async def test_what_was_stale_before_it_started_is_refreshed_first(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG, (1, 501))
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: stale(period) == 0)
 
 
@@ -63,7 +63,7 @@ async def test_every_kind_of_change_reaches_it(period: Connection[Any], dsn: str
         "truncate": "truncate qc_flag_verifications",
         "by hand": "update gaq_summaries set invalidated_at = now() where run_number = 504",
     }
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for cause, change in changes.items():
             told = len(work.of(events.BatchRefreshed))
             await work.until(lambda: asleep(period))
@@ -88,13 +88,13 @@ async def test_a_mark_that_comes_as_it_falls_asleep_is_seen_by_the_last_scan(
         return await hold(self)
 
     monkeypatch.setattr(Doorbell, "hold", mark_then_hold)
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: work.of(events.BatchRefreshed))
         assert stale(period) == 0
 
 
 async def test_a_pair_that_is_marked_again_at_once_waits_for_quiet(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER, debounce=0.5, max_wait=5.0) as work:
+    async with running_worker(dsn, sweep=NEVER, debounce=0.5, max_wait=5.0) as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.BatchRefreshed))
@@ -120,7 +120,7 @@ async def test_a_stream_of_changes_is_polled_and_no_longer_rings(
         while not stop.is_set():
             writer.execute(BAD_FLAG, (1, 501))
 
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         writing = asyncio.get_running_loop().run_in_executor(None, write)
         try:
@@ -150,7 +150,7 @@ async def test_nobody_rings_while_a_worker_is_awake(
         held.append(asleep(period))
         return await refresh(self, limit)
 
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         monkeypatch.setattr(Doorbell, "let_go", let_go_then_say_so)
         monkeypatch.setattr(Refresher, "refresh", refresh_when_let_go)
@@ -165,7 +165,7 @@ async def test_a_worker_that_has_given_the_doorbell_up_polls(
 ) -> None:
     monkeypatch.setattr(contention, "FREQUENT", 0)
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for number in range(1, 6):
             period.execute(BAD_FLAG, (1, 500 + number))
             await work.until(lambda: len(work.of(events.BatchRefreshed)) == number)  # noqa: B023
@@ -183,7 +183,7 @@ async def test_a_worker_that_wakes_while_sessions_queue_gives_the_doorbell_up(
 
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
     monkeypatch.setattr(Doorbell, "let_go", let_go_beside_a_queue)
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         for number in range(1, 4):
             period.execute(BAD_FLAG, (1, 500 + number))
@@ -196,7 +196,7 @@ async def test_what_a_worker_finds_by_polling_is_not_credited_to_the_sweep(
 ) -> None:
     monkeypatch.setattr(contention, "FREQUENT", 0)
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
-    async with working(dsn, sweep=1.0, debounce=0) as work:
+    async with running_worker(dsn, sweep=1.0, debounce=0) as work:
         began = work.worker._clock()
         while work.worker._clock() < began + 2.5:  # two sweeps
             batches = len(work.of(events.BatchRefreshed))
@@ -212,7 +212,7 @@ async def test_a_pair_that_another_session_has_claimed_leaves_the_doorbell_held(
     other = connect()
     period.execute(BAD_FLAG, (1, 501))
     assert other.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for _ in range(2 * contention.FREQUENT):
             looks = len(work.of(events.Idle))
             await work.until(lambda: len(work.of(events.Idle)) > looks)  # noqa: B023
@@ -232,7 +232,7 @@ async def test_pairs_that_fail_do_not_keep_a_worker_polling(
 
     monkeypatch.setattr(contention, "SHORTEST_QUIET", 0.3)
     monkeypatch.setattr(contention, "FREQUENT", 0)
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.BatchRefreshed) and stale(period) == 0)
         monkeypatch.setattr(Refresher, "refresh", fail)
@@ -253,7 +253,7 @@ async def test_an_audit_does_not_keep_a_paused_worker_busy(
 
     monkeypatch.setattr(pacing, "AUDIT_EVERY", 0.05)
     period.execute("select gaq.pause('a test')")
-    async with working(dsn, sweep=NEVER, audit_rate=600) as work:
+    async with running_worker(dsn, sweep=NEVER, audit_rate=600) as work:
         await work.until(lambda: work.of(events.Paused))
         monkeypatch.setattr(Refresher, "look", count_then_look)
         await asyncio.sleep(10 * pacing.AUDIT_EVERY)
@@ -281,7 +281,7 @@ async def test_the_sweep_finds_what_was_not_announced_and_says_so(
 ) -> None:
     silent = connect(autocommit=True)
     silent.execute("set gaq.bell = off")
-    async with working(dsn, sweep=1.0) as work:
+    async with running_worker(dsn, sweep=1.0) as work:
         # A mark that comes just before the last scan is found by that; so more than one try.
         while not any(swept.found for swept in work.of(events.Swept)):
             await work.until(lambda: asleep(period))
@@ -293,7 +293,7 @@ async def test_the_sweep_finds_what_was_not_announced_and_says_so(
 
 
 async def test_a_strangers_notifications_only_wake_it(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for number in range(100):
             period.execute("select pg_notify('gaq_invalidated', %s)", (f"'; drop {number}\n",))
         period.execute(BAD_FLAG, (1, 501))
@@ -301,7 +301,7 @@ async def test_a_strangers_notifications_only_wake_it(period: Connection[Any], d
 
 
 async def test_it_reconnects_and_looks_at_everything(period: Connection[Any], dsn: str, connect: Connect) -> None:
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for name in ("gaq-listen doorbell", "gaq-listen worker"):
             lost = len(work.of(events.Reconnected))
             await work.until(lambda: asleep(period))
@@ -322,9 +322,9 @@ async def test_it_reconnects_and_looks_at_everything(period: Connection[Any], ds
 
 
 async def test_two_workers_share_and_the_second_takes_the_bell_over(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as first:
+    async with running_worker(dsn, sweep=NEVER) as first:
         await first.until(lambda: asleep(period))
-        async with working(dsn, sweep=NEVER) as second:
+        async with running_worker(dsn, sweep=NEVER) as second:
             first.worker.stop("the other goes on")
             await first.task
             await second.until(lambda: asleep(period))
@@ -338,7 +338,7 @@ async def test_what_a_dead_worker_had_claimed_is_taken_over(
     dying = connect()
     period.execute(BAD_FLAG, (1, 501))
     assert dying.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         period.execute(BAD_FLAG, (1, 502))
         await work.until(lambda: stale(period) == 1)
         dying.rollback()  # which rings for nobody
@@ -352,7 +352,7 @@ async def test_one_with_more_to_do_than_a_batch_rings_for_the_others(
     colleague.execute("listen gaq_invalidated")
     period.execute("set gaq.bell = off")
     period.execute("update gaq_summaries set invalidated_at = now()")
-    async with working(dsn, min_batch=3, max_batch=3, sweep=NEVER) as work:
+    async with running_worker(dsn, min_batch=3, max_batch=3, sweep=NEVER) as work:
         await work.until(lambda: stale(period) == 0)
     rings = [notice for notice in colleague.notifies(timeout=20, stop_after=2) if not notice.payload]
     assert rings
@@ -410,7 +410,7 @@ async def test_it_refreshes_where_repeatable_read_is_the_default(period: Connect
 
 async def test_a_backlog_is_told_of_and_so_is_its_end(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq_summaries set invalidated_at = now()")
-    async with working(dsn, min_batch=1, max_batch=1, sweep=NEVER) as work:
+    async with running_worker(dsn, min_batch=1, max_batch=1, sweep=NEVER) as work:
         await work.until(lambda: work.of(events.CaughtUp))
     (behind,) = work.of(events.Behind)
     assert (behind.pairs_left, behind.rounds) == (5, pacing.WARN_AFTER)
