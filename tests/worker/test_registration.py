@@ -17,7 +17,8 @@ from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import events
 from gaq_listen.worker.worker import Worker
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import asleep, running_worker, stale, until
+from tests.support.waiting import until
+from tests.support.worker_harness import asleep, running_worker, stale
 
 NEVER = 3600.0
 TERMINATE = (

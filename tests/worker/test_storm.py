@@ -17,7 +17,8 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen.worker import events
-from tests.support.worker_harness import asleep, differences, running_worker, stale, until
+from tests.support.waiting import until
+from tests.support.worker_harness import asleep, differences, running_worker, stale
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
 NEVER = 3600.0
