@@ -31,7 +31,9 @@ HINTS = (
 """Commands to try in a second terminal. ``{name}`` stands for the name of a data pass."""
 
 
-def play(length: float | None, rate: float, seed: int, log_format: LogFormat, also: Observer = lambda event: None) -> int:
+def play(
+    length: float | None, rate: float, seed: int, log_format: LogFormat, also: Observer = lambda event: None
+) -> int:
     """Run the demonstration for ``length`` seconds, or until a signal if ``length`` is None.
 
     Return the exit code: 1 if a pair stayed stale. ``also`` is one more observer of the worker's events.
@@ -73,7 +75,7 @@ class _Demonstration:
             loop.call_later(length, stop.set)
 
         settings = WorkerSettings(dsn=self._dsn)
-        async with observers_of(settings, OutputSettings(log_format), stop.set, also) as observe:
+        async with observers_of(settings, OutputSettings(log_format=log_format), stop.set, also) as observe:
             worker = Worker(settings, observe)
             worker_task = loop.create_task(worker.run())
             shift_task = loop.create_task(self._run_shift(stop))
