@@ -114,6 +114,6 @@ def test_the_dashboard_is_laid_out_without_overlap() -> None:
 
 
 def test_every_metric_is_documented(exported: dict[str, set[str]]) -> None:
-    documented = set(re.findall(r"gaq_listen_\w+", (MONITORING / "README.md").read_text()))
+    documented = set(re.findall(r"gaq_listen_\w+", (MONITORING.parent / "guides" / "monitoring.md").read_text()))
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported if not name.endswith("_created")}
     assert documented == families
