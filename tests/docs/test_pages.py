@@ -14,7 +14,7 @@ PAGES = sorted(
 )
 ARCHITECTURE = PROJECT / "docs" / "architecture.md"
 _LATER = {"README", "CONTRIBUTING", "SECURITY", "console", "python", "performance"}
-_LATER |= {"adopting", "dba", "monitoring", "operations", "scaling", "your-migrations"}
+_LATER |= {"monitoring"}
 WRITTEN = [path for path in PAGES if path.parent.name not in ("reference", "golden") and path.stem not in _LATER]
 """The pages that people write."""
 
