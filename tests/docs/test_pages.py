@@ -13,7 +13,7 @@ PAGES = sorted(
     if path.name != "CHANGELOG.md"
 )
 ARCHITECTURE = PROJECT / "docs" / "architecture.md"
-_LATER = {"README", "CONTRIBUTING", "SECURITY", "console", "python", "performance"}
+_LATER = {"README", "CONTRIBUTING", "SECURITY", "console", "python"}
 _LATER |= {"monitoring"}
 WRITTEN = [path for path in PAGES if path.parent.name not in ("reference", "golden") and path.stem not in _LATER]
 """The pages that people write."""
