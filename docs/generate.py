@@ -26,7 +26,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "metrics": metrics,
     "modules": modules,
 }
-"""The pages that need no database; ``sql`` needs one."""
+"""The pages that need no database. The page ``sql`` needs one."""
 
 
 def write() -> int:

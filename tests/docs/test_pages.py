@@ -1,4 +1,4 @@
-"""The pages about the code name files that exist, and miss none that a reader needs."""
+"""Check the pages that people write: the files and links that they name, their layout, their definitions."""
 
 import re
 from collections.abc import Iterator
@@ -57,12 +57,12 @@ def test_every_file_and_link_of_a_page_exists(page: Path) -> None:
     assert not missing
 
 
-def test_the_code_map_has_every_sql_file() -> None:
+def test_code_map_has_every_sql_file() -> None:
     there = {f"sql/{path.name}" for path in (PROJECT / "sql").iterdir()}
     assert there - named(ARCHITECTURE) == set()
 
 
-def test_the_code_map_has_every_package() -> None:
+def test_code_map_has_every_package() -> None:
     """``docs/reference/modules.md`` lists the modules; ``make reference`` writes it."""
     there = {str(path.parent.relative_to(PROJECT)) for path in (PROJECT / "gaq_listen").glob("*/__init__.py")}
     rows = re.findall(r"^\| `(gaq_listen[\w/]*)`", ARCHITECTURE.read_text(), re.MULTILINE)
@@ -74,7 +74,7 @@ def test_prose_has_one_sentence_a_line_of_120_columns(page: Path) -> None:
     assert [line for line in prose(page) if len(line) > 120 or _TWO_SENTENCES.search(_CODE.sub("code", line))] == []
 
 
-def test_each_word_is_defined_once_and_the_domain_is_complete() -> None:
+def test_concepts_define_each_word_once() -> None:
     words = re.findall(r"^- \*\*(.+?)\*\*", (PROJECT / "docs" / "concepts.md").read_text(), re.MULTILINE)
     assert len(words) == len(set(words))
     assert {"pair", "mark", "stale", "fresh", "doorbell", "sweep", "drain", "claim", "debounce", "doctor"} <= set(words)
