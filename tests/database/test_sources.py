@@ -84,7 +84,7 @@ def test_version_1_had_the_reference(bare_db: Connection[Any]) -> None:
 
 
 def test_sources_of_ones_own(bare_db: Connection[Any], tmp_path: Path) -> None:
-    """As docs/dba.md says: a copy with another name, and other names in it."""
+    """As docs/guides/dba.md says: a copy with another name, and other names in it."""
     bare_db.execute("ALTER TABLE qc_flags RENAME TO flags")
     ours = tmp_path / "ours.sql"
     ours.write_text(named("reference").text.replace("'reference'", "'ours'").replace("qc_flags", "flags"))

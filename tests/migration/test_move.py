@@ -234,7 +234,7 @@ WRITES = (
 
 
 def test_the_whole_way(moved: Connection[Any]) -> None:
-    """What docs/migrating.md says, one command after the other; then an application that writes."""
+    """What docs/guides/adopting.md says, one command after the other; then an application that writes."""
     dsn = ["--dsn", where(moved)]
     types = dict(moved.execute(TYPES).fetchall())
     assert types == {
