@@ -84,9 +84,15 @@ select id, data_pass_id, run_number, detector_id, flag_type_id,
 from qc_flags
 where data_pass_id is not null and deleted::int = 0;
 
--- The same flags for who reads some pairs while many marks wait: see gaq.marked_pairs in 50_read.sql.
+-- The same flags on the detectors that matter, for who reads some pairs while many marks wait: see gaq.marked_pairs in
+-- 50_read.sql.
 create or replace view gaq.source_flag_pairs as
-select id, data_pass_id, run_number, detector_id, flag_type_id from gaq.source_flags;
+select id, data_pass_id, run_number, detector_id, flag_type_id
+from gaq.source_flags f
+where exists (
+    select from gaq_detectors d
+    where d.data_pass_id = f.data_pass_id and d.run_number = f.run_number and d.detector_id = f.detector_id
+);
 
 -- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
 -- (offset 0: from an empty table's statistics an index of detectors would look as good as that of the pair.)
