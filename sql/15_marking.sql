@@ -25,7 +25,7 @@ begin
     if not retyped then
         return;
     end if;
-    -- gaq_summaries is made of this view, which shows all summaries as stale meanwhile: they are marked, see 06_upgrade.sql.
+    -- gaq_summaries is made of this view, which shows all summaries as stale meanwhile: they are marked, see 08_missed.sql.
     create or replace view gaq.expanded_invalidations as
     select w.id as wide_id, s.data_pass_id, s.run_number, w.invalidated_at, w.cause
     from gaq.wide_invalidations w

@@ -154,7 +154,6 @@ begin
                        'using (data_pass_id, run_number)', rest, pair,
                        '(data_pass_id << 32 >> 32)::int = data_pass_id and (run_number << 32 >> 32)::int = run_number');
     end if;
-    drop index if exists gaq.summaries_as_taken_over;       -- of an earlier version
     foreach given in array coalesce(grants, '{}') loop
         begin
             execute given;

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaq_listen.errors import UnknownName
 
-VERSION = 4
+VERSION = 5
 """The version of what these scripts install, as ``gaq.installation`` records it."""
 
 LOCK_TIMEOUT = 3.0
@@ -20,7 +20,12 @@ ATTEMPTS = 20
 INSTALL_SCRIPTS = (
     "04_schema",
     "05_roles",
-    "06_upgrade",
+    "06_owner",
+    "07_version_02",
+    "07_version_03",
+    "07_version_04",
+    "07_version_05",
+    "08_missed",
     "10_marks",
     "15_marking",
     "20_sources",
@@ -55,7 +60,12 @@ the reference have another script in the place of ``20_sources``; see ``sources.
 PHRASES = {
     "04_schema": "check that the schema of the source tables is the one that is installed",
     "05_roles": "create the roles, unless they are there",
-    "06_upgrade": "turn what an earlier version has left into what the next steps expect",
+    "06_owner": "create schema gaq, and give all that is in it to gaq_owner",
+    "07_version_02": "bring version 1 to version 2, if that is what is installed",
+    "07_version_03": "bring version 2 to version 3, if that is what is installed",
+    "07_version_04": "bring version 3 to version 4, if that is what is installed",
+    "07_version_05": "bring version 4 to version 5, if that is what is installed",
+    "08_missed": "mark everything, if changes were missed",
     "10_marks": "create the tables of summaries and marks, and the doorbell",
     "15_marking": "create what every sources file uses",
     "20_sources": "bind views and functions to the source tables",
