@@ -1,8 +1,5 @@
 -- Schema gaq, and that everything in it belongs to gaq_owner.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 -- A function is for those to whom 70_grants.sql gives it, and never for PUBLIC, from the moment when it is created.
 -- (Default privileges of one schema cannot take anything away, so these are of all that gaq_owner creates in this database.)
 create schema if not exists gaq authorization gaq_owner;

@@ -1,7 +1,5 @@
 -- From version 1 to version 2: each summary keeps why and by whom it was refreshed, and a mark can name a flag in a run or a data pass.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 do $$
@@ -17,8 +15,7 @@ begin
             alter column id set default hashtextextended(gen_random_uuid()::text, 0),
             drop constraint if exists wide_invalidations_kind_check,
             add check (kind in ('run', 'flag type', 'flag', 'everything', 'flag in run', 'flag in data pass'));
-        drop function if exists gaq.refresh(int, interval, interval, bool);     -- it returned less
-        drop view if exists gaq.status;                                         -- it had other columns
+        drop function if exists gaq.refresh(int, interval, interval, bool);
     end if;
 end
 $$;

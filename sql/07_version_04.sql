@@ -1,7 +1,5 @@
 -- From version 3 to version 4: views of names and instants have our types, and a worker records its backends.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 do $$

@@ -1,7 +1,5 @@
 -- From version 4 to version 5: indexes that others have replaced.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 do $$

@@ -1,8 +1,6 @@
 -- An installation that was made for other tables, or that was blind, has missed changes: everything is stale until this
 -- installation ends. (The mark alone would not do: a batch that is in flight may fold it, so 80_installed.sql marks once more.)
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 do $$

@@ -1,9 +1,6 @@
 -- What is stored, the marks that say what is stale, and the doorbell.
 -- Nothing in this file knows the source tables. It can be applied again at any time.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 set role gaq_owner;
 
 
@@ -150,5 +147,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

@@ -12,9 +12,6 @@
 -- If somebody drops a column with CASCADE, the function of its table goes with it. No writer fails because of that: each
 -- statement then marks everything (gaq.mark_unbound), and gaq-listen install brings the function back.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 -- A sources file for an earlier version has no such functions, and writers would fail for want of them.
 do $$
 declare
@@ -205,6 +202,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
-grant execute on function gaq.utc(timestamptz), gaq.utc(timestamp) to gaq_reader;
 reset role;

@@ -1,8 +1,6 @@
 -- gaq_summaries: what web applications and physicists read, under the name that they rely on, where they look for it: beside
 -- the source tables (see gaq.source_schema in the sources file). It is a view.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 -- (Where it is already it stays, whatever became of the tables.)
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(

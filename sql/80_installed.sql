@@ -1,7 +1,5 @@
 -- The end of an installation: what was there before is marked, and what is there now is recorded.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Pairs that were there before the triggers, and were never computed.

@@ -17,6 +17,9 @@ LOCK_TIMEOUT = 3.0
 ATTEMPTS = 20
 """How often a step that does not get its lock is tried, before the installation gives up."""
 
+SESSION = "session"
+"""The script with the settings of a session that applies scripts."""
+
 INSTALL_SCRIPTS = (
     "04_schema",
     "05_roles",
@@ -124,6 +127,21 @@ def script(name: str) -> str:
         if wanted in (known, known.partition("_")[2] if known[:1].isdigit() else known):
             return (directory() / (known if known.endswith(".load") else f"{known}.sql")).read_text(encoding="utf-8")
     raise UnknownName(f"no script is called {name!r}; there are: {', '.join(names())}")
+
+
+def for_psql(text: str) -> str:
+    """Return a SQL script as psql applies it alone: after the settings that its session needs."""
+    return f"{script(SESSION)}\n{text}"
+
+
+def printed(name: str) -> str:
+    """Return a script as ``gaq-listen sql`` prints it.
+
+    Raises:
+        UnknownName: there is no such script.
+    """
+    text = script(name)
+    return text if name.endswith(".load") or text == script(SESSION) else for_psql(text)
 
 
 @dataclass(frozen=True, slots=True)
