@@ -1,12 +1,7 @@
--- Schema gaq: what is stored, the marks that say what is stale, and the doorbell.
+-- What is stored, the marks that say what is stale, and the doorbell.
 -- Nothing in this file knows the source tables. It can be applied again at any time.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
-create schema if not exists gaq authorization gaq_owner;
 set role gaq_owner;
-comment on schema gaq is 'gaq-listen: keeps Global Aggregated Quality summaries fresh';
 
 
 -- The summaries as last computed. Writers never touch these rows: a worker claims a pair by locking its row.
@@ -60,7 +55,6 @@ create index if not exists wide_invalidations_by_key on gaq.wide_invalidations (
 -- And by place and what they name there.
 create index if not exists wide_invalidations_by_place on gaq.wide_invalidations (kind, place, key, invalidated_at)
     where place is not null;
-drop index if exists gaq.wide_invalidations_of_flags;       -- of an earlier version: the one above serves what it did
 
 -- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.
 alter table gaq.invalidations replica identity full;
@@ -156,5 +150,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

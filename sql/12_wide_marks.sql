@@ -4,8 +4,6 @@
 -- "kind = of_kind" the order of another index would do as well, which would go through all kinds: hence two inequalities.)
 -- A view calls functions with the rights of its reader, who may have been given gaq_summaries alone: see 70_grants.sql.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- The oldest mark of a kind that names one of these keys; null: there is none.
@@ -192,5 +190,11 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
+-- As in 70_grants.sql: during an upgrade readers call them before that is applied.
+grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int), gaq.first_wide_marks(text, int),
+    gaq.first_placed_marks(text, int), gaq.keys_marked_at(text, bigint, bigint, bigint),
+    gaq.bounds_marked_at(text, bigint),
+    gaq.which_are_marked_at(text, bigint, bigint[]), gaq.oldest_mark_at(text, bigint, bigint[])
+    to public;
+
 reset role;

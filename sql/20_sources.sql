@@ -1,5 +1,5 @@
 -- The source tables, in the reference shape: the only file that names them. A database with other names has another file in
--- its place: sources_bookkeeping.sql is one, and docs/dba.md says how to write a third.
+-- its place: sources_bookkeeping.sql is one, and docs/guides/dba.md says how to write a third.
 -- Four parts: views through which everything else reads them; what its own kinds of marks stand for; what counts of a row; the
 -- triggers that mark.
 -- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
@@ -7,8 +7,6 @@
 -- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names:
 --   PGOPTIONS='-c gaq.source_schema=bookkeeping' psql -1 -f 20_sources.sql
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
@@ -232,8 +230,6 @@ begin
 end
 $$;
 
-
-revoke all on all routines in schema gaq from public;
 reset role;
 
 

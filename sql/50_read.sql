@@ -1,8 +1,5 @@
 -- What is read: the stored summaries together with the oldest mark of each pair; and how a refresh is asked for.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 set role gaq_owner;
 
 -- Which pairs wide marks stand for, for who reads while any number of them wait. gaq.expanded_invalidations begins with the
@@ -151,5 +148,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

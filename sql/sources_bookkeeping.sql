@@ -7,8 +7,6 @@
 -- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names:
 --   PGOPTIONS='-c gaq.source_schema=bookkeeping' psql -1 -f sources_bookkeeping.sql
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
@@ -460,8 +458,6 @@ begin
 end
 $$;
 
-
-revoke all on all routines in schema gaq from public;
 reset role;
 
 
