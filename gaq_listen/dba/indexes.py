@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 
 from gaq_listen.dba.sources import Sources
 
-_WANTED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)(?:; (\w+))?\): (.+)$", flags=re.MULTILINE)
+_WANTED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)(?:; ([\w, ]+))?\): (.+)$", flags=re.MULTILINE)
 
 _TABLES = """
 select c.relname, c.relkind = 'p' as partitioned,
@@ -46,15 +46,15 @@ class Index:
     columns: tuple[str, ...]
     why: str
     ranges: int = 0
-    """How many of the columns, the last ones, are asked for ranges of values: they stand last in the index, too."""
+    """How many of the columns, the last ones, stand in the index in the same order, because ranges are asked for."""
     partitioned: bool = False
     """The table is: then its index cannot be created concurrently."""
 
     def served_by(self, columns: tuple[str, ...]) -> bool:
         """Return whether an index on these columns does: it begins with the wanted ones, in any order but for ranges.
 
-        >>> wanted = Index("flags", ("run", "detector", "id"), "", ranges=1)
-        >>> wanted.served_by(("detector", "run", "id", "type")), wanted.served_by(("run", "id", "detector"))
+        >>> wanted = Index("flags", ("run", "pass", "id"), "", ranges=1)
+        >>> wanted.served_by(("pass", "run", "id", "type")), wanted.served_by(("run", "id", "pass"))
         (True, False)
         """
         equal = len(self.columns) - self.ranges
@@ -82,12 +82,13 @@ def quoted(name: str) -> str:
 def needed(sources: Sources) -> list[Index]:
     """Return what the lines that begin with ``-- [index]`` in a sources file ask for.
 
-    A column after a semicolon is asked for a range of values.
+    Columns after a semicolon are asked for ranges of values.
     """
-    return [
-        Index(table, (*re.split(r", *", columns), *filter(None, [ranged])), why, ranges=1 if ranged else 0)
-        for table, columns, ranged, why in _WANTED.findall(sources.text)
-    ]
+    wanted = []
+    for table, columns, ranged, why in _WANTED.findall(sources.text):
+        ranges = re.split(r", *", ranged) if ranged else []
+        wanted.append(Index(table, (*re.split(r", *", columns), *ranges), why, ranges=len(ranges)))
+    return wanted
 
 
 def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[Index]:
