@@ -1,4 +1,4 @@
-"""A worker as a process: signals, observers, service manager, exit code."""
+"""Run a worker as a process: signals, observers, systemd, exit code."""
 
 import asyncio
 import signal
@@ -19,17 +19,17 @@ from gaq_listen.worker.worker import Worker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FORCED_EXIT = 130
-"""Exit code of a process that was told to stop twice."""
+"""The exit code after a second signal."""
 
 
 def run_worker(settings: WorkerSettings, showing: OutputSettings) -> int:
-    """Runs a worker until it is done or stopped; returns the exit code.
+    """Run a worker until it is done or stopped. Return the exit code.
 
-    The first signal finishes the batch in flight, the second ends at once. When the terminal that it writes to has
-    gone (SIGHUP), that is such a signal too; a worker that writes elsewhere works on.
+    After the first signal, the worker finishes its batch. After the second, it ends at once. SIGHUP counts as a signal
+    if stdout is a terminal, and is ignored elsewhere.
 
     Raises:
-        GaqListenError: see :meth:`Worker.run`.
+        GaqListenError: the worker cannot work, see ``Worker.run``.
     """
     return asyncio.run(_run(settings, showing))
 
@@ -92,9 +92,9 @@ def _all(observers: list[events.Observer]) -> events.Observer:
 def handle_signals(
     first: Callable[[str], object], second: Callable[[], object], with_terminal: bool = False
 ) -> Iterator[None]:
-    """Within the context, SIGINT and SIGTERM call ``first`` with their name, and after that ``second``.
+    """Handle signals within the context: call ``first`` with the name of the first one, and ``second`` after that.
 
-    So does the first SIGHUP ``with_terminal``; without, it is ignored.
+    The signals are SIGINT and SIGTERM and, ``with_terminal``, the first SIGHUP. Otherwise SIGHUP is ignored.
     """
     loop = asyncio.get_running_loop()
     received = 0
@@ -110,10 +110,10 @@ def handle_signals(
     handled = [*SIGNALS]
     for number in handled:
         loop.add_signal_handler(number, receive, number)
-    # Whoever ignores it already, as nohup does, goes on doing so.
+    # A process that ignores SIGHUP already, as under nohup, goes on ignoring it.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         handled.append(signal.SIGHUP)
-        # The kernel may send two at once, which is no impatience.
+        # The kernel may send SIGHUP twice at once, so the second one must not end the worker.
         loop.add_signal_handler(
             signal.SIGHUP, lambda: receive(signal.SIGHUP) if with_terminal and not received else None
         )

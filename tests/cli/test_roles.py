@@ -1,4 +1,4 @@
-"""Run the commands as each role of the table in the guide for DBAs, with the grants of the table."""
+"""Run the commands as each role of the table in docs/guides/dba.md, with the grants of the table."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -202,7 +202,7 @@ def test_json_in_ascii_keeps_names(period: Connection[Any], dsn: str) -> None:
 def test_a_lock_timeout_does_not_count_as_lost_connection(
     period: Connection[Any], dsn: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_SESSION", sessions._SESSION.replace("'10s'", "'100ms'"))
+    monkeypatch.setattr(sessions, "_FIX_SETTINGS", sessions._FIX_SETTINGS.replace("'10s'", "'100ms'"))
     other = connect()
     other.execute("lock table gaq.summaries in access exclusive mode")
     answer = call(dsn, "status")
