@@ -1,4 +1,4 @@
-"""The commands of an operator: pause, resume, recalculate, failures, verify."""
+"""Define the commands of an operator: pause, resume, recalculate, failures, verify."""
 
 import getpass
 import json
