@@ -4,9 +4,9 @@ import click
 from rich.console import Console
 
 from gaq_listen.cli.options import connected, dsn_option, duration, option, optional_data_pass_argument, tell
-from gaq_listen.observers.wording import duration as in_words
 from gaq_listen.reports import changes as reading
 from gaq_listen.reports import data_pass_names
+from gaq_listen.wording import duration as in_words
 
 
 @click.command(short_help="Show which values changed, when, and why.")

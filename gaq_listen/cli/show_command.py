@@ -11,11 +11,11 @@ from rich.console import Console
 from gaq_listen.cli.options import connected, data_pass_argument, dsn_option, option, tell
 from gaq_listen.db.sessions import SQL_VERSION
 from gaq_listen.errors import BadSetting
-from gaq_listen.observers.wording import count, sanitize
 from gaq_listen.reports import data_pass_names, picture, progress, run_list, show_view
 from gaq_listen.reports import show as showing
 from gaq_listen.reports.filters import Comparison, comparison
 from gaq_listen.reports.saving import write
+from gaq_listen.wording import count, sanitize
 
 PICTURES = {".svg": picture.as_svg, ".html": picture.as_html}
 """What draws a data pass, by the ending of the file."""

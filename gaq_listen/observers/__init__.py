@@ -1,4 +1,4 @@
-"""Turns events into something to see."""
+"""Turn the events of a worker into something to see."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import IO, Literal, TypeAlias
 
 from gaq_listen.observers.console import Terminal, live_console
-from gaq_listen.observers.event_log import JSON, PLAIN, event_log
-from gaq_listen.observers.worker_state import Goals
+from gaq_listen.observers.event_log import event_log
+from gaq_listen.observers.line_formats import JSON, PLAIN
+from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker.events import Observer
 
 Format: TypeAlias = Literal["auto", "rich", "plain", "json"]
@@ -18,9 +19,10 @@ def observing(
     format: Format,  # noqa: A002
     stdout: IO[str],
     on_closed: Callable[[], None] = lambda: None,
-    aims: Goals | None = None,
+    settings: WorkerSettings | None = None,
+    objective: float = 1.0,
 ) -> Iterator[Observer]:
-    """Shows what is observed on ``stdout``, until the end of the context.
+    """Yield an observer that shows events on ``stdout``, until the context ends.
 
     ``auto`` is the live console on a terminal, plain lines elsewhere; ``json`` is an object a line. Showing never
     raises and never makes the observed wait. ``on_closed`` is called once when nobody reads ``stdout`` any more, from
@@ -38,8 +40,8 @@ def observing(
         live = console.is_interactive and stdout.isatty() and not console.options.ascii_only
         format = "rich" if live else "plain"  # noqa: A001
     if format == "rich":
-        showing = live_console(console, on_closed, aims)
+        showing = live_console(console, on_closed, settings or WorkerSettings(), objective)
     else:
-        showing = event_log(stdout, on_closed, JSON if format == "json" else PLAIN, aims or Goals())
+        showing = event_log(stdout, on_closed, JSON if format == "json" else PLAIN, objective)
     with showing as observe:
         yield observe

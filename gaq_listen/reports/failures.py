@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow, class_row
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observers.wording import duration, sanitize
+from gaq_listen.wording import duration, sanitize
 
 _FAILURES = """
 select data_pass_id, name as data_pass, run_number, error, sqlstate, attempts, first_failed_at, last_failed_at,

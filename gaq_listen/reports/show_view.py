@@ -12,11 +12,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, duration, number, percent, sanitize
 from gaq_listen.reports.explain.explanation import Quality
 from gaq_listen.reports.quality_style import STYLES, bar, legend
 from gaq_listen.reports.show import DataPass, Selection, Summary
 from gaq_listen.reports.totals import DataPassTotals, totals
+from gaq_listen.wording import count, duration, number, percent, sanitize
 
 _WIDE = 92
 """Columns from which on an age stands beside the time."""

@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, duration, number, percent, sanitize
 from gaq_listen.reports.status import Status, WorkerRow
+from gaq_listen.wording import count, duration, number, percent, sanitize
 
 SHOWN = 5
 """Failures that are shown; the others are counted."""

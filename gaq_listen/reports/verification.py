@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.observers.wording import number, sanitize
 from gaq_listen.types import Key, columns
+from gaq_listen.wording import number, sanitize
 from gaq_listen.worker.auditor import DIFFERENCES, REPAIR, Difference
 
 BATCH = 400

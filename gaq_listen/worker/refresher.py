@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from gaq_listen.db.connection import AbortableConnection, fetch_with_locks
 from gaq_listen.db.server_errors import sentence
 from gaq_listen.types import Key, columns
-from gaq_listen.worker.events import FailedPair, RefreshedPair
+from gaq_listen.worker.event_pairs import FailedPair, RefreshedPair
 from gaq_listen.worker.pacing import BatchTimeout, BatchTimeouts
 
 # Both in one message, so in one transaction: the settings are those of this batch, and cost no round trip of their own.

@@ -11,6 +11,7 @@ from gaq_listen.errors import DatabaseUnreachable, NotInstalled
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import contention, events, pacing
 from gaq_listen.worker.doorbell import Doorbell
+from gaq_listen.worker.event_pairs import FailedPair
 from gaq_listen.worker.refresher import BatchResult, Refresher, WorkState
 from gaq_listen.worker.worker import Worker
 from tests.conftest import Connect
@@ -228,7 +229,7 @@ async def test_pairs_that_fail_do_not_keep_a_worker_polling(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: Refresher, limit: int) -> BatchResult:
-        return BatchResult((), (events.FailedPair(1, None, 501, "too many", 1, 0.0),))
+        return BatchResult((), (FailedPair(1, None, 501, "too many", 1, 0.0),))
 
     monkeypatch.setattr(contention, "SHORTEST_QUIET", 0.3)
     monkeypatch.setattr(contention, "FREQUENT", 0)

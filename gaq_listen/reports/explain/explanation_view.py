@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, duration, sanitize
 from gaq_listen.reports.changes import why
 from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation, Quality, SummaryValues
 from gaq_listen.reports.explain.sums import Sum, add_up, why_not
 from gaq_listen.reports.explain.timeline import timeline
 from gaq_listen.reports.quality_style import STYLES
+from gaq_listen.wording import count, duration, sanitize
 
 NAMED = 8
 """Flags and periods that are named in a sentence; the others are counted."""

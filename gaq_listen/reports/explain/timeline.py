@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from gaq_listen.observers.wording import sanitize
 from gaq_listen.reports.explain.explanation import Explanation, Quality, Span
 from gaq_listen.reports.quality_style import legend, sign
+from gaq_listen.wording import sanitize
 
 # What a column shows of what there is in its time: the first of these.
 _WORST = (Quality.BAD, Quality.MC_REPRODUCIBLE, Quality.UNKNOWN, Quality.GOOD)
