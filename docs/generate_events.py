@@ -64,7 +64,7 @@ def event_page() -> str:
         """
         A worker reports by these values what happened. It calls each observer with each event; so it calls `observe` of
         [the Python interface](../python.md). The log has a line for most events.
-        [Operations](../operations.md) says what an operator has to do about each line.
+        [Operations](../guides/operations.md) says what an operator has to do about each line.
         """,
         *(event_part(kind, examples[kind]) for kind in get_args(events.Event)),
         parts_of_pairs(),
@@ -86,7 +86,7 @@ def metrics() -> str:
         "Metrics",
         """
         `gaq-listen run --metrics-listen HOST:PORT` serves these at `/metrics`.
-        [Monitoring](../monitoring/README.md) has a dashboard and alerts.
+        [Monitoring](../guides/monitoring.md) has a dashboard and alerts.
         """,
         table(("metric", "type", "labels", "meaning"), rows),
     )

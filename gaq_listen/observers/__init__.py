@@ -1,28 +1,26 @@
-"""Turn the events of a worker into something to see."""
+"""Turns events into something to see."""
 
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Literal, TypeAlias
+from typing import IO
 
 from gaq_listen.observers.console import Terminal, live_console
 from gaq_listen.observers.event_log import event_log
 from gaq_listen.observers.line_formats import JSON, PLAIN
-from gaq_listen.settings import WorkerSettings
+from gaq_listen.settings import LogFormat, WorkerSettings
 from gaq_listen.worker.events import Observer
-
-Format: TypeAlias = Literal["auto", "rich", "plain", "json"]
 
 
 @contextmanager
 def observing(
-    format: Format,  # noqa: A002
+    format: LogFormat,  # noqa: A002
     stdout: IO[str],
     on_closed: Callable[[], None] = lambda: None,
     settings: WorkerSettings | None = None,
     objective: float = 1.0,
 ) -> Iterator[Observer]:
-    """Yield an observer that shows events on ``stdout``, until the context ends.
+    """Shows what is observed on ``stdout``, until the end of the context.
 
     ``auto`` is the live console on a terminal, plain lines elsewhere; ``json`` is an object a line. Showing never
     raises and never makes the observed wait. ``on_closed`` is called once when nobody reads ``stdout`` any more, from

@@ -12,10 +12,8 @@ from typing import TypeAlias
 from gaq_listen.errors import BadSetting
 from gaq_listen.observers import health
 from gaq_listen.observers.worker_state import WorkerState
+from gaq_listen.settings import Address
 from gaq_listen.worker import events
-
-Address: TypeAlias = tuple[str, int]
-"""Host and port."""
 
 Page: TypeAlias = Callable[[], tuple[int, str, bytes]]
 """Return the status, the content type and the body of an answer."""
