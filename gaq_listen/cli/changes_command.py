@@ -11,9 +11,9 @@ from gaq_listen.cli.options import (
     optional_data_pass_argument,
     print_note,
 )
-from gaq_listen.observers.wording import duration as in_words
 from gaq_listen.reports import changes as changes_
 from gaq_listen.reports.data_pass_names import find_data_pass
+from gaq_listen.wording import duration as in_words
 
 
 @click.command(short_help="Show which values changed, when, and why.")

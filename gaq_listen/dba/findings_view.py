@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.dba.doctor import CHECKS
-from gaq_listen.observers.wording import count, sanitize
+from gaq_listen.wording import count, sanitize
 
 WIDTH = 80
 """Columns that the text keeps to, where words let it."""

@@ -13,7 +13,7 @@ from gaq_listen.dba.manifest import manifest_of
 from gaq_listen.dba.plan_queries import PlanReader, Row
 from gaq_listen.dba.plan_view import Holder, SourceTable
 from gaq_listen.dba.sources import Sources, shipped
-from gaq_listen.observers.wording import count
+from gaq_listen.wording import count
 
 INTERVAL = 1.0
 """Seconds between the two readings that give the present rate of writing: sessions report about that often."""

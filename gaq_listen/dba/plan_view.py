@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gaq_listen.dba.scripts import ATTEMPTS, LOCK_TIMEOUT
-from gaq_listen.observers.wording import count, duration, number, sanitize
+from gaq_listen.wording import count, duration, number, sanitize
 
 WIDTH = 80
 SECONDS_A_PAIR, BYTES_A_PAIR, WAL_A_PAIR = 0.00025, 700, 1100

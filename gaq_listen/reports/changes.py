@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, sanitize
 from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.reports.json_values import plain
+from gaq_listen.wording import count, sanitize
 
 _CHANGES = """
 select c.changed_at, c.data_pass_id, named.name as data_pass, c.run_number, c.cause, c.refreshed_by, c.removed,

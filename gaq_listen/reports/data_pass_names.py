@@ -7,7 +7,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.errors import UnknownName
-from gaq_listen.observers.wording import sanitize
+from gaq_listen.wording import sanitize
 
 _FIND = """
 select id, name from gaq.source_data_passes

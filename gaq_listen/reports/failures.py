@@ -10,10 +10,10 @@ from psycopg.rows import TupleRow, class_row
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observers.wording import duration, sanitize
 from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.reports.json_values import plain
 from gaq_listen.types import Key
+from gaq_listen.wording import duration, sanitize
 
 _FAILURES = """
 select data_pass_id, d.name as data_pass, run_number, error, sqlstate, attempts,

@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, duration, number, percent, sanitize
 from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.reports.status import Status, WorkerRow
+from gaq_listen.wording import count, duration, number, percent, sanitize
 
 SHOWN = 5
 """Most failures to show. The view counts the others."""

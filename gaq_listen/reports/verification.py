@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.observers.wording import number
 from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.types import Key, columns
+from gaq_listen.wording import number
 from gaq_listen.worker.auditor import DIFFERENCES, REPAIR, Difference
 
 BATCH = 400

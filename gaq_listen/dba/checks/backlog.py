@@ -8,7 +8,7 @@ from gaq_listen.dba import indexes
 from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.checks import marked_tables
 from gaq_listen.dba.checks.finding import Finding
-from gaq_listen.observers.wording import count, duration
+from gaq_listen.wording import count, duration
 
 BACKLOG = 60.0
 """Seconds that the oldest mark may be old."""

@@ -4,7 +4,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba.checks.finding import Finding, listed
-from gaq_listen.observers.wording import duration
+from gaq_listen.wording import duration
 
 QUEUE = 0.25
 """Share of the notification queue that may be in use. At one half writers stop ringing; a full one makes them fail."""

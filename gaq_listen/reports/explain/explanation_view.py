@@ -7,7 +7,6 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, duration, sanitize
 from gaq_listen.reports.changes import reason
 from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation
 from gaq_listen.reports.explain.sums import Sum, add_up, not_computable_because
@@ -15,6 +14,7 @@ from gaq_listen.reports.explain.timeline import timeline
 from gaq_listen.reports.quality import Quality
 from gaq_listen.reports.quality_style import STYLES
 from gaq_listen.reports.summary_values import SummaryValues
+from gaq_listen.wording import count, duration, sanitize
 
 NAMED = 8
 """Most flags or periods to name in a sentence. It counts the others."""
