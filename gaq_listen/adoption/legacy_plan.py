@@ -144,6 +144,6 @@ def _advise_upserts(reader: PlanReader, name: str) -> None:
         reader.advise(
             f"the application upserts into {name}: {sanitize(seen)}",
             why,
-            "replace the statements first; docs/migrating.md says how",
+            "replace the statements first; docs/guides/adopting.md says how",
             "warning",
         )

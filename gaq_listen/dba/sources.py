@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba import catalog
-from gaq_listen.dba.scripts import INSTALL_SCRIPTS, Step, divided, names, script, steps
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS, SESSION, Step, divided, names, script, steps
 from gaq_listen.errors import GaqListenError, UnknownName
 
 REFERENCE = "reference"
@@ -134,6 +134,7 @@ def installation(sources: Sources, source_schema: str = SCHEMA) -> str:
     parts = [
         "-- The whole installation of gaq-listen, for psql. You can apply it again.",
         "\\set ON_ERROR_STOP on",
+        script(SESSION),
         f"set gaq.source_schema = '{schema}';",
     ]
     parts += [f"\n-- {step.title}\nbegin;\n{step.text}commit;" for step in sources.steps()]

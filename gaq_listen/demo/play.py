@@ -12,11 +12,10 @@ from gaq_listen.dba import installer, scripts
 from gaq_listen.demo.freshness import FreshnessMeter, FreshnessResult
 from gaq_listen.demo.period import Period, fill
 from gaq_listen.demo.shift import Shift
-from gaq_listen.observers import Format
 from gaq_listen.private_postgres.server import PrivatePostgres
-from gaq_listen.process import FORCED_EXIT, OutputSettings, handle_signals, observers_of
+from gaq_listen.process import FORCED_EXIT, handle_signals, observers_of
 from gaq_listen.reports import status
-from gaq_listen.settings import WorkerSettings
+from gaq_listen.settings import LogFormat, OutputSettings, WorkerSettings
 from gaq_listen.worker.events import Observer
 from gaq_listen.worker.worker import Worker
 
@@ -32,7 +31,9 @@ HINTS = (
 """Commands to try in a second terminal. ``{name}`` stands for the name of a data pass."""
 
 
-def play(length: float | None, rate: float, seed: int, log_format: Format, also: Observer = lambda event: None) -> int:
+def play(
+    length: float | None, rate: float, seed: int, log_format: LogFormat, also: Observer = lambda event: None
+) -> int:
     """Run the demonstration for ``length`` seconds, or until a signal if ``length`` is None.
 
     Return the exit code: 1 if a pair stayed stale. ``also`` is one more observer of the worker's events.
@@ -66,7 +67,7 @@ class _Demonstration:
         chance = random.Random(seed)  # noqa: S311 - nothing secret depends on it
         self._shift = Shift(dsn, period, chance, rate, self._meter.record)
 
-    async def run(self, length: float | None, log_format: Format, also: Observer) -> int:
+    async def run(self, length: float | None, log_format: LogFormat, also: Observer) -> int:
         """Run both, print the result, and return the exit code."""
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
@@ -74,7 +75,7 @@ class _Demonstration:
             loop.call_later(length, stop.set)
 
         settings = WorkerSettings(dsn=self._dsn)
-        async with observers_of(settings, OutputSettings(log_format), stop.set, also) as observe:
+        async with observers_of(settings, OutputSettings(log_format=log_format), stop.set, also) as observe:
             worker = Worker(settings, observe)
             worker_task = loop.create_task(worker.run())
             shift_task = loop.create_task(self._run_shift(stop))
@@ -117,7 +118,7 @@ class _Demonstration:
     def _summarize(self, result: FreshnessResult) -> int:
         """Print the last line of the demonstration, and return the exit code."""
         with sessions.connect_once(self._dsn, "gaq-listen demo") as connection:
-            left = status.read(connection).stale_pairs
+            left = status.read(connection, OutputSettings().objective).stale_pairs
         speed = "nothing measured"
         if result.p50_ms is not None and result.p99_ms is not None:
             speed = f"commit to fresh p50 {result.p50_ms:.1f} ms, p99 {result.p99_ms:.1f} ms"

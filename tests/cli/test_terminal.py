@@ -14,7 +14,8 @@ import pexpect
 import pytest
 from psycopg import Connection
 
-from tests.support.worker_harness import PATIENCE, until
+from tests.support.waiting import until
+from tests.support.worker_harness import PATIENCE
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
 BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 2)"
@@ -130,7 +131,7 @@ def test_json_lines(environment: dict[str, str], period: Connection[Any]) -> Non
         stopping, stopped = map(json.loads, worker.stdout)
     assert worker.returncode == 0
     told = (started, listening, batch, stopping, stopped)
-    assert [each["event"] for each in told] == ["started", "listening", "batch", "stopping", "stopped"]
+    assert [each["event"] for each in told] == ["started", "listening", "batch_refreshed", "stopping", "stopped"]
     assert batch["pairs"][0]["run_number"] == 501
 
 
