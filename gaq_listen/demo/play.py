@@ -12,11 +12,10 @@ from gaq_listen.dba import installer, scripts
 from gaq_listen.demo.freshness import Freshness, Measured
 from gaq_listen.demo.period import Period, fill
 from gaq_listen.demo.shift import Shift
-from gaq_listen.observers import Format
 from gaq_listen.private_postgres.server import PrivatePostgres
-from gaq_listen.process import FORCED_EXIT, OutputSettings, handle_signals, observers_of
+from gaq_listen.process import FORCED_EXIT, handle_signals, observers_of
 from gaq_listen.reports import status
-from gaq_listen.settings import WorkerSettings
+from gaq_listen.settings import LogFormat, OutputSettings, WorkerSettings
 from gaq_listen.worker.events import Observer
 from gaq_listen.worker.worker import Worker
 
@@ -33,7 +32,9 @@ HINTS = (
 """What to try in a second terminal, with the name of a data pass."""
 
 
-def play(length: float | None, rate: float, seed: int, log_format: Format, also: Observer = lambda event: None) -> int:
+def play(
+    length: float | None, rate: float, seed: int, log_format: LogFormat, also: Observer = lambda event: None
+) -> int:
     """Plays for ``length`` seconds, or until a signal; returns the exit code, 1 when something was left stale.
 
     What happens is shown, and told to ``also``.
@@ -65,14 +66,14 @@ class _Play:
         chance = random.Random(seed)  # noqa: S311 - nothing secret depends on it
         self._shift = Shift(dsn, period, chance, rate, self._freshness.note)
 
-    async def run(self, length: float | None, log_format: Format, also: Observer) -> int:
+    async def run(self, length: float | None, log_format: LogFormat, also: Observer) -> int:
         loop = asyncio.get_running_loop()
         enough = asyncio.Event()
         if length is not None:
             loop.call_later(length, enough.set)
 
         settings = WorkerSettings(dsn=self._dsn)
-        async with observers_of(settings, OutputSettings(log_format), enough.set, also) as observe:
+        async with observers_of(settings, OutputSettings(log_format=log_format), enough.set, also) as observe:
             worker = Worker(settings, observe)
             working = loop.create_task(worker.run())
             changing = loop.create_task(self._change(enough))
@@ -114,7 +115,7 @@ class _Play:
 
     def _sum_up(self, measured: Measured) -> int:
         with sessions.connect_once(self._dsn, "gaq-listen demo") as connection:
-            left = status.read(connection).stale_pairs
+            left = status.read(connection, OutputSettings().objective).stale_pairs
         speed = "nothing measured"
         if measured.p50_ms is not None and measured.p99_ms is not None:
             speed = f"commit to fresh p50 {measured.p50_ms:.1f} ms, p99 {measured.p99_ms:.1f} ms"
