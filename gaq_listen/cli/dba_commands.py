@@ -154,6 +154,6 @@ def sql(name: str | None, source_schema: str | None, sources: str | None) -> Non
         chosen = sources_.named(sources or sources_.REFERENCE)
         click.echo(sources_.installation(chosen, source_schema or sources_.SCHEMA), nl=False)
     elif name in ("sources", "20_sources", "20_sources.sql"):
-        click.echo(sources_.named(sources or sources_.REFERENCE).text, nl=False)
+        click.echo(scripts.for_psql(sources_.named(sources or sources_.REFERENCE).text), nl=False)
     else:
-        click.echo(scripts.script(name), nl=False)
+        click.echo(scripts.printed(name), nl=False)

@@ -20,7 +20,7 @@ from gaq_listen.reports.status import read
 from tests.database.test_rights import reader as reader
 from tests.support.tables import drain
 from tests.support.uncomputable_pairs import poison
-from tests.support.worker_harness import working
+from tests.support.worker_harness import running_worker
 
 BAD_FLAG = """
 insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_by)
@@ -33,7 +33,7 @@ def ask(dsn: str, *words: str) -> Result:
 
 
 async def test_status_tells_of_workers_and_of_how_fresh_it_was(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, name="gaq-1") as work:
+    async with running_worker(dsn, name="gaq-1") as work:
         period.execute(BAD_FLAG.encode())
         await work.until(lambda: period.execute("select stale_pairs from gaq.status").fetchone() == (0,))
         answer = ask(dsn, "status", "--json")
@@ -144,7 +144,7 @@ async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) 
     period.execute("select gaq.pause()")
     period.execute(BAD_FLAG.encode())
     asking = asyncio.create_task(asyncio.to_thread(ask, dsn, "show", "1", "--not-bad", ">0.9", "--list", "--wait"))
-    async with working(dsn):
+    async with running_worker(dsn):
         assert not asking.done()
         period.execute("select gaq.resume()")
         answer = await asking
@@ -306,7 +306,7 @@ def test_the_shell_completes_names_of_data_passes(period: Connection[Any], dsn: 
 
 
 async def test_a_reader_sees_who_works(period: Connection[Any], dsn: str, reader: Connection[Any]) -> None:
-    async with working(dsn, name="gaq-1"):
+    async with running_worker(dsn, name="gaq-1"):
         found = read(reader, objective=1.0)
     assert [(worker.name, worker.alive) for worker in found.workers] == [("gaq-1", True)]
     assert found.good

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from gaq_listen.cli.main import main
 from gaq_listen.dba import doctor, installer, plan, plan_tables
-from gaq_listen.dba.scripts import script
+from gaq_listen.dba.scripts import for_psql, script
 from gaq_listen.dba.sources import chosen, named, shipped, used
 from gaq_listen.errors import GaqListenError, UnknownName
 from tests.conftest import where
@@ -156,7 +156,7 @@ def test_reports_read_it(committed: Connection[Any]) -> None:
 @pytest.mark.parametrize("name", list(shipped()))
 def test_sql_prints_the_sources(name: str, script: str) -> None:
     answer = CliRunner().invoke(main, ["sql", script, "--sources", name])
-    assert (answer.exit_code, answer.stdout) == (0, named(name).text)
+    assert (answer.exit_code, answer.stdout) == (0, for_psql(named(name).text))
 
 
 def test_the_command_refuses_unknown_sources(bare_db: Connection[Any]) -> None:
