@@ -43,7 +43,8 @@ def test_each_command_has_an_example_and_help_of_options(name: str) -> None:
     for parameter in main.commands[name].params:
         if isinstance(parameter, click.Option):
             assert parameter.help
-            assert parameter.help.endswith((".", "?")) or ":" in parameter.help
+            assert parameter.help[0].isupper()
+            assert parameter.help.endswith(".")
 
 
 def test_the_examples_of_the_help_work(
