@@ -129,7 +129,7 @@ def test_run_once_drains_and_tells(run: Run, period: Connection[Any]) -> None:
     period.execute(BAD_FLAG.encode())
     answer = run("run", "--once")
     assert answer.returncode == 0
-    assert "batch pairs=1" in answer.stdout
+    assert "batch_refreshed pairs=1" in answer.stdout
     assert stale(period) == 0
 
 

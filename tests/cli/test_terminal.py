@@ -130,7 +130,7 @@ def test_json_lines(environment: dict[str, str], period: Connection[Any]) -> Non
         stopping, stopped = map(json.loads, worker.stdout)
     assert worker.returncode == 0
     told = (started, listening, batch, stopping, stopped)
-    assert [each["event"] for each in told] == ["started", "listening", "batch", "stopping", "stopped"]
+    assert [each["event"] for each in told] == ["started", "listening", "batch_refreshed", "stopping", "stopped"]
     assert batch["pairs"][0]["run_number"] == 501
 
 

@@ -58,14 +58,14 @@ def drained(server: Server, runs: int, marks: int) -> str:
     pile_up(server, runs, marks)
     before = size(server)
     with running(server.dsn(user=WORKER)) as program:
-        first = program.until("batch")
+        first = program.until("batch_refreshed")
         # Somebody changes something now, and does not wait for all of that.
         server.ask("update gaq_summaries set invalidated_at = now() where (data_pass_id, run_number) = (2, 505)")
         until(lambda: stale(server) == 0, "everything is fresh", patience=300, every=0.1)
         memory = program.memory()
         assert memory < MEMORY
         assert int(program.until("behind").values["pairs_left"]) > 400
-        last = program.until("recovered")
+        last = program.until("caught_up")
         ended_well(program)
     assert differences(server) == []
     assert int(server.ask(_LATER, 2, 505)) > runs / 10

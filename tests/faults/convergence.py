@@ -66,7 +66,7 @@ def ended_well(program: Program) -> None:
     assert program.stop() == 0, program.log
     *_, last = program.lines
     assert last.event == "stopped", program.log
-    batches = program.of("batch")
+    batches = program.of("batch_refreshed")
     assert int(last.values["batches"]) == len(batches), program.log
     assert int(last.values["pairs"]) == sum(int(batch.values["pairs"]) for batch in batches), program.log
     told_in_order(program)
@@ -81,7 +81,7 @@ def told_in_order(program: Program) -> None:
             connected = True
         elif line.event == "disconnected":
             connected = False
-        elif line.event in ("batch", "listening", "swept"):
+        elif line.event in ("batch_refreshed", "listening", "swept"):
             assert connected, program.log
     foreign = [text for text in program.raw if "Traceback" in text or "Error:" in text]
     assert not foreign, program.log

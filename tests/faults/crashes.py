@@ -70,7 +70,7 @@ def crashes(server: Server, times: int, number: int) -> Counter[str]:
         for _ in range(times):
             way = chance.choice(WAYS)
             with running(server.dsn(user=WORKER)) as program:
-                program.until("batch")
+                program.until("batch_refreshed")
                 time.sleep(chance.uniform(0, 0.3))
                 seen = server.ask(_LAST)
                 crash(server, way)

@@ -1,4 +1,4 @@
-"""Run a worker in a network whose only cable can be pulled: ``python -m tests.faults.network_namespace SOCKET PROGRAM…``.
+"""Run a worker in a network that a test can disconnect: ``python -m tests.faults.network_namespace SOCKET PROGRAM…``.
 
 To be started in a network name space (``unshare --net``). Its loopback carries everything between the worker and a
 proxy to the server's socket; SIGUSR1 takes it down, and nothing is acknowledged any more; SIGUSR2 puts it up again.

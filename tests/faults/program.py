@@ -142,7 +142,7 @@ class Program:
 
     def refreshed(self) -> int:
         """How many pairs it has told of."""
-        return sum(int(line.values["pairs"]) for line in self.of("batch"))
+        return sum(int(line.values["pairs"]) for line in self.of("batch_refreshed"))
 
     def cpu(self) -> float:
         """Seconds of processor time that it has used."""

@@ -23,7 +23,7 @@ def test_beside_a_snapshot_that_is_held(server: Server) -> None:
             until(lambda: writers.changes > 1500, "they write")
             assert program.memory() - memory < 2e6
             assert_converged(server, writers)
-            last = program.of("batch")[-1]
+            last = program.of("batch_refreshed")[-1]
             assert float(last.values["oldest_ms"]) < 5000, program.log
         historian.execute("commit")
         ended_well(program)

@@ -17,7 +17,7 @@ STEPS = pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
 def test_of_the_worker(server: Server, step: float) -> None:
     clock = Clock(server.home)
     with writing(server) as writers, running(server.dsn(user=WORKER), **clock.variables) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         year_and_hour = program.raw[-1][:13]
         clock.set(step)
         until(lambda: program.raw[-1][:13] != year_and_hour, "it sees another time")
@@ -25,7 +25,7 @@ def test_of_the_worker(server: Server, step: float) -> None:
         # Seconds stale are the server's, and pacing is by a clock that nobody sets.
         since = program.now()
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 503")
-        assert 0 <= float(program.until("batch", since).values["oldest_ms"]) < 10_000
+        assert 0 <= float(program.until("batch_refreshed", since).values["oldest_ms"]) < 10_000
         assert not program.of("disconnected"), program.log
         assert_converged(server, writers, program)
 
@@ -38,7 +38,7 @@ def test_of_the_server(new_server: NewServer, step: float) -> None:
     server.start()
     now = "select date_part('epoch', clock_timestamp())"
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         before = server.ask(now)
         clock.set(step)
         assert abs(server.ask(now) - before) > HOUR / 2
@@ -52,10 +52,10 @@ def test_of_the_server(new_server: NewServer, step: float) -> None:
 def test_marks_of_another_time_are_refreshed_at_once(server: Server, step: float) -> None:
     """As after a step that came between the mark and its refresh, or a failover to a server whose clock differs."""
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         writers.stop()
         mark = "insert into gaq.invalidations values (1, 501, clock_timestamp() + %s * interval '1 s', 'other clock')"
         server.ask(mark, step)
         server.ask("notify gaq_invalidated")
-        program.until("batch", where=lambda values: "other clock" in values["refreshed"], patience=10)
+        program.until("batch_refreshed", where=lambda values: "other clock" in values["refreshed"], patience=10)
         assert_converged(server, writers, program)

@@ -23,13 +23,13 @@ def test_the_disk_is_full(new_server: NewServer) -> None:
             before = writers.changes
             until(lambda: writers.changes > before + 20, "they write")
             since = program.now()
-        program.until("batch", since)
+        program.until("batch_refreshed", since)
         assert_converged(server, writers, program)
 
 
 def test_there_is_no_memory_for_a_query(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         [backend] = server.backends(WORK)
         with no_more_memory(server, backend):
             server.ask(MUCH)
@@ -43,13 +43,13 @@ def test_a_batch_waits_for_a_lock_for_too_long(server: Server) -> None:
         running(server.dsn(user=WORKER), GAQ_LISTEN_BATCH_TIMEOUT="400ms") as program,
         server.connect() as other,
     ):
-        program.until("batch")
+        program.until("batch_refreshed")
         with other.transaction():
             other.execute("lock table gaq.summaries in access exclusive mode")
             program.until("blocked", where=lambda values: "timeout" in values["reason"])
             before = writers.changes
             until(lambda: writers.changes > before + 10, "they write")
         since = program.now()
-        program.until("batch", since)
+        program.until("batch_refreshed", since)
         assert_converged(server, writers, program)
         assert writers.slowest < 5

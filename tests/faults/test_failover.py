@@ -31,7 +31,7 @@ def test_it_goes_on_with_the_new_primary(pair: tuple[Server, Server], silent: bo
         running(either((way, other_way)), GAQ_LISTEN_HEARTBEAT="1s") as program,
     ):
         with writing(primary) as writers:
-            program.until("batch")
+            program.until("batch_refreshed")
             if silent:
                 way.black_hole()
             else:
@@ -43,7 +43,7 @@ def test_it_goes_on_with_the_new_primary(pair: tuple[Server, Server], silent: bo
         with writing(standby) as writers:
             program.until("reconnected")
             since = program.now()
-            program.until("batch", since)
+            program.until("batch_refreshed", since)
             if silent:
                 primary.kill()
             assert_converged(standby, writers, program)
@@ -55,7 +55,7 @@ def test_a_standby_is_said_and_waited_with(pair: tuple[Server, Server]) -> None:
         assert "standby" in program.of("polling")[0].values["reason"]
         until(lambda: writers.changes > 20, "they write")
         writers.stop()
-        assert not program.of("batch")
+        assert not program.of("batch_refreshed")
         caught_up(primary, standby)
         standby.ask("select pg_promote()")
         program.until("listening")

@@ -16,11 +16,11 @@ select exists (select from pg_stat_activity where application_name = 'gaq-listen
 def test_another_worker_goes_on(server: Server) -> None:
     dsn = server.dsn(user=WORKER)
     with writing(server) as writers, running(dsn) as first, running(dsn) as second:
-        first.until("batch")
+        first.until("batch_refreshed")
         freeze(first.pid)
         since = second.now()
         for _ in range(3):
-            second.until("batch", since)
+            second.until("batch_refreshed", since)
             since = second.now()
         thaw(first.pid)
         assert_converged(server, writers, first, second)
@@ -30,14 +30,14 @@ def test_another_worker_goes_on(server: Server) -> None:
 def test_a_backend_that_stands_still_is_noticed(server: Server, name: str) -> None:
     options = {"GAQ_LISTEN_HEARTBEAT": "1s", "GAQ_LISTEN_BATCH_TIMEOUT": "3s"}
     with writing(server) as writers, running(server.dsn(user=WORKER), **options) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         frozen = server.backends(name)
         freeze(*frozen)
         try:
             since = program.now()
             program.until("disconnected")
             program.until("reconnected")
-            program.until("batch", since)
+            program.until("batch_refreshed", since)
         finally:
             # What it had claimed stays claimed until then.
             thaw(*frozen)

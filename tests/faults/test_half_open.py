@@ -21,7 +21,7 @@ def test_the_kernel_notices_a_connection_that_is_half_open(server: Server, busy:
         running(f"{DSN} {KERNEL}", command=command(server), GAQ_LISTEN_HEARTBEAT="60s") as program,
         writing(server) as writers,
     ):
-        program.until("batch")
+        program.until("batch_refreshed")
         if not busy:
             writers.stop()
         began = time.monotonic()

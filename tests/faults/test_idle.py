@@ -97,7 +97,7 @@ def test_beside_a_transaction_that_stays_open(server: Server) -> None:
             assert program.memory() - memory < 1e6
             # What others do meanwhile is not held up.
             server.ask("update gaq_summaries set invalidated_at = now() where run_number = 505")
-            assert float(program.until("batch").values["oldest_ms"]) < 5000
+            assert float(program.until("batch_refreshed").values["oldest_ms"]) < 5000
             forgotten.execute("commit")
             until(lambda: server.ask("select count(*) from gaq.pending") == 0, "what it had marked is refreshed")
 
@@ -116,5 +116,5 @@ def test_a_flood_of_strangers_notifications(server: Server) -> None:
         assert rung > 300
         assert asked < 25 * seconds + 60, f"{asked} queries for {rung} notifications"
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 505")
-        program.until("batch")
+        program.until("batch_refreshed")
         server.until_asleep()

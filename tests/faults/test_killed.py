@@ -17,7 +17,7 @@ def test_killed_at_random_moments(server: Server) -> None:
         for _ in range(TIMES):
             with running(server.dsn(user=WORKER)) as program:
                 # What is aimed at is the middle of a batch, which no line tells.
-                program.until("batch")
+                program.until("batch_refreshed")
                 time.sleep(chance.uniform(0, 0.2))
                 program.kill()
         with running(server.dsn(user=WORKER)) as program:
@@ -27,7 +27,7 @@ def test_killed_at_random_moments(server: Server) -> None:
 def test_what_it_left_is_drained_by_once(server: Server) -> None:
     with writing(server) as writers:
         with running(server.dsn(user=WORKER)) as program:
-            program.until("batch")
+            program.until("batch_refreshed")
             program.kill()
         writers.stop()
         server.ask("update gaq_summaries set invalidated_at = now()")

@@ -40,7 +40,7 @@ HOLES: dict[str, Callable[[Proxy], None]] = {
 @pytest.mark.parametrize(("hole", "busy"), [*((hole, True) for hole in HOLES), ("both ways", False)])
 def test_a_black_hole_is_noticed_in_time(server: Server, proxy: Proxy, hole: str, busy: bool) -> None:
     with running(dsn(proxy), GAQ_LISTEN_HEARTBEAT=f"{HEARTBEAT}s") as program, writing(server) as writers:
-        program.until("batch")
+        program.until("batch_refreshed")
         if not busy:
             writers.stop()
         began = time.monotonic()
@@ -75,13 +75,13 @@ def test_connections_are_reset(server: Server, proxy: Proxy) -> None:
             proxy.reset()
             program.until("disconnected", since)
             program.until("reconnected", since)
-            program.until("batch", since)
+            program.until("batch_refreshed", since)
         assert_converged(server, writers, program)
 
 
 def test_connections_are_refused_for_a_while(server: Server, proxy: Proxy) -> None:
     with writing(server) as writers, running(dsn(proxy)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         proxy.refuse()
         proxy.reset()
         program.until("disconnected", where=lambda values: "refused" in values["reason"])
@@ -92,11 +92,11 @@ def test_connections_are_refused_for_a_while(server: Server, proxy: Proxy) -> No
 
 def test_a_slow_network_is_no_dead_one(server: Server, proxy: Proxy) -> None:
     with writing(server) as writers, running(dsn(proxy), GAQ_LISTEN_HEARTBEAT=f"{HEARTBEAT}s") as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         proxy.slow(0.1)
         for _ in range(3):
             since = program.now()
-            program.until("batch", since)
+            program.until("batch_refreshed", since)
         assert not program.of("disconnected"), program.log
         proxy.heal()
         assert_converged(server, writers, program)

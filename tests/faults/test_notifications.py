@@ -20,7 +20,7 @@ def test_the_queue_is_full(new_server: NewServer, least: float) -> None:
         server.until_asleep()
         with filled(server, least), writing(server) as writers:
             until(lambda: writers.changes > 50, "they write")
-            program.until("batch")
+            program.until("batch_refreshed")
             # While it is full.
             assert_converged(server, writers)
             assert server.ask(USAGE) >= 0.5

@@ -13,7 +13,7 @@ def test_it_says_so_and_polls(server: Server) -> None:
     with pooler(server, "transaction") as dsn, running(dsn, ready="polling") as program:
         assert "pooler" in program.of("polling")[0].values["reason"]
         with writing(server) as writers:
-            program.until("batch")
+            program.until("batch_refreshed")
             assert_converged(server, writers, program)
         # Nothing of a session is left in the pool for others.
         assert server.ask("select count(*) from pg_locks where locktype = 'advisory'") == 0
@@ -30,5 +30,5 @@ def test_it_refuses_when_listening_is_required(server: Server) -> None:
 
 def test_it_listens_through_a_pooler_in_session_mode(server: Server) -> None:
     with pooler(server, "session") as dsn, running(dsn, "--require-listen") as program, writing(server) as writers:
-        program.until("batch")
+        program.until("batch_refreshed")
         assert_converged(server, writers, program)

@@ -61,7 +61,7 @@ def test_rights_are_kept_when_all_is_removed_and_installed_again(server: Server)
 
 def test_rights_that_are_revoked_and_come_back(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         without_rights(server)
         said = program.until("broken", where=lambda values: "permission denied" in values["reason"])
         assert "GRANT gaq_worker" in said.values["reason"]
@@ -74,12 +74,12 @@ def test_rights_that_are_revoked_and_come_back(server: Server) -> None:
 def test_too_many_connections_are_waited_for(server: Server, first: bool) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER), ready="") as program:
         if not first:
-            program.until("batch")
+            program.until("batch_refreshed")
         without_connections(server)
         program.until("disconnected", where=lambda values: "too many connections" in values["reason"])
         with_connections(server)
         since = program.now()
-        program.until("batch", since)
+        program.until("batch_refreshed", since)
         assert_converged(server, writers, program)
 
 
@@ -95,17 +95,17 @@ def test_what_is_configured_for_its_role_does_not_end_it(server: Server) -> None
     for name in ("statement_timeout", "idle_session_timeout", "lock_timeout"):
         server.ask(f"alter role {WORKER} set {name} = '300ms'")
     with running(server.dsn(user=WORKER)) as program, server.connect() as other, writing(server) as writers:
-        program.until("batch")
+        program.until("batch_refreshed")
         with other.transaction():
             other.execute("lock table gaq.summaries in exclusive mode")
             other.execute("select pg_sleep(0.6)")
         since = program.now()
-        program.until("batch", since)
+        program.until("batch_refreshed", since)
         writers.stop()
         other.execute("select pg_sleep(0.6)")
         # The writers may have taken the run out of every data pass.
         server.ask("insert into data_pass_runs values (1, 501) on conflict do nothing")
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 501")
-        until(lambda: program.of("batch")[-1].values["refreshed"].count("by hand"), "it is refreshed")
+        until(lambda: program.of("batch_refreshed")[-1].values["refreshed"].count("by hand"), "it is refreshed")
         assert not program.of("disconnected"), program.log
         assert_converged(server, writers, program)

@@ -16,7 +16,7 @@ from tests.faults.writing import writing
 @pytest.mark.parametrize("how", [FAST, IMMEDIATE], ids=["fast", "immediate"])
 def test_it_is_restarted(server: Server, how: signal.Signals) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         since = program.now()
         server.stop(how)
         program.until("disconnected", since)
@@ -29,11 +29,11 @@ def test_it_is_restarted(server: Server, how: signal.Signals) -> None:
 
 def test_a_smart_stop_waits_for_the_worker_which_works_on(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         server.send(SMART)
         until(lambda: _refuses(server), "it takes no new connections")
         since = program.now()
-        program.until("batch", since)
+        program.until("batch_refreshed", since)
         assert not program.of("disconnected")
         server.restart(FAST)
         program.until("reconnected")
@@ -50,7 +50,7 @@ def _refuses(server: Server) -> bool:
 
 def test_all_its_processes_are_killed(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         server.kill()
         program.until("disconnected")
         server.start()
@@ -61,7 +61,7 @@ def test_all_its_processes_are_killed(server: Server) -> None:
 @pytest.mark.parametrize("whose", ["writer", "gaq-listen worker"])
 def test_a_backend_is_killed_and_the_server_recovers(server: Server, whose: str) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         os.kill(server.backends(whose)[0], signal.SIGKILL)
         program.until("disconnected")
         program.until("reconnected")
@@ -70,7 +70,7 @@ def test_a_backend_is_killed_and_the_server_recovers(server: Server, whose: str)
 
 def test_it_says_that_it_waits_for_a_server_that_starts_up(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         server.stop()
         go = server.start_held_up()
         said = program.until("disconnected", where=lambda values: "starting up" in values["reason"])
@@ -88,5 +88,5 @@ def test_the_first_connection_waits_for_a_server_that_starts_up(server: Server) 
         go()
         program.until("listening")
         with writing(server) as writers:
-            program.until("batch")
+            program.until("batch_refreshed")
             assert_converged(server, writers, program)

@@ -50,7 +50,7 @@ def test_once_finishes_the_batch_in_flight(server: Server) -> None:
             program.until("stopping")
             assert not program.of("stopped")
         assert program.wait(SOON) == 0
-        assert [line.event for line in program.lines][-2:] == ["batch", "stopped"]
+        assert [line.event for line in program.lines][-2:] == ["batch_refreshed", "stopped"]
         assert stale(server) == 0
         ended_well(program)
 
@@ -58,7 +58,7 @@ def test_once_finishes_the_batch_in_flight(server: Server) -> None:
 def test_twice_leaves_at_once_and_loses_nothing(server: Server) -> None:
     with writing(server) as writers:
         with running(server.dsn(user=WORKER)) as program, server.connect() as other:
-            program.until("batch")
+            program.until("batch_refreshed")
             with other.transaction():
                 other.execute("lock table gaq.summaries in exclusive mode")
                 until(lambda: server.ask(BATCH) == 1, "it is in a batch")
@@ -75,7 +75,7 @@ def test_while_nothing_answers(server: Server, proxy: Proxy, times: int) -> None
     """In the middle of serving, with a server that has just become silent."""
     with writing(server) as writers:
         with running(dsn(proxy), GAQ_LISTEN_HEARTBEAT="1s") as program:
-            program.until("batch")
+            program.until("batch_refreshed")
             proxy.black_hole()
             program.send(signal.SIGTERM)
             program.until("stopping")
@@ -110,7 +110,7 @@ def test_a_terminal_that_has_gone_is_nothing_to_who_writes_elsewhere(server: Ser
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.send(signal.SIGHUP)
         since = program.now()
-        program.until("batch", since)
+        program.until("batch_refreshed", since)
         assert not program.of("stopping")
         assert_converged(server, writers, program)
 

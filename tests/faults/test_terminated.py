@@ -25,7 +25,7 @@ def test_sessions_are_ended(server: Server, name: str) -> None:
             time.sleep(chance.uniform(0, 0.05))
             server.ask(_END, name)
             program.until("reconnected", since)
-            program.until("batch", since)
+            program.until("batch_refreshed", since)
         assert_converged(server, writers, program)
 
 

@@ -24,7 +24,7 @@ from gaq_listen.private_postgres.server import PrivatePostgres
 
 OWNER = """
 import json, signal
-from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.private_postgres.server import PrivatePostgres
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 with PrivatePostgres() as server:
     print(json.dumps([server.pid, *map(str, server._directories)]), flush=True)

@@ -52,7 +52,7 @@ def pooler_in_between(site: Site) -> None:
         polling = site.another_worker(dsn)
         assert "pooler" in polling.until("polling").values["reason"]
         for _ in range(site.chance.randint(1, 3)):
-            polling.until("batch", polling.now())
+            polling.until("batch_refreshed", polling.now())
         ended_well(polling)
         for worker in list(site.workers):
             site.replace(worker)
