@@ -5,14 +5,14 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from gaq_listen.observers import Format, observing
+from gaq_listen.observers import observing
 from gaq_listen.observers.backlog_monitor import COUNT_EVERY, monitor_backlog
 from gaq_listen.observers.event_log import HEARTBEAT
-from gaq_listen.observers.http_server import Address, serve_http
+from gaq_listen.observers.http_server import serve_http
 from gaq_listen.observers.worker_state import Goals
-from gaq_listen.settings import WorkerSettings
+from gaq_listen.settings import OutputSettings, WorkerSettings
 from gaq_listen.worker import events
 from gaq_listen.worker.systemd import SystemdNotifier
 from gaq_listen.worker.worker import Worker
@@ -20,15 +20,6 @@ from gaq_listen.worker.worker import Worker
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FORCED_EXIT = 130
 """The exit code after a second signal."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputSettings:
-    """Hold how and where a worker reports. ``objective`` is the longest time in seconds that a pair may be stale."""
-
-    log_format: Format = "auto"
-    objective: float = 1.0
-    metrics: Address | None = None
 
 
 def run_worker(settings: WorkerSettings, showing: OutputSettings) -> int:
@@ -74,8 +65,8 @@ async def observers_of(
         audience = [show]
 
         # First what can refuse.
-        if showing.metrics is not None:
-            shows.append(stack.enter_context(serve_http(showing.metrics, aims)))
+        if showing.metrics_listen is not None:
+            shows.append(stack.enter_context(serve_http(showing.metrics_listen, aims)))
 
         def reader_gone() -> None:
             loop.call_soon_threadsafe(nobody_reads)
@@ -83,7 +74,7 @@ async def observers_of(
         shows.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
         if not settings.once:
             # A log wants the number now and then; who watches a terminal or scrapes wants it now.
-            watched = showing.metrics is not None or sys.stdout.isatty()
+            watched = showing.metrics_listen is not None or sys.stdout.isatty()
             every = COUNT_EVERY if watched else HEARTBEAT
             audience.append(await stack.enter_async_context(monitor_backlog(settings.dsn, show, every, stay=watched)))
         yield _all(audience)

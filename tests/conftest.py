@@ -69,7 +69,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by where they are, and by whether they use a PostgreSQL server."""
+    """Mark tests by where they are, and by whether they use a PostgreSQL server. Put those marked ``alone`` last."""
     for item in items:
         path = item.path.relative_to(TESTS).as_posix()
         if path.startswith(FAST):
@@ -78,6 +78,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("alone")
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker("server")
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """With ``-n``, run files side by side, and the tests marked ``alone`` one by one at the end."""
+    from tests.support.scheduling import AloneLast
+
+    alone = tuple(f"{TESTS.name}/{path}" for path in ALONE)
+    return AloneLast(config, log, lambda file: file.startswith(alone))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from gaq_listen.db.server_errors import explain, is_lost, sentence
 from gaq_listen.db.sql_ascii import read_any_text
 from gaq_listen.errors import BadSetting, DatabaseUnreachable, GaqListenError, NotInstalled
 
-SQL_VERSION = 4
+SQL_VERSION = 5
 """The version of the SQL in schema ``gaq`` that this program installs and needs, as ``gaq.installation`` records it."""
 
 # With these the kernel notices half-open connections: it probes idle ones, and limits the wait for acknowledgements.

@@ -20,7 +20,7 @@ from gaq_listen.reports.status import read
 from tests.database.test_rights import reader as reader
 from tests.support.tables import drain
 from tests.support.uncomputable_pairs import poison
-from tests.support.worker_harness import working
+from tests.support.worker_harness import running_worker
 
 BAD_FLAG = """
 insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_by)
@@ -33,7 +33,7 @@ def ask(dsn: str, *words: str) -> Result:
 
 
 async def test_status_tells_of_workers_and_of_how_fresh_it_was(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, name="gaq-1") as work:
+    async with running_worker(dsn, name="gaq-1") as work:
         period.execute(BAD_FLAG.encode())
         await work.until(lambda: period.execute("select stale_pairs from gaq.status").fetchone() == (0,))
         answer = ask(dsn, "status", "--json")
@@ -44,7 +44,7 @@ async def test_status_tells_of_workers_and_of_how_fresh_it_was(period: Connectio
     assert 0 < found["p50_seconds"] <= found["p99_seconds"]
     assert 0 < found["within_objective"] <= 1
     gone = ask(dsn, "status")
-    assert "none is there: start one with gaq-listen run" in " ".join(gone.stdout.split())
+    assert "none is running: start one with gaq-listen run" in " ".join(gone.stdout.split())
 
 
 def test_freshness_is_of_the_last_minutes(period: Connection[Any]) -> None:
@@ -144,7 +144,7 @@ async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) 
     period.execute("select gaq.pause()")
     period.execute(BAD_FLAG.encode())
     asking = asyncio.create_task(asyncio.to_thread(ask, dsn, "show", "1", "--not-bad", ">0.9", "--list", "--wait"))
-    async with working(dsn):
+    async with running_worker(dsn):
         assert not asking.done()
         period.execute("select gaq.resume()")
         answer = await asking
@@ -257,7 +257,7 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["show", "lhc22o_apass7"], "did you mean 'LHC22o_apass7'"),
         (["explain", "LHC23a_apss1", "501"], "did you mean 'LHC23a_apass1'"),
         (["explain", "1", "510"], "run 510 is not in LHC22o_apass7; did you mean '50"),
-        (["explain", "1", "501", "--save", "501.pdf"], "'--save': the name must end in .svg, .html, .txt"),
+        (["explain", "1", "501", "--save", "501.pdf"], "'--save': the name must end in .svg, .html or .txt"),
         (["show", "1", "--below", "90"], "'--below': 90.0 is not in the range 0<=x<=1"),
         (["show", "1", "--sort", "size"], "'--sort': 'size' is not one of"),
         (["show", "1", "--json", "--csv"], "--json and --csv exclude each other"),
@@ -265,7 +265,7 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["show", "1", "--list", "--stale"], "--list and --stale exclude each other"),
         (["show", "1", "--save", "pass.pdf"], "'--save': the name must end in .svg or .html"),
         (["show", "1", "--save", "pass.svg", "--json"], "--save and --json exclude each other"),
-        (["show", "1", "--lines"], "--lines says how --list is written: give both"),
+        (["show", "1", "--lines"], "--lines says how to print --list: give both"),
         (["show", "1", "--not-bad", "0.95"], "'--not-bad': '0.95' is not a condition: write '>=0.95'"),
         (["show", "1", "--not-bad", ">95"], "'--not-bad': '>95' has a limit above 1: write '>0.95' or '>95%'"),
         (["explain", "1", "501", "--json", "--save", "501.svg"], "--json and --save exclude each other"),
@@ -306,7 +306,7 @@ def test_the_shell_completes_names_of_data_passes(period: Connection[Any], dsn: 
 
 
 async def test_a_reader_sees_who_works(period: Connection[Any], dsn: str, reader: Connection[Any]) -> None:
-    async with working(dsn, name="gaq-1"):
+    async with running_worker(dsn, name="gaq-1"):
         found = read(reader, objective=1.0)
     assert [(worker.name, worker.alive) for worker in found.workers] == [("gaq-1", True)]
     assert found.good

@@ -14,7 +14,7 @@ from gaq_listen.dba.checks.finding import Finding
 from tests.conftest import Connect
 from tests.support import small_world
 from tests.support.tables import drain
-from tests.support.worker_harness import asleep, working
+from tests.support.worker_harness import asleep, running_worker
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_in_another_schema(bare_db: Connection[Any]) -> None:
 
 
 async def test_a_worker_asleep(committed: Connection[Any], dsn: str) -> None:
-    async with working(dsn) as work:
+    async with running_worker(dsn) as work:
         await work.until(lambda: asleep(committed))
         assert doctor.examine(committed) == []
         committed.execute("update qc_flags set deleted = true where id = 11")

@@ -22,7 +22,7 @@ from tests.conftest import where
 from tests.database.migrated_tables import MIGRATIONS, Migration, Outcome, probe, shown, write
 from tests.support.shapes import SHAPES, Shape
 from tests.support.tables import drain, stale
-from tests.support.worker_harness import working
+from tests.support.worker_harness import running_worker
 
 PROBES = ((1, 101), (2, 101))
 _DIFFER = """
@@ -148,7 +148,7 @@ def test_an_installation_that_changes_nothing_marks_nothing(dba: Connection[Any]
 
 
 async def test_a_worker_raises_the_alarm_with_its_sweep_and_ends_it(dba: Connection[Any]) -> None:
-    async with working(where(dba), sweep=1.0) as work:
+    async with running_worker(where(dba), sweep=1.0) as work:
         dba.execute("ALTER TABLE qc_flags DISABLE TRIGGER gaq_update")
         (alarm, *_) = await work.until(lambda: work.of(events.SourcesChanged))
         assert alarm.what == ("triggers that mark are missing or disabled on public.qc_flags, so changes are not seen",)

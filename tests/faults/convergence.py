@@ -1,4 +1,4 @@
-"""How every scenario ends: nothing stale, nothing wrong, no writer harmed, and the truth told."""
+"""Check the end of a scenario: no stale pair, no wrong summary, no writer with an error, and a consistent log."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import psycopg
 
 from tests.faults.program import Program
 from tests.faults.server import Server
-from tests.faults.waiting import PATIENCE, until
 from tests.faults.writing import Writers
+from tests.support.waiting import PATIENCE, until
 
 _VALUES = """bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
     missing_verifications_count, undefined_quality_periods_count, not_computable"""
 
 _ROW = ", ".join(f"{{0}}.{name.strip()}" for name in _VALUES.split(","))
 
-# Both ways: a pair without a summary, and a summary without a pair.
+# The full join also finds a pair without a summary, and a summary without a pair.
 _DIFFERENT = f"""
 select data_pass_id, run_number
 from gaq.compute((select array_agg(data_pass_id::bigint order by data_pass_id, run_number) from data_pass_runs),
@@ -34,7 +34,7 @@ where ({_ROW.format("f")}) is distinct from ({_ROW.format("s")})
 
 
 def stale(server: Server) -> int:
-    """How many pairs are stale; -1 when the server does not say."""
+    """Return the number of stale pairs, or -1 if the server does not answer."""
     try:
         return int(server.ask("select count(*) from gaq.pending"))
     except psycopg.OperationalError:
@@ -42,7 +42,10 @@ def stale(server: Server) -> int:
 
 
 def differences(server: Server, sample: int | None = None) -> list[Any]:
-    """The pairs whose stored summary is not the recomputed one: of all pairs, or of so many that chance chooses."""
+    """Return the pairs whose stored summary differs from the recomputed one.
+
+    ``sample`` is the number of random pairs to compare. None: compare all pairs.
+    """
     with server.connect() as connection:
         if sample is None:
             return connection.execute(_DIFFERENT.encode()).fetchall()
@@ -50,30 +53,30 @@ def differences(server: Server, sample: int | None = None) -> list[Any]:
 
 
 def assert_converged(server: Server, writers: Writers, *programs: Program, patience: float = PATIENCE) -> None:
-    """Ends the writing, waits until nothing is stale, compares, and ends the programs that still run."""
-    until(lambda: writers.changes > 0, "somebody has written something")
+    """Stop the writers, wait until no pair is stale, compare all summaries, and stop the programs."""
+    until(lambda: writers.changes > 0, "a writer has changed something")
     writers.stop()
     assert writers.errors == []
     log = "\n---\n".join(program.log for program in programs)
     until(lambda: stale(server) == 0, f"nothing is stale; the workers' logs:\n{log}", patience)
     assert differences(server) == []
     for program in programs:
-        ended_well(program)
+        assert_clean_stop(program)
 
 
-def ended_well(program: Program) -> None:
-    """Ends a program; checks that it ends as it should and that what it has told adds up."""
+def assert_clean_stop(program: Program) -> None:
+    """Stop a program. Check its exit code, and that the totals in its last line agree with its other lines."""
     assert program.stop() == 0, program.log
     *_, last = program.lines
     assert last.event == "stopped", program.log
     batches = program.of("batch_refreshed")
     assert int(last.values["batches"]) == len(batches), program.log
     assert int(last.values["pairs"]) == sum(int(batch.values["pairs"]) for batch in batches), program.log
-    told_in_order(program)
+    assert_connections_logged(program)
 
 
-def told_in_order(program: Program) -> None:
-    """Every loss of a connection is told, and so is its end, and no batch comes in between."""
+def assert_connections_logged(program: Program) -> None:
+    """Check that the log has each loss of a connection and its end, no batch in between, and no Python error."""
     connected = False
     for line in program.lines:
         if line.event in ("started", "reconnected"):

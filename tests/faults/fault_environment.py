@@ -1,4 +1,4 @@
-"""What a storm rages over: a server, a network, workers that are started again, and people who write."""
+"""The environment of a storm: a server, a network, workers that are started again, and writers."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 from gaq_listen.private_postgres import cluster
 from tests.faults import notification_queue
 from tests.faults.clocks import Clock
-from tests.faults.optional_tools import Means
+from tests.faults.optional_tools import OptionalTool
 from tests.faults.program import Program
 from tests.faults.proxy import Proxy, network
 from tests.faults.refusing import RIGHT, UNREACHABLE
@@ -17,58 +17,60 @@ from tests.faults.replication import either
 from tests.faults.seeded_cluster import copy_of, new_home
 from tests.faults.server import IMMEDIATE, WORKER, Server
 from tests.faults.small_disk import SmallDisk
-from tests.faults.staleness_watch import Watch
+from tests.faults.staleness_watch import StalenessWatch
 from tests.faults.writing import Writers
 
 WORKERS = 2
 OPTIONS: dict[str, Any] = {"GAQ_LISTEN_HEARTBEAT": "1s", "GAQ_LISTEN_BATCH_TIMEOUT": "3s", "GAQ_LISTEN_SWEEP": "5s"}
 
 
-class Site:
-    """Where things happen; ``chance`` decides which worker, which backend, how long.
+class FaultEnvironment:
+    """A server with workers and writers, to which faults happen.
 
-    ``way`` is the network to the server; ``other_way`` leads nowhere, until there is another server to go on with.
+    ``chance`` chooses the worker or backend that a fault hits, and how long the fault lasts.
+    Workers reach the server through ``proxy``. ``spare_proxy`` refuses connections until a failover.
     """
 
     def __init__(self, seed: Server, chance: Random, stack: ExitStack) -> None:
+        """Start a copy of the seed, and workers that connect to the copy. ``stack`` stops them."""
         self.chance = chance
         self._stack = stack
         clocks = new_home(seed.account, stack), new_home(seed.account, stack)
-        self.server_clock = Means(lambda: Clock(clocks[0]))
-        self.worker_clock = Means(lambda: Clock(clocks[1]))
+        self.server_clock = OptionalTool(lambda: Clock(clocks[0]))
+        self.worker_clock = OptionalTool(lambda: Clock(clocks[1]))
         self.server = copy_of(seed, stack)
         self.small_disk = self._set_up(self.server)
         self.server.start()
         self.server.ask(f"alter role {WORKER} password '{RIGHT}'")
-        self.way = stack.enter_context(network(self.server.socket))
-        self.other_way = stack.enter_context(network(self.server.socket))
-        self.other_way.refuse()
-        # Always in the same order, like the DSN of a service.
-        self._ways: tuple[Proxy, Proxy] = (self.way, self.other_way)
+        self.proxy = stack.enter_context(network(self.server.socket))
+        self.spare_proxy = stack.enter_context(network(self.server.socket))
+        self.spare_proxy.refuse()
+        # The DSN of a worker names both, always in this order, as the DSN of a service does.
+        self._proxies: tuple[Proxy, Proxy] = (self.proxy, self.spare_proxy)
         self.workers: list[Program] = []
         self.ended: list[Program] = []
         stack.callback(self._stop)
         self.workers += [self.another_worker() for _ in range(WORKERS)]
         self.writers = Writers(self.server, seed=chance.randrange(2**32), pause=0.02)
-        self.watch = Watch(self.server)
+        self.watch = StalenessWatch(self.server)
 
-    def _set_up(self, server: Server) -> Means[SmallDisk]:
-        """Has it run by a clock that can be set, beside a disk that can be filled."""
-        small_disk = Means(lambda: SmallDisk(server))
+    def _set_up(self, server: Server) -> OptionalTool[SmallDisk]:
+        """Give a server a clock that can be set, and a small disk that can be filled."""
+        small_disk = OptionalTool(lambda: SmallDisk(server))
         clock = self.server_clock
 
         def launcher(command: list[str]) -> list[str]:
-            # With us it ends, also if we are killed: entering name spaces has made it forget.
-            command = ["setpriv", "--pdeathsig", "QUIT", *command] if small_disk.had else command
-            command = clock().launcher(command) if clock.had else command
-            return small_disk().launcher(command) if small_disk.had else command
+            # Entering a name space clears the signal that ends the server when this process is killed. Set it again.
+            command = ["setpriv", "--pdeathsig", "QUIT", *command] if small_disk.available else command
+            command = clock.require().launcher(command) if clock.available else command
+            return small_disk.require().launcher(command) if small_disk.available else command
 
         server.launcher = launcher
         server.settings |= notification_queue.settings(server.version)
         return small_disk
 
     def start(self) -> None:
-        """Everybody begins."""
+        """Start the writers when all workers listen and one sleeps."""
         for worker in self.workers:
             worker.until("listening")
         self.server.until_asleep()
@@ -76,30 +78,30 @@ class Site:
         self.watch.start()
 
     def another_worker(self, dsn: str | None = None, *words: str, **options: Any) -> Program:
-        """One more, through the network unless told otherwise; whoever wants it ends it."""
-        clock = self.worker_clock().variables if self.worker_clock.had else {}
-        where = either(self._ways, password=RIGHT) if dsn is None else dsn
+        """Start a worker that the environment does not stop. ``dsn`` is by default the way through the proxies."""
+        clock = self.worker_clock.require().variables if self.worker_clock.available else {}
+        where = either(self._proxies, password=RIGHT) if dsn is None else dsn
         return Program(where, *words, **(OPTIONS | clock | options))
 
     def some_worker(self) -> Program:
-        """One that runs."""
+        """Return a worker that runs."""
         self.start_again()
         return self.chance.choice(self.workers)
 
     def replace(self, worker: Program) -> None:
-        """Starts another one for one that has ended."""
+        """Start another worker in the place of one that has ended."""
         self.workers.remove(worker)
         self.ended.append(worker)
         self.workers.append(self.another_worker())
 
     def start_again(self) -> None:
-        """What a service manager does: a worker whose very first connection found nobody has ended, and comes again."""
+        """Start the workers again that ended because their very first connection failed, as systemd does."""
         for worker in [worker for worker in self.workers if worker.ended]:
             assert (worker.wait(), worker.of("started")) == (UNREACHABLE, []), worker.log
             self.replace(worker)
 
     def all_started(self) -> list[Program]:
-        """The workers, each of which has been connected."""
+        """Wait until each worker has connected once, and return the workers."""
 
         def started() -> bool:
             self.start_again()
@@ -110,29 +112,29 @@ class Site:
         return list(self.workers)
 
     def some_time(self, longest: float) -> None:
-        """Lets some of it pass."""
+        """Sleep for a random time of at most ``longest`` seconds."""
         time.sleep(self.chance.uniform(0, longest))
 
     def refreshed(self) -> int:
-        """How many pairs all workers have told of."""
+        """Return how many pairs the workers have logged as refreshed."""
         return sum(worker.refreshed() for worker in (*self.workers, *self.ended))
 
-    def new_server(self) -> tuple[Server, Means[SmallDisk]]:
-        """One without any data yet."""
+    def new_server(self) -> tuple[Server, OptionalTool[SmallDisk]]:
+        """Return a server that has no data yet, and its small disk."""
         old = self.server
         server = Server(new_home(old.account, self._stack), old.binaries, old.version, old.account)
         self._stack.callback(server.stop, IMMEDIATE)
         return server, self._set_up(server)
 
-    def go_on_with(self, server: Server, small_disk: Means[SmallDisk]) -> None:
-        """Everybody who connects comes to this server from now on; the old one has gone for ever."""
+    def go_on_with(self, server: Server, small_disk: OptionalTool[SmallDisk]) -> None:
+        """Lead all new connections to this server, and remove the old server, which is never used again."""
         old = self.server
         self.server, self.small_disk = server, small_disk
         self.writers.server = self.watch.server = server
-        self.other_way.leads_to(server.socket)
-        self.other_way.accept()
-        self.way.refuse()
-        self.way, self.other_way = self.other_way, self.way
+        self.spare_proxy.leads_to(server.socket)
+        self.spare_proxy.accept()
+        self.proxy.refuse()
+        self.proxy, self.spare_proxy = self.spare_proxy, self.proxy
         cluster.remove_directory(old.home)
 
     def _stop(self) -> None:
@@ -142,13 +144,13 @@ class Site:
 
 
 @contextmanager
-def site(seed: Server, chance: Random) -> Iterator[Site]:
-    """Everything at work, on a copy of the seed; ended with the context."""
+def fault_environment(seed: Server, chance: Random) -> Iterator[FaultEnvironment]:
+    """Run workers and writers on a copy of the seed, until the context ends."""
     with ExitStack() as stack:
-        place = Site(seed, chance, stack)
+        env = FaultEnvironment(seed, chance, stack)
         try:
-            place.start()
-            yield place
+            env.start()
+            yield env
         finally:
-            place.writers.stop()
-            place.watch.stop()
+            env.writers.stop()
+            env.watch.stop()

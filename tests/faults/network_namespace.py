@@ -1,8 +1,8 @@
 """Run a worker in a network that a test can disconnect: ``python -m tests.faults.network_namespace SOCKET PROGRAM…``.
 
-To be started in a network name space (``unshare --net``). Its loopback carries everything between the worker and a
-proxy to the server's socket; SIGUSR1 takes it down, and nothing is acknowledged any more; SIGUSR2 puts it up again.
-In GAQ_LISTEN_DSN the port is filled in.
+This module runs in a network name space of its own (``unshare --net``). It starts a proxy to the server's socket, and
+a worker that connects to the proxy over the loopback interface. SIGUSR1 takes the interface down, so that no packet is
+acknowledged any more. SIGUSR2 puts it up again. The module puts the port of the proxy into GAQ_LISTEN_DSN.
 """
 
 import fcntl
@@ -23,31 +23,31 @@ from tests.faults.server import DATABASE, WORKER, Server
 
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 DOWN, UP = signal.SIGUSR1, signal.SIGUSR2
-"""What takes the cable away, and what puts it back."""
+"""The signals that disconnect the network and connect it again."""
 DSN = f"host=127.0.0.1 port=PORT user={WORKER} dbname={DATABASE} sslmode=disable connect_timeout=2"
 
 
 def command(server: Server) -> tuple[str, ...]:
-    """What starts a worker there, which reaches this server.
+    """Return the command that starts a worker in a network name space, with a proxy to this server.
 
     Raises:
-        pytest.skip.Exception: it may have no network of its own here.
+        pytest.skip.Exception: this machine does not allow network name spaces.
     """
-    # Root needs no further name space for that.
+    # Only root may create a network name space without a user name space.
     unshare = [shutil.which("unshare") or "", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net"]
     if not unshare[0] or subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("NOT TESTED: to pull a cable takes a network name space (unshare --net)")
+        pytest.skip("NOT TESTED: disconnecting the network needs a network name space (unshare --net)")
     return (*unshare, sys.executable, "-m", "tests.faults.network_namespace", str(server.socket), PROGRAM, "run")
 
 
 def set_loopback(up: bool) -> None:
-    """Of this name space."""
+    """Switch the loopback interface of this name space up or down."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP if up else 0))
 
 
 def main() -> int:
-    """Runs the program; returns its exit code."""
+    """Run the worker until it ends, and return its exit code."""
     set_loopback(True)
     with network(Path(sys.argv[1])) as proxy:
         environment = dict(os.environ)

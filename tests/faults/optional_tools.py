@@ -1,35 +1,36 @@
-"""What a mishap takes that not every machine has."""
+"""Tools that a fault needs and that not every machine has."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import pytest
 
-Thing = TypeVar("Thing")
+Tool = TypeVar("Tool")
 
 
-class Means(Generic[Thing]):
-    """Made once; where it cannot be had, the reason is kept, and whoever wants it is told."""
+class OptionalTool(Generic[Tool]):
+    """A tool that is made once, or the reason why this machine does not have it."""
 
-    def __init__(self, make: Callable[[], Thing]) -> None:
-        self._made: list[Thing] = []
-        self._why = ""
+    def __init__(self, make: Callable[[], Tool]) -> None:
+        """Make the tool. If ``make`` skips the test, keep the reason."""
+        self._tool: list[Tool] = []
+        self._reason = ""
         try:
-            self._made.append(make())
-        except pytest.skip.Exception as lacking:
-            self._why = str(lacking)
+            self._tool.append(make())
+        except pytest.skip.Exception as missing:
+            self._reason = str(missing)
 
     @property
-    def had(self) -> bool:
-        """Whether it is there."""
-        return bool(self._made)
+    def available(self) -> bool:
+        """Return whether this machine has the tool."""
+        return bool(self._tool)
 
-    def __call__(self) -> Thing:
-        """The thing itself.
+    def require(self) -> Tool:
+        """Return the tool.
 
         Raises:
-            pytest.skip.Exception: there is none, and why.
+            pytest.skip.Exception: this machine does not have the tool. The message has the reason.
         """
-        if not self._made:
-            pytest.skip(self._why)
-        return self._made[0]
+        if not self._tool:
+            pytest.skip(self._reason)
+        return self._tool[0]

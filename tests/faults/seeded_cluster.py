@@ -1,4 +1,4 @@
-"""A cluster with gaq-listen and the small period in it, made once: others are copies of it."""
+"""Make one cluster with gaq-listen and the small period in it, and copies of that cluster."""
 
 import signal
 from contextlib import ExitStack
@@ -15,14 +15,14 @@ from tests.support.tables import drain
 
 
 def new_home(account: OsUser, stack: ExitStack, base: Path | None = None) -> Path:
-    """A directory for a server, in ``base`` or in shared memory if there is room; removed with the stack."""
+    """Make a directory for a server in ``base``, by default in shared memory if it has room. ``stack`` removes it."""
     home = cluster.make_home(base or cluster.data_base(cluster.temp_base(account)))
     stack.callback(cluster.remove_directory, home)
     return home
 
 
 def seed_server(stack: ExitStack) -> Server:
-    """The cluster, stopped."""
+    """Make the cluster, and return its server, stopped. ``stack`` removes it."""
     stack.callback(clocks.forget_the_killed)
     account = server_user()
     home = new_home(account, stack)
@@ -48,7 +48,7 @@ def seed_server(stack: ExitStack) -> Server:
 
 
 def copy_of(seed: Server, stack: ExitStack, base: Path | None = None) -> Server:
-    """Another one with the same data, not started; stopped and removed with the stack."""
+    """Return a server with a copy of the data, not started. ``stack`` stops and removes it."""
     server = seed.copy(new_home(seed.account, stack, base))
     stack.callback(server.stop, IMMEDIATE)
     return server

@@ -1,4 +1,4 @@
-"""Somebody who looks all the time how long something has been stale."""
+"""Measure all the time how long the oldest mark has been there."""
 
 import threading
 from contextlib import suppress
@@ -8,7 +8,7 @@ import psycopg
 from tests.faults.clocks import HOUR
 from tests.faults.server import Server
 
-# Clocks are set, and marks made, by whole hours: nothing is stale for as long.
+# Faults set clocks, and date marks, by whole hours. No pair is stale for an hour, so only the remainder counts.
 OLDEST = f"""
 select coalesce(max(age - {HOUR} * floor(age / {HOUR})), 0)::float
 from (
@@ -17,11 +17,11 @@ from (
           union all select invalidated_at from gaq.wide_invalidations) mark
 ) marked
 """
-"""How long something has been stale, in seconds, whatever the clock says."""
+"""The age of the oldest mark in seconds, also after a clock was set by whole hours."""
 
 
-class Watch:
-    """Looks at a server, as far as it answers."""
+class StalenessWatch:
+    """A thread that reads the age of the oldest mark every 50 ms, while the server answers."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -30,23 +30,23 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
-        """Begins to look."""
+        """Start the thread."""
         self._thread.start()
 
     def longest(self) -> float:
-        """The longest time since this was last asked, in seconds."""
+        """Return the longest staleness since the last call, in seconds."""
         longest, self._longest = self._longest, 0.0
         return longest
 
     def stop(self) -> None:
-        """Looks no more; does nothing where nobody looks."""
+        """Stop the thread, if it runs."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
-            # It may be away, and so may be what it looks at.
+            # The server may be down, or the tables may be missing.
             with suppress(psycopg.Error), self.server.connect(application_name="watch") as connection:
                 while not self._stop.wait(0.05):
                     row = connection.execute(OLDEST.encode()).fetchone()

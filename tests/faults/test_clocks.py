@@ -1,4 +1,4 @@
-"""Somebody sets the clock, of the server or of the worker's host, by an hour, either way."""
+"""An operator sets the clock of the server or of the worker's host, by an hour forward or back."""
 
 import pytest
 
@@ -7,22 +7,22 @@ from tests.faults.conftest import NewServer
 from tests.faults.convergence import assert_converged
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
-from tests.faults.waiting import until
 from tests.faults.writing import writing
+from tests.support.waiting import until
 
 STEPS = pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
 
 
 @STEPS
-def test_of_the_worker(server: Server, step: float) -> None:
+def test_a_step_of_the_workers_clock_changes_nothing(server: Server, step: float) -> None:
     clock = Clock(server.home)
     with writing(server) as writers, running(server.dsn(user=WORKER), **clock.variables) as program:
         program.until("batch_refreshed")
         year_and_hour = program.raw[-1][:13]
         clock.set(step)
-        until(lambda: program.raw[-1][:13] != year_and_hour, "it sees another time")
+        until(lambda: program.raw[-1][:13] != year_and_hour, "the worker sees another time")
         writers.stop()
-        # Seconds stale are the server's, and pacing is by a clock that nobody sets.
+        # The server's clock dates marks, and a monotonic clock paces the worker.
         since = program.now()
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 503")
         assert 0 <= float(program.until("batch_refreshed", since).values["oldest_ms"]) < 10_000
@@ -31,7 +31,7 @@ def test_of_the_worker(server: Server, step: float) -> None:
 
 
 @STEPS
-def test_of_the_server(new_server: NewServer, step: float) -> None:
+def test_a_step_of_the_servers_clock_delays_no_refresh(new_server: NewServer, step: float) -> None:
     server = new_server()
     clock = Clock(server.home)
     server.launcher = clock.launcher
@@ -43,14 +43,14 @@ def test_of_the_server(new_server: NewServer, step: float) -> None:
         clock.set(step)
         assert abs(server.ask(now) - before) > HOUR / 2
         reached = writers.changes
-        until(lambda: writers.changes > reached + 20, "they write")
+        until(lambda: writers.changes > reached + 20, "writers make changes")
         assert_converged(server, writers, program, patience=20)
         assert not program.of("disconnected"), program.log
 
 
 @STEPS
 def test_marks_of_another_time_are_refreshed_at_once(server: Server, step: float) -> None:
-    """As after a step that came between the mark and its refresh, or a failover to a server whose clock differs."""
+    """A clock step between a mark and its refresh gives such marks, and so does a failover to another clock."""
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch_refreshed")
         writers.stop()

@@ -1,4 +1,4 @@
-"""The server goes and comes again, in every way it can."""
+"""The server stops or crashes, and starts again."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ import pytest
 from tests.faults.convergence import assert_converged
 from tests.faults.program import running
 from tests.faults.server import FAST, IMMEDIATE, SMART, WORKER, Server
-from tests.faults.waiting import until
 from tests.faults.writing import writing
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("how", [FAST, IMMEDIATE], ids=["fast", "immediate"])
-def test_it_is_restarted(server: Server, how: signal.Signals) -> None:
+def test_a_worker_survives_a_restart_of_the_server(server: Server, how: signal.Signals) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch_refreshed")
         since = program.now()
@@ -23,15 +23,15 @@ def test_it_is_restarted(server: Server, how: signal.Signals) -> None:
         before = writers.changes
         server.start()
         program.until("reconnected", since)
-        until(lambda: writers.changes > before + 20, "they write again")
+        until(lambda: writers.changes > before + 20, "writers make changes again")
         assert_converged(server, writers, program)
 
 
-def test_a_smart_stop_waits_for_the_worker_which_works_on(server: Server) -> None:
+def test_a_worker_goes_on_during_a_smart_stop(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch_refreshed")
         server.send(SMART)
-        until(lambda: _refuses(server), "it takes no new connections")
+        until(lambda: _refuses(server), "the server refuses new connections")
         since = program.now()
         program.until("batch_refreshed", since)
         assert not program.of("disconnected")
@@ -48,7 +48,7 @@ def _refuses(server: Server) -> bool:
     return False
 
 
-def test_all_its_processes_are_killed(server: Server) -> None:
+def test_a_worker_survives_a_crash_of_the_server(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch_refreshed")
         server.kill()
@@ -59,7 +59,7 @@ def test_all_its_processes_are_killed(server: Server) -> None:
 
 
 @pytest.mark.parametrize("whose", ["writer", "gaq-listen worker"])
-def test_a_backend_is_killed_and_the_server_recovers(server: Server, whose: str) -> None:
+def test_a_worker_survives_the_kill_of_a_backend(server: Server, whose: str) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch_refreshed")
         os.kill(server.backends(whose)[0], signal.SIGKILL)
@@ -68,7 +68,7 @@ def test_a_backend_is_killed_and_the_server_recovers(server: Server, whose: str)
         assert_converged(server, writers, program)
 
 
-def test_it_says_that_it_waits_for_a_server_that_starts_up(server: Server) -> None:
+def test_a_worker_waits_for_a_server_that_starts_up(server: Server) -> None:
     with writing(server) as writers, running(server.dsn(user=WORKER)) as program:
         program.until("batch_refreshed")
         server.stop()
@@ -80,7 +80,7 @@ def test_it_says_that_it_waits_for_a_server_that_starts_up(server: Server) -> No
         assert_converged(server, writers, program)
 
 
-def test_the_first_connection_waits_for_a_server_that_starts_up(server: Server) -> None:
+def test_the_first_connection_waits_for_a_starting_server(server: Server) -> None:
     server.stop()
     go = server.start_held_up()
     with running(server.dsn(user=WORKER), ready="disconnected") as program:

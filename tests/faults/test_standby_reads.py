@@ -1,4 +1,4 @@
-"""What a reader takes away from a standby: the same as from the primary, though nobody can write there."""
+"""Readers get the same answers from a standby as from the primary, although no session can write there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VALUES = "bad_run_coverage, explicitly_not_bad_run_coverage, missing_verificatio
 
 @pytest.fixture
 def standby(new_server: NewServer) -> Server:
-    """A standby of a primary where one run is stale, one cannot be computed, and no worker is."""
+    """Start a standby of a primary with one stale run, one run that cannot be computed, and no worker."""
     primary, other = new_server(), new_server()
     primary.start()
     follow(primary, other)
@@ -43,8 +43,8 @@ def standby(new_server: NewServer) -> Server:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_what_is_live_is_right_on_a_standby_in_every_shape(new_server: NewServer, shape: Shape) -> None:
-    """By the model, which reads the standby's tables; though what is stored there is wrong."""
+def test_live_summaries_are_right_on_a_standby(new_server: NewServer, shape: Shape) -> None:
+    """Stored summaries on the standby are wrong. Live ones agree with the model of the standby's rows."""
     primary, other = new_server(), new_server()
     primary.start()
     follow(primary, other)
@@ -65,14 +65,14 @@ def test_what_is_live_is_right_on_a_standby_in_every_shape(new_server: NewServer
         found = {key: added_up(periods(reading, key)) for key in small_world.pairs(reading)}
         assert found == computed(reading, list(found))
         qualities = reading.execute("select count(*) from gaq.detector_qualities(1, array[101, 102])").fetchone()
-        assert qualities == (3,), "one detector of run 102 does not matter any more"
+        assert qualities == (3,), "one detector of run 102 is no GAQ detector any more"
 
 
 def ask(standby: Server, *words: str) -> Result:
     return CliRunner().invoke(main, words, env={"GAQ_LISTEN_DSN": standby.dsn(user=READER), "COLUMNS": "100"})
 
 
-def test_a_standby_answers_everything_that_is_only_read(standby: Server) -> None:
+def test_a_standby_answers_all_queries_of_readers(standby: Server) -> None:
     with standby.connect(user=READER) as reader:
         assert reader.execute("select pg_is_in_recovery()").fetchone() == (True,)
         periods = reader.execute("select quality from gaq.periods(1, 501)").fetchall()
@@ -88,7 +88,7 @@ def test_a_standby_answers_everything_that_is_only_read(standby: Server) -> None
         ]
 
 
-def test_the_commands_work_on_a_standby(standby: Server, tmp_path: Path) -> None:
+def test_the_commands_of_readers_work_on_a_standby(standby: Server, tmp_path: Path) -> None:
     shown = ask(standby, "show", "LHC22o_apass7", "--live", "--json")
     assert shown.exit_code == 0, shown.output
     assert [each["computed_now"] for each in json.loads(shown.stdout)["summaries"]] == [

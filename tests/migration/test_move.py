@@ -28,7 +28,7 @@ from tests.support.boundaries import CASES as MOVES
 from tests.support.golden_cases import Scenario, scenarios
 from tests.support.model import Instant
 from tests.support.shapes import BOOKKEEPING, LINK
-from tests.support.worker_harness import working
+from tests.support.worker_harness import running_worker
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -234,7 +234,7 @@ WRITES = (
 
 
 def test_the_whole_way(moved: Connection[Any]) -> None:
-    """What docs/migrating.md says, one command after the other; then an application that writes."""
+    """What docs/guides/adopting.md says, one command after the other; then an application that writes."""
     dsn = ["--dsn", where(moved)]
     types = dict(moved.execute(TYPES).fetchall())
     assert types == {
@@ -252,7 +252,7 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
     with psycopg.connect(where(moved), autocommit=True) as dba:
         found = plan.make(dba, "public", "bookkeeping")
         assert [index.statement for index in found.indexes] == [
-            "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, id, detector_id);",
+            "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, detector_id, id);",
             "CREATE INDEX CONCURRENTLY ON public.global_aggregated_quality_detectors (data_pass_id, run_number);",
         ]
         assert "trigger" in " ".join(warning.what for warning in found.warnings)
@@ -286,7 +286,7 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
 
 async def written_while_a_worker_runs(moved: Connection[Any], statements: Sequence[str]) -> None:
     """Write as the application does, one by one and then all at once; the worker keeps every summary right."""
-    async with working(where(moved)) as work:
+    async with running_worker(where(moved)) as work:
         for statement in statements:
             moved.execute(statement.encode())
             await work.until(lambda: small_world.marks(moved) == (0, 0))

@@ -1,7 +1,6 @@
-"""A worker at work inside a test, and what it tells."""
+"""Run a worker as a task of the test, and record its events."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -14,43 +13,44 @@ from gaq_listen.worker.worker import Worker
 
 EventType = TypeVar("EventType", bound=Event)
 PATIENCE = 20.0
-"""Seconds after which a state that should come soon counts as not coming."""
+"""Seconds after which ``RunningWorker.until`` gives up."""
 
 
-class Working:
-    """A worker that runs as a task, and the events it has told so far."""
+class RunningWorker:
+    """A worker that runs as a task, and its events so far."""
 
     def __init__(self, settings: WorkerSettings) -> None:
+        """Start the task."""
         self.events: list[Event] = []
-        self._told = asyncio.Event()
-        self.worker = Worker(settings, self._hear)
+        self._has_news = asyncio.Event()
+        self.worker = Worker(settings, self._observe)
         self.task = asyncio.ensure_future(self.worker.run())
 
-    def _hear(self, event: Event) -> None:
+    def _observe(self, event: Event) -> None:
         self.events.append(event)
-        self._told.set()
+        self._has_news.set()
 
     def of(self, kind: type[EventType]) -> list[EventType]:
-        """The events of one kind."""
+        """Return the events of one class so far."""
         return [event for event in self.events if isinstance(event, kind)]
 
     async def until(self, condition: Callable[[], Any]) -> Any:
-        """Waits until something is so, which is looked at after each event."""
+        """Wait until the result of ``condition`` is true, and return it. Check after each event and every 20 ms."""
         async with asyncio.timeout(PATIENCE):
             while not (outcome := condition()):
                 if self.task.done():
                     self.task.result()
-                self._told.clear()
+                self._has_news.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.02):
-                        await self._told.wait()
+                        await self._has_news.wait()
         return outcome
 
 
 @asynccontextmanager
-async def working(dsn: str, **settings: Any) -> AsyncIterator[Working]:
-    """A worker that listens, and is stopped at the end."""
-    work = Working(WorkerSettings(dsn=dsn, **settings))
+async def running_worker(dsn: str, **settings: Any) -> AsyncIterator[RunningWorker]:
+    """Start a worker, wait until it listens, and stop it at the end."""
+    work = RunningWorker(WorkerSettings(dsn=dsn, **settings))
     try:
         await work.until(lambda: work.of(Listening))
         yield work
@@ -61,28 +61,20 @@ async def working(dsn: str, **settings: Any) -> AsyncIterator[Working]:
 
 
 def stale(db: Connection[Any]) -> int:
-    """How many pairs are marked."""
+    """Return the number of stale pairs."""
     row = db.execute("select count(*) from gaq.pending").fetchone()
     assert row is not None
     return int(row[0])
 
 
 def asleep(db: Connection[Any]) -> bool:
-    """Whether a worker sleeps at the doorbell."""
+    """Return whether a worker sleeps at the doorbell."""
     row = db.execute("select somebody_listens from gaq.status").fetchone()
     return bool(row and row[0])
 
 
-def until(condition: Callable[[], Any]) -> None:
-    """Waits until something is so, where there is no event to wait for."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def differences(db: Connection[Any]) -> list[Any]:
-    """Pairs that are not marked although what is stored differs from what is recomputed."""
+    """Return the fresh pairs whose stored summary differs from the recomputed one."""
     return db.execute(
         "select d.*"
         " from (select array_agg(data_pass_id) as passes, array_agg(run_number) as runs from gaq.known_pairs) p"

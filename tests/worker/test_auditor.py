@@ -8,7 +8,7 @@ from pytest import MonkeyPatch  # noqa: PT013
 from gaq_listen.db.sessions import connect
 from gaq_listen.worker import audit_schedule, events
 from gaq_listen.worker.auditor import Auditor
-from tests.support.worker_harness import stale, working
+from tests.support.worker_harness import running_worker, stale
 
 NEVER = 3600.0
 
@@ -19,7 +19,7 @@ async def test_change_without_triggers_is_audited_and_refreshed(
     monkeypatch.setattr(audit_schedule, "AUDIT_EVERY", 0.05)
     period.execute("alter table qc_flags disable trigger gaq_update")
     period.execute("update qc_flags set flag_type_id = 2 where (data_pass_id, run_number) = (1, 503)")
-    async with working(dsn, sweep=NEVER, audit_rate=10_000) as work:
+    async with running_worker(dsn, sweep=NEVER, audit_rate=10_000) as work:
         audited = await work.until(lambda: [event for event in work.of(events.Audited) if event.drifted])
         (pair,) = audited[0].drifted
         assert (pair.data_pass_id, pair.data_pass, pair.run_number) == (1, "LHC22o_apass7", 503)

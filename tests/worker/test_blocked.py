@@ -18,7 +18,7 @@ from tests.conftest import where
 from tests.support import small_world
 from tests.support.altered_functions import alter
 from tests.support.shapes import SHAPES, Shape
-from tests.support.worker_harness import asleep, stale, working
+from tests.support.worker_harness import asleep, running_worker, stale
 
 # Every table that the computation reads, from the catalogs.
 _READ = """
@@ -93,7 +93,7 @@ def test_migration_deadlocks_if_the_refresh_takes_no_locks(server: Any, request:
 
 
 async def test_worker_gives_way_to_a_migration_and_comes_back(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=3600.0) as work:
+    async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         with psycopg.connect(dsn) as migration:
             migration.execute("ALTER TABLE qc_flag_types ADD colour text")

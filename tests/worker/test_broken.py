@@ -17,7 +17,7 @@ from gaq_listen.worker.batching import BatchTimeouts
 from gaq_listen.worker.refresher import Refresher
 from gaq_listen.worker.worker import Worker
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import PATIENCE, Working, asleep, differences, stale, working
+from tests.support.worker_harness import PATIENCE, RunningWorker, asleep, differences, running_worker, stale
 from tests.worker.test_isolation import SLOW
 
 BAD_VALUES = """
@@ -56,7 +56,7 @@ async def test_once_raises_what_is_broken(wide_mark: Connection[Any], dsn: str, 
 
 
 async def test_broken_worker_stays_connected_and_recovers(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=3600.0, name="one") as work:
+    async with running_worker(dsn, sweep=3600.0, name="one") as work:
         await work.until(lambda: asleep(period))
         period.execute(BREAK_EXPAND)
         period.execute(RUN_TIMES.format(503).encode())
@@ -77,13 +77,15 @@ async def test_broken_worker_stays_connected_and_recovers(period: Connection[Any
 
 
 async def test_status_is_bad_while_a_worker_is_broken(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=3600.0) as work:
+    async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         assert status.read(period, objective=3600.0).good
         period.execute("alter function gaq.next_due rename to elsewhere")
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.Broken))
-        (worker,) = await work.until(lambda: [w for w in status.read(period).workers if w.state == "broken"])
+        (worker,) = await work.until(
+            lambda: [w for w in status.read(period, objective=3600.0).workers if w.state == "broken"]
+        )
         assert worker.alive
         (wrong,) = status.read(period, objective=3600.0).wrong()
         assert wrong.startswith("a worker can refresh nothing")
@@ -91,7 +93,7 @@ async def test_status_is_bad_while_a_worker_is_broken(period: Connection[Any], d
 
 @pytest.mark.parametrize("held", [True, False], ids=["asleep", "awake"])
 async def test_worker_ends_when_schema_gaq_is_dropped(period: Connection[Any], dsn: str, held: bool) -> None:
-    work = Working(WorkerSettings(dsn=dsn, sweep=3600.0))
+    work = RunningWorker(WorkerSettings(dsn=dsn, sweep=3600.0))
     await work.until(lambda: asleep(period))
     if not held:  # As a worker under load, which has let the doorbell go.
         period.execute("alter function gaq.next_due rename to elsewhere")
@@ -105,7 +107,7 @@ async def test_worker_ends_when_schema_gaq_is_dropped(period: Connection[Any], d
 
 
 async def test_broken_worker_stops_at_once(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=3600.0) as work:
+    async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         period.execute(BREAK_EXPAND)
         period.execute(RUN_TIMES.format(503).encode())

@@ -15,7 +15,7 @@ from gaq_listen.dba.scripts import script
 from gaq_listen.private_postgres.server import PrivatePostgres
 from gaq_listen.worker.doorbell import CHANNEL
 from tests.support.small_period import BAD_FLAG, PERIOD
-from tests.support.worker_harness import PATIENCE, asleep, stale, working
+from tests.support.worker_harness import PATIENCE, asleep, running_worker, stale
 from tests.worker.test_doorbell import doorbell
 
 WRITERS = 8
@@ -104,7 +104,7 @@ async def test_writers_that_contend_hardly_ring(slow_disk: str, workers: int) ->
         watching.add_notify_handler(lambda notice: rings.append(notice) if not notice.payload else None)
         async with AsyncExitStack() as stack:
             for number in range(workers):
-                work = await stack.enter_async_context(working(slow_disk, name=f"worker {number}", sweep=NEVER))
+                work = await stack.enter_async_context(running_worker(slow_disk, name=f"worker {number}", sweep=NEVER))
                 await work.until(lambda: asleep(watching))
             watching.execute(f"listen {CHANNEL}".encode())
             writers = Writers(slow_disk, WRITERS)

@@ -11,7 +11,7 @@ from gaq_listen.worker.batching import BatchTimeouts
 from gaq_listen.worker.refresher import Refresher
 from tests.support.small_period import BAD_FLAG
 from tests.support.uncomputable_pairs import ERROR, heal, poison
-from tests.support.worker_harness import asleep, stale, working
+from tests.support.worker_harness import asleep, running_worker, stale
 
 NEVER = 3600.0
 
@@ -33,7 +33,7 @@ select run_number, qc_time_start, qc_time_end from runs where (select public.lon
 
 
 async def test_failing_pair_is_reported_and_the_rest_is_stored(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         poison(period, 1, 502)
         period.execute(BAD_FLAG, (1, 501))
@@ -82,7 +82,7 @@ async def test_batch_above_the_short_timeout_gets_the_full_one(period: Connectio
 async def test_locked_table_makes_no_pair_fail(period: Connection[Any], dsn: str) -> None:
     with psycopg.connect(dsn) as other:
         other.execute("lock table qc_flag_verifications in access exclusive mode")
-        async with working(dsn, sweep=NEVER, batch_timeout=0.4) as work:
+        async with running_worker(dsn, sweep=NEVER, batch_timeout=0.4) as work:
             period.execute(BAD_FLAG, (1, 501))
             blocked = await work.until(lambda: work.of(events.Blocked))
             assert blocked[0].reason.startswith('could not obtain lock on relation "qc_flag_verifications" (')
@@ -93,7 +93,7 @@ async def test_locked_table_makes_no_pair_fail(period: Connection[Any], dsn: str
 
 
 async def test_pair_fails_until_a_revoked_right_is_back(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         period.execute("revoke select on qc_flags from gaq_owner")
         period.execute(BAD_FLAG, (1, 501))
@@ -109,7 +109,7 @@ async def test_sweep_counts_pairs_beside_a_failing_one(period: Connection[Any], 
     period.execute("update gaq.failures set next_try_at = clock_timestamp() + interval '1 h'")
     with psycopg.connect(dsn, autocommit=True) as silent:
         silent.execute("set gaq.bell = off")
-        async with working(dsn, sweep=1.0) as work:
+        async with running_worker(dsn, sweep=1.0) as work:
             while not any(swept.found for swept in work.of(events.Swept)):
                 await work.until(lambda: asleep(period))
                 silent.execute(BAD_FLAG, (1, 502))

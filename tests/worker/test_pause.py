@@ -11,13 +11,13 @@ from gaq_listen.worker import events
 from gaq_listen.worker.worker import Worker
 from tests.conftest import Connect
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import asleep, stale, working
+from tests.support.worker_harness import asleep, running_worker, stale
 
 NEVER = 3600.0
 
 
 async def test_all_workers_pause_and_resume(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as first, working(dsn, sweep=NEVER) as second:
+    async with running_worker(dsn, sweep=NEVER) as first, running_worker(dsn, sweep=NEVER) as second:
         await first.until(lambda: asleep(period))
         period.execute("select gaq.pause('a test', 'me')")
         for work in (first, second):
@@ -36,7 +36,7 @@ async def test_all_workers_pause_and_resume(period: Connection[Any], dsn: str) -
 async def test_worker_that_starts_during_a_pause_is_paused(period: Connection[Any], dsn: str) -> None:
     period.execute("select gaq.pause()")
     period.execute(BAD_FLAG, (1, 501))
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         # A paused worker still says whether anything is stale.
         await work.until(lambda: work.of(events.Idle))
         assert work.of(events.Paused)

@@ -17,7 +17,8 @@ from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import events
 from gaq_listen.worker.worker import Worker
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import asleep, stale, until, working
+from tests.support.waiting import until
+from tests.support.worker_harness import asleep, running_worker, stale
 
 NEVER = 3600.0
 TERMINATE = (
@@ -33,9 +34,9 @@ def workers(db: Connection[Any], columns: str = "name, state") -> list[Any]:
 
 
 async def test_worker_is_registered_with_its_state_until_it_stops(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER, name="a") as first:
+    async with running_worker(dsn, sweep=NEVER, name="a") as first:
         await first.until(lambda: workers(period) == [("a", "listening")])
-        async with working(dsn, sweep=NEVER, name="b") as second:
+        async with running_worker(dsn, sweep=NEVER, name="b") as second:
             await second.until(lambda: workers(period) == [("a", "listening"), ("b", "listening")])
             period.execute("select gaq.pause()")
             await second.until(lambda: workers(period) == [("a", "paused"), ("b", "paused")])
@@ -44,7 +45,7 @@ async def test_worker_is_registered_with_its_state_until_it_stops(period: Connec
 
 
 async def test_sweep_reports_the_counts(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=1.0, name="a") as work:
+    async with running_worker(dsn, sweep=1.0, name="a") as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: workers(period, "pairs, batches, swept_found, found_by_sweeps") == [(1, 1, 0, 0)])
@@ -68,7 +69,7 @@ async def test_second_worker_of_a_name_is_refused(period: Connection[Any], dsn: 
 
 async def test_worker_does_not_wait_for_its_locked_row(period: Connection[Any], dsn: str) -> None:
     """Check a worker whose row is locked by its own earlier backend, frozen in the middle of a report."""
-    async with working(dsn, sweep=NEVER, name="a") as work:
+    async with running_worker(dsn, sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")])
         with psycopg.connect(dsn) as frozen:
             frozen.execute("select from gaq.workers for update")
@@ -83,7 +84,7 @@ async def test_worker_does_not_wait_for_its_locked_row(period: Connection[Any], 
 
 
 async def test_worker_that_reconnects_keeps_its_name(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER, name="a") as work:
+    async with running_worker(dsn, sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")])
         since = workers(period, "started_at")
         period.execute(TERMINATE)
@@ -97,7 +98,7 @@ async def test_workers_of_one_host_and_process_get_two_names(
     """Check two containers of one host name, each of which runs its worker as process 1."""
     monkeypatch.setattr(socket, "gethostname", lambda: "container")
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    async with working(dsn, sweep=NEVER) as first, working(dsn, sweep=NEVER) as second:
+    async with running_worker(dsn, sweep=NEVER) as first, running_worker(dsn, sweep=NEVER) as second:
         await second.until(lambda: len(workers(period)) == 2)
         one, other = (work.of(events.Started)[0].worker for work in (first, second))
         assert one == "container:1"
@@ -108,7 +109,7 @@ async def test_workers_of_one_host_and_process_get_two_names(
         await first.until(lambda: first.of(events.Reconnected) and second.of(events.Reconnected))
         await second.until(lambda: workers(period) == [(one, "listening"), (other, "listening")])
     with pytest.raises(GaqListenError, match="another worker is called container:1"):
-        async with working(dsn, sweep=NEVER), working(dsn, sweep=NEVER, name="container:1"):
+        async with running_worker(dsn, sweep=NEVER), running_worker(dsn, sweep=NEVER, name="container:1"):
             pass
 
 
@@ -116,7 +117,7 @@ async def test_workers_of_one_host_and_process_get_two_names(
 async def test_worker_is_known_by_its_backend_not_application_name(
     period: Connection[Any], dsn: str, application: str
 ) -> None:
-    async with working(f"{dsn} application_name='{application}'", sweep=NEVER, name="a") as work:
+    async with running_worker(f"{dsn} application_name='{application}'", sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")] and asleep(period))
         assert doctor.examine(period) == []
         with pytest.raises(GaqListenError, match="another worker is called a"):

@@ -17,7 +17,8 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen.worker import events
-from tests.support.worker_harness import asleep, differences, stale, until, working
+from tests.support.waiting import until
+from tests.support.worker_harness import asleep, differences, running_worker, stale
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
 NEVER = 3600.0
@@ -53,7 +54,7 @@ async def test_many_writers_meet_no_error_and_all_becomes_fresh(
     period: Connection[Any], dsn: str, workers: int
 ) -> None:
     async with AsyncExitStack() as stack:
-        team = [await stack.enter_async_context(working(dsn, sweep=NEVER, name=f"{n}")) for n in range(workers)]
+        team = [await stack.enter_async_context(running_worker(dsn, sweep=NEVER, name=f"{n}")) for n in range(workers)]
         with ThreadPoolExecutor(WRITERS) as threads:
             loop = asyncio.get_running_loop()
             writing = [loop.run_in_executor(threads, write, dsn, seed) for seed in range(WRITERS)]

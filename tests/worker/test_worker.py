@@ -17,7 +17,7 @@ from gaq_listen.worker.waiting import RETRY_CLAIMED, DoorbellState
 from gaq_listen.worker.worker import Worker
 from tests.conftest import Connect
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import asleep, stale, working
+from tests.support.worker_harness import asleep, running_worker, stale
 
 NEVER = 3600.0
 """Seconds until the sweep, where the sweep must not be what helps."""
@@ -34,7 +34,7 @@ def good(db: Connection[Any], data_pass_id: int, run_number: int) -> float | Non
 
 
 async def test_change_wakes_the_worker_and_is_refreshed(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
         (batch,) = await work.until(lambda: work.of(events.BatchRefreshed))
@@ -50,7 +50,7 @@ async def test_change_wakes_the_worker_and_is_refreshed(period: Connection[Any],
 
 async def test_pairs_stale_before_the_start_are_refreshed(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG, (1, 501))
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: stale(period) == 0)
 
 
@@ -65,7 +65,7 @@ async def test_every_kind_of_change_is_refreshed_with_its_cause(period: Connecti
         "truncate": "truncate qc_flag_verifications",
         "by hand": "update gaq_summaries set invalidated_at = now() where run_number = 504",
     }
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for cause, change in changes.items():
             told = len(work.of(events.BatchRefreshed))
             await work.until(lambda: asleep(period))
@@ -90,13 +90,13 @@ async def test_mark_before_the_hold_is_found_by_the_check_after_it(
         return await hold(self)
 
     monkeypatch.setattr(Doorbell, "hold", mark_then_hold)
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: work.of(events.BatchRefreshed))
         assert stale(period) == 0
 
 
 async def test_pair_marked_again_at_once_waits_for_the_debounce(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER, debounce=0.5, max_wait=5.0) as work:
+    async with running_worker(dsn, sweep=NEVER, debounce=0.5, max_wait=5.0) as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.BatchRefreshed))
@@ -122,7 +122,7 @@ async def test_worker_lets_the_doorbell_go_under_a_stream_of_changes(
         while not stop.is_set():
             writer.execute(BAD_FLAG, (1, 501))
 
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         writing = asyncio.get_running_loop().run_in_executor(None, write)
         try:
@@ -152,7 +152,7 @@ async def test_doorbell_is_let_go_during_a_refresh(
         held.append(asleep(period))
         return await refresh(self, limit)
 
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         monkeypatch.setattr(Doorbell, "let_go", let_go_then_say_so)
         monkeypatch.setattr(Refresher, "refresh", refresh_when_let_go)
@@ -167,7 +167,7 @@ async def test_worker_that_has_given_the_doorbell_up_polls(
 ) -> None:
     monkeypatch.setattr(contention, "FREQUENT", 0)
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for number in range(1, 6):
             period.execute(BAD_FLAG, (1, 500 + number))
             await work.until(lambda: len(work.of(events.BatchRefreshed)) == number)  # noqa: B023
@@ -185,7 +185,7 @@ async def test_worker_gives_the_doorbell_up_if_sessions_queue(
 
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
     monkeypatch.setattr(Doorbell, "let_go", let_go_beside_a_queue)
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         for number in range(1, 4):
             period.execute(BAD_FLAG, (1, 500 + number))
@@ -198,7 +198,7 @@ async def test_pairs_found_by_polling_do_not_count_for_the_sweep(
 ) -> None:
     monkeypatch.setattr(contention, "FREQUENT", 0)
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
-    async with working(dsn, sweep=1.0, debounce=0) as work:
+    async with running_worker(dsn, sweep=1.0, debounce=0) as work:
         began = work.worker._clock()
         while work.worker._clock() < began + 2.5:  # Two sweeps.
             batches = len(work.of(events.BatchRefreshed))
@@ -212,7 +212,7 @@ async def test_doorbell_is_held_beside_a_claimed_pair(period: Connection[Any], d
     other = connect()
     period.execute(BAD_FLAG, (1, 501))
     assert other.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for _ in range(2 * contention.FREQUENT):
             looks = len(work.of(events.Idle))
             await work.until(lambda: len(work.of(events.Idle)) > looks)  # noqa: B023
@@ -232,7 +232,7 @@ async def test_failing_pairs_do_not_keep_a_worker_polling(
 
     monkeypatch.setattr(contention, "SHORTEST_QUIET", 0.3)
     monkeypatch.setattr(contention, "FREQUENT", 0)
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.BatchRefreshed) and stale(period) == 0)
         monkeypatch.setattr(Refresher, "refresh", fail)
@@ -253,7 +253,7 @@ async def test_audit_does_not_wake_a_paused_worker(
 
     monkeypatch.setattr(audit_schedule, "AUDIT_EVERY", 0.05)
     period.execute("select gaq.pause('a test')")
-    async with working(dsn, sweep=NEVER, audit_rate=600) as work:
+    async with running_worker(dsn, sweep=NEVER, audit_rate=600) as work:
         await work.until(lambda: work.of(events.Paused))
         monkeypatch.setattr(Refresher, "check_due", count_then_check)
         await asyncio.sleep(10 * audit_schedule.AUDIT_EVERY)
@@ -279,7 +279,7 @@ async def test_error_of_a_refresh_precedes_one_of_the_doorbell(
 async def test_sweep_finds_marks_that_no_ring_announced(period: Connection[Any], dsn: str, connect: Connect) -> None:
     silent = connect(autocommit=True)
     silent.execute("set gaq.bell = off")
-    async with working(dsn, sweep=1.0) as work:
+    async with running_worker(dsn, sweep=1.0) as work:
         # The check before the sleep may find a mark that comes just before it, so this may need several tries.
         while not any(swept.found for swept in work.of(events.Swept)):
             await work.until(lambda: asleep(period))
@@ -291,7 +291,7 @@ async def test_sweep_finds_marks_that_no_ring_announced(period: Connection[Any],
 
 
 async def test_foreign_notifications_only_wake_the_worker(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for number in range(100):
             period.execute("select pg_notify('gaq_invalidated', %s)", (f"'; drop {number}\n",))
         period.execute(BAD_FLAG, (1, 501))
@@ -301,7 +301,7 @@ async def test_foreign_notifications_only_wake_the_worker(period: Connection[Any
 async def test_worker_that_reconnects_refreshes_silent_marks(
     period: Connection[Any], dsn: str, connect: Connect
 ) -> None:
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         for name in ("gaq-listen doorbell", "gaq-listen worker"):
             lost = len(work.of(events.Reconnected))
             await work.until(lambda: asleep(period))
@@ -322,9 +322,9 @@ async def test_worker_that_reconnects_refreshes_silent_marks(
 
 
 async def test_second_worker_takes_the_doorbell_over(period: Connection[Any], dsn: str) -> None:
-    async with working(dsn, sweep=NEVER) as first:
+    async with running_worker(dsn, sweep=NEVER) as first:
         await first.until(lambda: asleep(period))
-        async with working(dsn, sweep=NEVER) as second:
+        async with running_worker(dsn, sweep=NEVER) as second:
             first.worker.stop("the other goes on")
             await first.task
             await second.until(lambda: asleep(period))
@@ -336,7 +336,7 @@ async def test_claim_of_a_dead_worker_is_taken_over(period: Connection[Any], dsn
     dying = connect()
     period.execute(BAD_FLAG, (1, 501))
     assert dying.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
-    async with working(dsn, sweep=NEVER) as work:
+    async with running_worker(dsn, sweep=NEVER) as work:
         period.execute(BAD_FLAG, (1, 502))
         await work.until(lambda: stale(period) == 1)
         dying.rollback()  # This rings for nobody.
@@ -350,7 +350,7 @@ async def test_worker_with_more_than_a_batch_rings_for_others(
     other.execute("listen gaq_invalidated")
     period.execute("set gaq.bell = off")
     period.execute("update gaq_summaries set invalidated_at = now()")
-    async with working(dsn, min_batch=3, max_batch=3, sweep=NEVER) as work:
+    async with running_worker(dsn, min_batch=3, max_batch=3, sweep=NEVER) as work:
         await work.until(lambda: stale(period) == 0)
     rings = [notice for notice in other.notifies(timeout=20, stop_after=2) if not notice.payload]
     assert rings
@@ -406,7 +406,7 @@ async def test_worker_refreshes_where_serializable_is_the_default(period: Connec
 
 async def test_backlog_and_its_end_are_reported(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq_summaries set invalidated_at = now()")
-    async with working(dsn, min_batch=1, max_batch=1, sweep=NEVER) as work:
+    async with running_worker(dsn, min_batch=1, max_batch=1, sweep=NEVER) as work:
         await work.until(lambda: work.of(events.CaughtUp))
     (behind,) = work.of(events.Behind)
     assert (behind.pairs_left, behind.rounds) == (5, WARN_AFTER)
