@@ -55,8 +55,21 @@ FAST = (
     "database/test_refresh.py",
 )
 """Directories and files whose tests are marked ``fast``. Together they take less than a minute."""
-ALONE = ("faults", "migration", "worker/test_contention.py", "worker/test_storm.py", "private_postgres/test_server.py")
-"""Directories and files whose tests are marked ``alone``: they measure times, stop servers, or need both cores."""
+ALONE = (
+    "faults/test_backlog.py",
+    "faults/test_fault_storm.py",
+    "faults/test_half_open.py",
+    "faults/test_idle.py",
+    "faults/test_network.py",
+    "faults/test_notifications.py",
+    "private_postgres/test_server.py",
+    "worker/test_contention.py",
+    "worker/test_storm.py",
+)
+"""Files whose tests are marked ``alone``: they measure times, or need both cores.
+
+Most tests of faults are not among them, although they stop servers: each has a server of its own, and mostly waits.
+"""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,5 +1,6 @@
 """Download programs of Debian, and unpack them into the virtual environment. This needs no root."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -20,11 +21,14 @@ def root(place: Path = PLACE, packages: tuple[str, ...] = PACKAGES) -> Path:
     Raises:
         pytest.skip.Exception: the packages cannot be downloaded here. The message has the reason.
     """
-    if not (place / ".complete").exists():
-        for program in ("apt-get", "dpkg-deb"):
-            if shutil.which(program) is None:
-                pytest.skip(f"NOT TESTED: this needs Debian's {' and '.join(packages)}, and {program} is missing here")
-        _unpack(place, packages)
+    # Only one of several test processes downloads, and the others wait for it.
+    with Path(f"{place}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / ".complete").exists():
+            for program in ("apt-get", "dpkg-deb"):
+                if shutil.which(program) is None:
+                    pytest.skip(f"NOT TESTED: this needs {program} for Debian's {' and '.join(packages)}")
+            _unpack(place, packages)
     return place
 
 
