@@ -26,7 +26,7 @@ _ASKED = re.compile(r"(<!-- figures: ([\w /%]+) -->\n).*?(<!-- end of figures --
 def write(memory: Results, disk: Results) -> list[str]:
     """Put the figures of both kinds into the pages that have such comments, and return the names of the pages."""
     written = []
-    for path in sorted(DOCS.glob("*.md")):
+    for path in sorted(DOCS.rglob("*.md")):
         before = path.read_text(encoding="utf-8")
         after = _ASKED.sub(lambda asked: asked[1] + _answer(memory, disk, asked[2]) + asked[3], before)
         if after != before:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import psycopg
 
@@ -32,6 +32,8 @@ APPLICATION = "benchmark"
 """The ``application_name`` of the sessions of the benchmarks."""
 BARE, THIS_WORKER, ROW, SMALLEST = "bare", "ours", "row", "smallest"
 PGQUEUER, PROCRASTINATE = "pgqueuer", "procrastinate"
+Order = Literal["data passes", "none"]
+"""The ids of flags: one data pass after another, or those of all data passes mixed."""
 _TRIGGERS = {ROW: "row_trigger", SMALLEST: "smallest_trigger"}
 
 
@@ -105,18 +107,21 @@ class Lab:
         yield self._template(f"sized_{runs}_{flags}", fill, of=None)
 
     @contextmanager
-    def shaped(self, sources: str, runs: int, passes: int, detectors: int) -> Iterator[str]:
+    def shaped(
+        self, sources: str, runs: int, passes: int, detectors: int, order: Order = "data passes"
+    ) -> Iterator[str]:
         """Create a database with gaq-listen on source tables of a shape, refresh all pairs, and yield its name.
 
-        ``detectors`` is the number of GAQ detectors, of the 12 detectors that have flags.
+        ``detectors`` is the number of GAQ detectors, of the 12 detectors that have flags. ``order`` is of their ids.
         """
 
         def fill(connection: psycopg.Connection) -> None:
-            _sources(connection, runs, 3, passes, detectors, sources)
+            _sources(connection, runs, 3, passes, detectors, sources, order)
             _install(connection, sources)
             connection.execute("call gaq.drain()")
 
-        template = self._template(f"{sources}_{runs}_{passes}_{detectors}", fill, of=None)
+        name = f"{sources}_{runs}_{passes}_{detectors}_{order.replace(' ', '_')}"
+        template = self._template(name, fill, of=None)
         with self._copy(template, {}) as name:
             yield name
 
@@ -179,10 +184,12 @@ def _sources(
     passes: int = 21,
     detectors: int = 12,
     sources: str = "reference",
+    order: Order = "data passes",
 ) -> None:
     connection.execute(scripts.script(f"{sources}_tables").encode())
     for name, value in {"runs": runs, "flags": flags, "passes": passes, "detectors": detectors}.items():
         connection.execute(f"set bench.{name} = {value}".encode())
+    connection.execute(f"set bench.ids_by = '{order}'".encode())
     connection.execute(text(_FILLED_BY[sources]))
     connection.execute("analyze")
 

@@ -58,7 +58,7 @@ def event_page() -> str:
         """
         A worker says by these values what happened. Observers get all of them; so does `observe` of
         [the Python interface](../python.md). The log has a line for most of them.
-        [Operations](../operations.md) says what each line asks of you.
+        [Operations](../guides/operations.md) says what each line asks of you.
         """,
         *(event_part(kind, examples[kind]) for kind in get_args(events.Event)),
         parts_of_pairs(),
@@ -80,7 +80,7 @@ def metrics() -> str:
         "Metrics",
         """
         `gaq-listen run --metrics-listen HOST:PORT` serves these at `/metrics`.
-        [Monitoring](../monitoring/README.md) has a dashboard and alerts.
+        [Monitoring](../guides/monitoring.md) has a dashboard and alerts.
         """,
         table(("metric", "type", "labels", "meaning"), rows),
     )

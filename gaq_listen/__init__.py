@@ -1,6 +1,6 @@
-"""gaq-listen keeps stored GAQ summaries fresh, within milliseconds of the commit that changed them.
+"""Keep stored GAQ summaries fresh, within milliseconds of the commit that changed their data.
 
-The names below are the Python interface for applications: see docs/python.md.
+The names in ``__all__`` are the Python interface for applications: see docs/python.md.
 """
 
 from importlib import import_module
@@ -34,7 +34,7 @@ _HOMES = ("api", "errors", "settings")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of the interface when it is first used, so that programs which need no worker do not load one."""
+    """Import a name of the interface at its first use, so that a program without a worker does not load the worker."""
     if name == "events":
         return import_module("gaq_listen.worker.events")
     if name in __all__:

@@ -1,44 +1,35 @@
-"""A worker as a process: signals, observers, service manager, exit code."""
+"""Run a worker as a process: signals, observers, systemd, exit code."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from gaq_listen.observers import Format, observing
+from gaq_listen.observers import observing
 from gaq_listen.observers.backlog_monitor import COUNT_EVERY, monitor_backlog
 from gaq_listen.observers.event_log import HEARTBEAT
-from gaq_listen.observers.http_server import Address, serve_http
+from gaq_listen.observers.http_server import serve_http
 from gaq_listen.observers.worker_state import Goals
-from gaq_listen.settings import WorkerSettings
+from gaq_listen.settings import OutputSettings, WorkerSettings
 from gaq_listen.worker import events
 from gaq_listen.worker.systemd import SystemdNotifier
 from gaq_listen.worker.worker import Worker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FORCED_EXIT = 130
-"""Exit code of a process that was told to stop twice."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputSettings:
-    """What a worker shows of itself, and where. ``objective``: seconds that a pair may be stale."""
-
-    log_format: Format = "auto"
-    objective: float = 1.0
-    metrics: Address | None = None
+"""The exit code after a second signal."""
 
 
 def run_worker(settings: WorkerSettings, showing: OutputSettings) -> int:
-    """Runs a worker until it is done or stopped; returns the exit code.
+    """Run a worker until it is done or stopped. Return the exit code.
 
-    The first signal finishes the batch in flight, the second ends at once. When the terminal that it writes to has
-    gone (SIGHUP), that is such a signal too; a worker that writes elsewhere works on.
+    After the first signal, the worker finishes its batch. After the second, it ends at once. SIGHUP counts as a signal
+    if stdout is a terminal, and is ignored elsewhere.
 
     Raises:
-        GaqListenError: see :meth:`Worker.run`.
+        GaqListenError: the worker cannot work, see ``Worker.run``.
     """
     return asyncio.run(_run(settings, showing))
 
@@ -74,8 +65,8 @@ async def observers_of(
         audience = [show]
 
         # First what can refuse.
-        if showing.metrics is not None:
-            shows.append(stack.enter_context(serve_http(showing.metrics, aims)))
+        if showing.metrics_listen is not None:
+            shows.append(stack.enter_context(serve_http(showing.metrics_listen, aims)))
 
         def reader_gone() -> None:
             loop.call_soon_threadsafe(nobody_reads)
@@ -83,7 +74,7 @@ async def observers_of(
         shows.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
         if not settings.once:
             # A log wants the number now and then; who watches a terminal or scrapes wants it now.
-            watched = showing.metrics is not None or sys.stdout.isatty()
+            watched = showing.metrics_listen is not None or sys.stdout.isatty()
             every = COUNT_EVERY if watched else HEARTBEAT
             audience.append(await stack.enter_async_context(monitor_backlog(settings.dsn, show, every, stay=watched)))
         yield _all(audience)
@@ -101,9 +92,9 @@ def _all(observers: list[events.Observer]) -> events.Observer:
 def handle_signals(
     first: Callable[[str], object], second: Callable[[], object], with_terminal: bool = False
 ) -> Iterator[None]:
-    """Within the context, SIGINT and SIGTERM call ``first`` with their name, and after that ``second``.
+    """Handle signals within the context: call ``first`` with the name of the first one, and ``second`` after that.
 
-    So does the first SIGHUP ``with_terminal``; without, it is ignored.
+    The signals are SIGINT and SIGTERM and, ``with_terminal``, the first SIGHUP. Otherwise SIGHUP is ignored.
     """
     loop = asyncio.get_running_loop()
     received = 0
@@ -119,10 +110,10 @@ def handle_signals(
     handled = [*SIGNALS]
     for number in handled:
         loop.add_signal_handler(number, receive, number)
-    # Whoever ignores it already, as nohup does, goes on doing so.
+    # A process that ignores SIGHUP already, as under nohup, goes on ignoring it.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         handled.append(signal.SIGHUP)
-        # The kernel may send two at once, which is no impatience.
+        # The kernel may send SIGHUP twice at once, so the second one must not end the worker.
         loop.add_signal_handler(
             signal.SIGHUP, lambda: receive(signal.SIGHUP) if with_terminal and not received else None
         )

@@ -1,9 +1,6 @@
 -- Who owns, who works, who reads. Roles belong to the server, so several databases may share these.
 -- Not needed by a superuser: whoever installs must be able to create roles, or find them made and be a member of gaq_owner.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 do $$
 declare
     wanted text;

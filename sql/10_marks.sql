@@ -1,12 +1,7 @@
--- Schema gaq: what is stored, the marks that say what is stale, and the doorbell.
+-- What is stored, the marks that say what is stale, and the doorbell.
 -- Nothing in this file knows the source tables. It can be applied again at any time.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
-create schema if not exists gaq authorization gaq_owner;
 set role gaq_owner;
-comment on schema gaq is 'gaq-listen: keeps Global Aggregated Quality summaries fresh';
 
 
 -- The summaries as last computed. Writers never touch these rows: a worker claims a pair by locking its row.
@@ -57,7 +52,6 @@ create table if not exists gaq.wide_invalidations (
 create index if not exists wide_invalidations_by_age on gaq.wide_invalidations (invalidated_at);
 -- By what they name for whoever reads a pair: the oldest mark of a thing is the first.
 create index if not exists wide_invalidations_by_key on gaq.wide_invalidations (kind, key, invalidated_at);
-drop index if exists gaq.wide_invalidations_of_flags;       -- of an earlier version: the one above serves what it did
 
 -- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.
 alter table gaq.invalidations replica identity full;
@@ -153,5 +147,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

@@ -1,8 +1,6 @@
 -- What every sources file uses: how it says its name, how it reads instants, and what it returns of a row. No table is named
 -- here.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- A view cannot change the type of a column. Where a source column has another type than when it was recorded, the views of the
@@ -25,7 +23,7 @@ begin
     if not retyped then
         return;
     end if;
-    -- gaq_summaries is made of this view, which shows all summaries as stale meanwhile: they are marked, see 06_upgrade.sql.
+    -- gaq_summaries is made of this view, which shows all summaries as stale meanwhile: they are marked, see 08_missed.sql.
     create or replace view gaq.expanded_invalidations as
     select w.id as wide_id, s.data_pass_id, s.run_number, w.invalidated_at, w.cause
     from gaq.wide_invalidations w
@@ -185,6 +183,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
-grant execute on function gaq.utc(timestamptz), gaq.utc(timestamp) to gaq_reader;
 reset role;

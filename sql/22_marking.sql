@@ -12,9 +12,6 @@
 -- If somebody drops a column with CASCADE, the function of its table goes with it. No writer fails because of that: each
 -- statement then marks everything (gaq.mark_unbound), and gaq-listen install brings the function back.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 -- A sources file for an earlier version has no such functions, and writers would fail for want of them.
 do $$
 declare
@@ -25,7 +22,7 @@ begin
     where not exists (select from pg_proc where pronamespace = 'gaq'::regnamespace and proname = wanted);
     if lacking is not null then
         raise exception 'the sources file creates no function %', lacking
-            using hint = 'it is one for an earlier version of gaq-listen; docs/dba.md says what a sources file contains';
+            using hint = 'it is one for an earlier version of gaq-listen; docs/guides/dba.md says what a sources file contains';
     end if;
 end
 $$;
@@ -205,6 +202,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
-grant execute on function gaq.utc(timestamptz), gaq.utc(timestamp) to gaq_reader;
 reset role;

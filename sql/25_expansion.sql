@@ -1,8 +1,6 @@
 -- Which pairs a wide mark stands for, told by what the views of the sources file show. Read at any time after the mark was
 -- committed: a pair that comes to belong to the thing later has a mark of its own.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 create or replace view gaq.expanded_invalidations as
@@ -71,5 +69,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

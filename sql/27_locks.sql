@@ -1,8 +1,6 @@
 -- The worker loses every lock conflict. A migration locks one table after the other. A worker that did the same, and waited,
 -- would wait for a table of the migration while the migration waits for one of the worker, and PostgreSQL would end either.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Locks all source tables as a reader does, until the transaction ends, and never waits: if another session has a table or
@@ -24,5 +22,4 @@ exception when lock_not_available then
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

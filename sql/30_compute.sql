@@ -1,8 +1,6 @@
 -- The computation: the Global Aggregated Quality of any number of pairs, in one statement, from the views of 20_sources.sql.
 -- It reads and returns; it stores nothing. EXPLAIN its body with arrays of pairs to see what it costs.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Lengths are whole microseconds in double precision: exact, so that parts add up to the whole.
@@ -203,5 +201,4 @@ from (
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

@@ -1,7 +1,5 @@
 -- Pairs that cannot be computed: they are told apart from those that can, and noted, to be tried again.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Computes pairs, and keeps those that can be computed apart from those that cannot: what raises is halved until the
@@ -116,5 +114,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

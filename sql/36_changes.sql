@@ -3,8 +3,6 @@
 --   select * from gaq.changes where data_pass_id = 12 and run_number = 526525 order by changed_at;
 --   select gaq.keep_changes('30 days');     -- the default is 90 days; zero keeps none
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Settings of this database, for every worker. They take effect with the next batch.
@@ -78,7 +76,6 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 grant execute on function gaq.keep_changes(interval) to gaq_worker;
 grant select on gaq.changes, gaq.settings to gaq_reader;
 reset role;

@@ -1,7 +1,5 @@
 -- When there is something to refresh: of one pair, and of all that is marked.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- When a pair is due that was first and last marked at these times and refreshed at that time before. A pair that was
@@ -48,5 +46,4 @@ begin atomic
     end;
 end;
 
-revoke all on all routines in schema gaq from public;
 reset role;

@@ -3,8 +3,6 @@
 --   select * from gaq.refresh(max_pairs => 100);     -- one batch
 --   call gaq.drain();                                -- batch after batch (45_drain.sql)
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Refreshes up to max_pairs due pairs, the ones first marked first, and returns them. When there are so many marks that
@@ -324,5 +322,4 @@ begin atomic
     group by message;
 end;
 
-revoke all on all routines in schema gaq from public;
 reset role;

@@ -1,8 +1,6 @@
 -- The refresh without a worker: from psql or pg_cron.
 --   call gaq.drain();
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Drains the backlog, with a commit after each batch.
@@ -32,5 +30,4 @@ begin
 end
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

@@ -1,8 +1,6 @@
 -- gaq_summaries: what web applications and physicists read, under the name that they rely on, where they look for it: beside
 -- the source tables (see gaq.source_schema in the sources file). It is a view.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 -- (Where it is already it stays, whatever became of the tables.)
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(
@@ -154,7 +152,6 @@ begin
                        'using (data_pass_id, run_number)', rest, pair,
                        '(data_pass_id << 32 >> 32)::int = data_pass_id and (run_number << 32 >> 32)::int = run_number');
     end if;
-    drop index if exists gaq.summaries_as_taken_over;       -- of an earlier version
     foreach given in array coalesce(grants, '{}') loop
         begin
             execute given;

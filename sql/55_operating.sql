@@ -1,7 +1,5 @@
 -- What operators do and ask, and what workers tell of themselves.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Pause: from the commit on, nobody begins a batch, neither a worker nor gaq.drain. Marks wait. It holds until gaq.resume,
@@ -227,5 +225,4 @@ begin atomic
     delete from gaq.workers w where w.name = leave.name and w.backend_pid = pg_backend_pid();
 end;
 
-revoke all on all routines in schema gaq from public;
 reset role;

@@ -1,8 +1,5 @@
 -- What a monitor or an operator asks.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 set role gaq_owner;
 
 -- How much there is to do, and since when (null: everything is fresh). Marks of other things than pairs, when there are more
@@ -74,6 +71,5 @@ begin atomic
     where updated_at > clock_timestamp() - lately and seconds_stale is not null;
 end;
 
-revoke all on all routines in schema gaq from public;
 grant execute on function gaq.freshness(interval, interval), gaq.backlog() to gaq_reader;
 reset role;

@@ -1,8 +1,6 @@
 -- A data pass as a whole: what is stored of its runs, summed up, each run weighted by its length.
 --   select * from gaq.data_pass_summaries where data_pass = 'LHC22o_apass7';
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- How long a run is. No row: its QC times are missing, infinite or in the wrong order.

@@ -1,8 +1,6 @@
 -- Why the summary of a pair is what it is: what gaq-listen explain draws. It reads through the views of 20_sources.sql, as
 -- its owner: who may read gaq_summaries may also ask why.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Every pending mark of a pair, with what made it. (gaq.pending has the oldest of each pair.)
@@ -131,7 +129,7 @@ begin atomic
 end;
 
 grant select on gaq.marks to gaq_reader;
-revoke all on all routines in schema gaq from public;
+
 grant execute on function gaq.showable(timestamptz), gaq.explain_pair(bigint, bigint), gaq.explain_computed(bigint, bigint),
     gaq.explain_detectors(bigint, bigint), gaq.explain_flags(bigint, bigint) to gaq_reader;
 reset role;

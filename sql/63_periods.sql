@@ -5,8 +5,6 @@
 --   missing verifications the distinct flags in unverified_flag_ids
 --   undefined periods     the number of all entries in detectors_without_flag
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- In order, without a gap between them. No row: the pair is not computable. The function computes from the flags in the
@@ -81,6 +79,5 @@ end;
 comment on function gaq.periods(bigint, bigint) is
     'The elementary periods of a pair (data_pass_id, run_number), computed now, in order; no row: it is not computable';
 
-revoke all on all routines in schema gaq from public;
 grant execute on function gaq.periods(bigint, bigint) to gaq_reader;
 reset role;

@@ -3,8 +3,6 @@
 --   select * from gaq.live_summaries(12, array[526525, 526641]);
 -- A reader is right also while the worker is paused, behind or away. Nothing is stored, nothing is locked.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- The pairs of a data pass, or those of these runs. STABLE: every query in the function reads the snapshot of the query that
@@ -125,6 +123,5 @@ $$;
 comment on function gaq.live_summaries(bigint, bigint[], int) is
     'What gaq_summaries shows of a data pass, with every stale pair computed now, on the caller''s snapshot; nothing is stored';
 
-revoke all on all routines in schema gaq from public;
 grant execute on function gaq.live_summaries(bigint, bigint[], int) to gaq_reader;
 reset role;

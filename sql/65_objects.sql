@@ -1,7 +1,5 @@
 -- What is installed, and whether it is still what was installed.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 create table if not exists gaq.installation (
@@ -96,5 +94,4 @@ begin atomic
     where pronamespace = 'gaq'::regnamespace and tgparentid = 0;
 end;
 
-revoke all on all routines in schema gaq from public;
 reset role;

@@ -1,8 +1,6 @@
 -- The quality of single detectors, run by run: what gaq-listen show --save draws above the aggregate.
 --   select * from gaq.detector_qualities(12, array[526525, 526641]);
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- For each of these runs and each detector that matters in it: which fraction of the run its effective flags call good, MC
@@ -45,6 +43,5 @@ begin atomic
     order by r.run_number, d.detector;
 end;
 
-revoke all on all routines in schema gaq from public;
 grant execute on function gaq.detector_qualities(bigint, bigint[]) to gaq_reader;
 reset role;

@@ -3,8 +3,6 @@
 -- after "new table, copy, rename" they read the old one, and all that follows the same numbers agrees. So the numbers are
 -- recorded (gaq.bindings, in 65_objects.sql) with the names of the time. A name that now means another table or column is an alarm; a mere rename is none.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- What source views and the functions that triggers call are bound to now, under the names of now.
@@ -134,5 +132,4 @@ as $$
       and exists (select from gaq.bound_columns o where o.table_number = b.table_number)
 $$;
 
-revoke all on all routines in schema gaq from public;
 reset role;

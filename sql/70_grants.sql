@@ -1,9 +1,10 @@
 -- Who may do what. Nobody else may do anything in schema gaq: writers of the source tables need no right there, since the
 -- trigger functions run as their owner.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
+
+-- PUBLIC has rights on functions of an earlier version, and after a restore without rights. (06_owner.sql sees to new ones.)
+revoke all on all routines in schema gaq from public;
 
 -- People, monitors and applications that read.
 grant usage on schema gaq to gaq_reader;
@@ -12,7 +13,7 @@ grant select on gaq.status, gaq.bell_holders, gaq.pending, gaq.current_summaries
 grant select on gaq.installation, gaq.installed_objects, gaq.bindings, gaq.bound_columns, gaq.detached to gaq_reader;
 grant select on gaq.failures, gaq.paused, gaq.workers, gaq.known_pairs to gaq_reader;
 grant execute on function gaq.bell_key(), gaq.objects(), gaq.is_there(int), gaq.batches_in_flight(),
-    gaq.recorded_name(oid), gaq.source_changes(), gaq.renamed_sources(),
+    gaq.utc(timestamptz), gaq.utc(timestamp), gaq.recorded_name(oid), gaq.source_changes(), gaq.renamed_sources(),
     gaq.differences(bigint[], bigint[]) to gaq_reader;
 
 -- A view calls functions with the rights of its reader, who may have been given gaq_summaries alone. Nobody can call them

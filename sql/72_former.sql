@@ -1,9 +1,6 @@
 -- What an installation with other tables has left: triggers on tables that were swapped, and what told what counts of their
 -- rows. A table below one that is read, such as a partition, keeps its triggers.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 do $$
 declare
     former record;

@@ -2,8 +2,6 @@
 -- docs/reference/sql.md.
 -- By name, so that a change of a signature needs no change here.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 -- (Where gaq_summaries is.)
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(

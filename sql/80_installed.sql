@@ -1,7 +1,5 @@
 -- The end of an installation: what was there before is marked, and what is there now is recorded.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- Pairs that were there before the triggers, and were never computed.
@@ -49,23 +47,29 @@ select distinct gaq.grants_on(tgrelid) from pg_trigger where tgfoid = 'gaq.reque
 -- The record says what should be, which is not always what is there. An installation creates functions, views and triggers
 -- anew, but it does not alter a table: one that somebody has altered keeps the checksum that it had, and doctor goes on naming
 -- it. So with a trigger that somebody else has added.
-insert into gaq.installed_objects as recorded (kind, name, checksum)
-select kind, name, checksum from gaq.objects()
-where kind <> 'trigger' or name ~ '^gaq_(insert|update|delete|truncate|request) on '
-order by kind, name
-on conflict (kind, name) do update
-set checksum = excluded.checksum
-where recorded.checksum <> excluded.checksum
-  and (recorded.kind <> 'table' or (select version from gaq.installation) is distinct from 4);
-delete from gaq.installed_objects r
-where not exists (select from gaq.objects() o
-                  where o.kind = r.kind and o.name = r.name
-                    and (o.kind <> 'trigger' or o.name ~ '^gaq_(insert|update|delete|truncate|request) on '));
+do $$
+declare
+    this_version constant int := 5;     -- as VERSION in gaq_listen/dba/scripts.py
+begin
+    insert into gaq.installed_objects as recorded (kind, name, checksum)
+    select kind, name, checksum from gaq.objects()
+    where kind <> 'trigger' or name ~ '^gaq_(insert|update|delete|truncate|request) on '
+    order by kind, name
+    on conflict (kind, name) do update
+    set checksum = excluded.checksum
+    where recorded.checksum <> excluded.checksum
+      and (recorded.kind <> 'table' or gaq.installed_version() <> this_version);
+    delete from gaq.installed_objects r
+    where not exists (select from gaq.objects() o
+                      where o.kind = r.kind and o.name = r.name
+                        and (o.kind <> 'trigger' or o.name ~ '^gaq_(insert|update|delete|truncate|request) on '));
 
-insert into gaq.installation (version, server_version, sources, installed_by, installed_at)
-values (4, current_setting('server_version_num')::int, gaq.sources(), session_user, now())
-on conflict (only_row) do update
-set version = excluded.version, server_version = excluded.server_version, sources = excluded.sources,
-    installed_by = excluded.installed_by, installed_at = excluded.installed_at;
+    insert into gaq.installation (version, server_version, sources, installed_by, installed_at)
+    values (this_version, current_setting('server_version_num')::int, gaq.sources(), session_user, now())
+    on conflict (only_row) do update
+    set version = excluded.version, server_version = excluded.server_version, sources = excluded.sources,
+        installed_by = excluded.installed_by, installed_at = excluded.installed_at;
+end
+$$;
 
 reset role;

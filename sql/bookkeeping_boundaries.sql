@@ -8,7 +8,6 @@
 --     drop function qcf_boundaries_update() cascade;
 -- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;

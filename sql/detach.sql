@@ -4,8 +4,6 @@
 --   gaq-listen detach, or, without psql's -1, because the first part is committed before the others:
 --   gaq-listen sql detach | psql -v ON_ERROR_STOP=1 -f -
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
 set role gaq_owner;
 
 -- From this commit on nobody begins a batch, and the alarm is on.

@@ -2,9 +2,6 @@
 -- summaries and marks, and every right that was given to our roles in this database. Source tables keep their data. A table
 -- gaq_summaries that was taken over has its name again, and holds what it held then: what has changed since is not in it.
 
-do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
-set client_min_messages = warning;
-
 -- What others have built on gaq_summaries, or on schema gaq, would go with it. It is named, and nothing is changed, unless the
 -- setting gaq.drop_dependents is on.
 do $$

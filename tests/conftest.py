@@ -50,7 +50,9 @@ FAST = (
     "reports",
     "unit",
     "worker/test_contention_rule.py",
-    "worker/test_pacing.py",
+    "worker/test_audit_schedule.py",
+    "worker/test_batching.py",
+    "worker/test_waiting.py",
     "database/test_marking.py",
     "database/test_refresh.py",
 )

@@ -1,4 +1,4 @@
-"""Compares what an application had stored, in the table that was taken over, with what is computed here."""
+"""Compare the summaries of an adopted table with what is computed here, and find out why they differ."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.adoption.legacy_reasons import LegacyValues, PairFacts, Reason, reason
+from gaq_listen.adoption.legacy_reasons import PairFacts, Reason, reason
 from gaq_listen.errors import GaqListenError
 from gaq_listen.observers.wording import number
+from gaq_listen.reports.summary_values import SummaryValues
 from gaq_listen.reports.verification import BATCH
 from gaq_listen.types import columns
 from gaq_listen.worker.auditor import Difference
@@ -18,7 +19,7 @@ _THERE = "select to_regclass('gaq.original_summaries') is not null"
 _COUNT = "select count(*) from gaq.original_summaries"
 _PAIRS = "select data_pass_id, run_number from gaq.original_summaries order by 1, 2"
 
-# What marks a change; by hand, or by an installation, a pair is marked without one.
+# Causes of marks that come from a change of the data. A request by hand, or an installation, marks without a change.
 _CHANGES = "{flag,verification,flag type,detectors,data pass,run times,truncate}"
 
 _COMPARED = """
@@ -60,7 +61,7 @@ left join gaq.source_data_passes named on named.id = given.data_pass_id
 order by given.data_pass_id, given.run_number
 """
 
-# A sources file of one's own may be older than this view.
+# The sources file of a DBA may be older than this view.
 _KNOWS_PERIODS = "select to_regclass('gaq.source_outdated_periods') is not null"
 _OUTDATED = """exists (select from gaq.source_outdated_periods o
                join gaq.source_flags f on f.id = o.flag_id
@@ -69,72 +70,66 @@ _OUTDATED = """exists (select from gaq.source_outdated_periods o
                where o.data_pass_id = given.data_pass_id and o.run_number = given.run_number
                  and f.data_pass_id = given.data_pass_id)"""
 
-_NAMES = {
-    "bad": "bad_run_coverage",
-    "not_bad": "explicitly_not_bad_run_coverage",
-    "mcr": "mc_reproducible_coverage",
-    "missing_verifications": "missing_verifications_count",
-    "undefined_quality_periods": "undefined_quality_periods_count",
-    "not_computable": "not_computable",
-}
-
 
 @dataclass(slots=True)
-class Outcome:
-    """How many pairs came to which reason."""
+class LegacyComparison:
+    """Count the pairs of each reason."""
 
     reasons: Counter[Reason] = field(default_factory=Counter)
 
     @property
     def good(self) -> bool:
-        """Whether each difference has a reason that is known."""
+        """Return whether each difference has a known reason."""
         return not self.reasons[Reason.UNEXPLAINED]
 
     def summary(self) -> str:
-        """A line for each reason, in the order of their meaning."""
+        """Return a line for each reason with its number of pairs, in the order of ``Reason``."""
         lines = [f"{number(self.reasons.total())} summaries that the application had stored, compared with ours:"]
         lines += [f"{number(self.reasons[why]):>9}  {why.value}" for why in Reason if self.reasons[why]]
         return "\n".join(lines)
 
 
-def count(connection: Connection[TupleRow]) -> int:
-    """How many summaries the application had stored.
+def count_summaries(connection: Connection[TupleRow]) -> int:
+    """Return how many summaries the application had stored.
 
     Raises:
-        GaqListenError: no table was taken over.
+        GaqListenError: the installation has adopted no table.
     """
     if connection.execute(_THERE).fetchall() != [(True,)]:
-        raise GaqListenError("no table gaq_summaries was taken over here, so there is nothing to compare with")
+        raise GaqListenError("the installation has adopted no table gaq_summaries, so there is nothing to compare with")
     ((stored,),) = connection.execute(_COUNT).fetchall()
     return int(stored)
 
 
 def compare(
     connection: Connection[TupleRow],
-    found: Callable[[Difference, Reason], object],
+    report: Callable[[Difference, Reason], object],
     advance: Callable[[int], object] = lambda pairs: None,
-) -> Outcome:
-    """Compares all of them; ``found`` is told each that differs, and why."""
-    outcome = Outcome()
+) -> LegacyComparison:
+    """Compare all summaries.
+
+    Calls ``report`` with each difference and its reason, and ``advance`` with the number of pairs of each batch.
+    """
+    result = LegacyComparison()
     pairs = connection.execute(_PAIRS).fetchall()
     for start in range(0, len(pairs), BATCH):
         batch = [(row[0], row[1]) for row in pairs[start : start + BATCH]]
         for difference, why in _compared(connection, batch):
-            outcome.reasons[why] += 1
+            result.reasons[why] += 1
             if why is not Reason.AGREES:
-                found(difference, why)
+                report(difference, why)
         advance(len(batch))
-    return outcome
+    return result
 
 
 def _compared(connection: Connection[TupleRow], pairs: list[tuple[int, int]]) -> Iterator[tuple[Difference, Reason]]:
-    width = len(fields(LegacyValues))
+    width = len(fields(SummaryValues))
     known = connection.execute(_KNOWS_PERIODS).fetchall() == [(True,)]
     compared = _COMPARED.replace("{outdated}", _OUTDATED if known else "false")
     for row in connection.execute(compared.encode(), (*columns(pairs), _CHANGES, _CHANGES)).fetchall():
-        theirs, ours = LegacyValues(*row[3 : 3 + width]), LegacyValues(*row[3 + width : 3 + 2 * width])
-        stored, recomputed = ({name: getattr(side, short) for short, name in _NAMES.items()} for side in (theirs, ours))
+        theirs, ours = SummaryValues(*row[3 : 3 + width]), SummaryValues(*row[3 + width : 3 + 2 * width])
+        stored, recomputed = theirs.by_column(), ours.by_column()
         facts = PairFacts(*row[3 + 2 * width :])
-        differs = ", ".join(name for name in _NAMES.values() if stored[name] != recomputed[name])
+        differs = ", ".join(name for name in stored if stored[name] != recomputed[name])
         difference = Difference(row[0], row[1], row[2], differs if facts.exists else "left", stored, recomputed)
         yield difference, reason(theirs, ours, facts)

@@ -130,5 +130,6 @@ def _warn_of_upserts(look: PlanReader, name: str) -> None:
         )
     elif seen := look.attempt(_SEEN.replace("{table}", f"{name.rpartition('.')[0]}.gaq_upserts")):
         look.warn(
-            f"The application upserts into {name}: {sanitize(seen)}", "Replace it first: docs/migrating.md says how"
+            f"The application upserts into {name}: {sanitize(seen)}",
+            "Replace it first: docs/guides/adopting.md says how",
         )

@@ -1,20 +1,22 @@
-"""Why a summary that an application had stored itself differs from what is computed here. Pure.
+"""Find out why a summary that an application had stored differs from the summary that is computed here.
 
-The reasons are those of the original system that gaq-listen takes the place of; tests/golden has cases of each.
+Each reason is a known difference between the original system and gaq-listen. ``tests/golden`` has cases of each.
 """
 
 from dataclasses import astuple, dataclass
 from enum import Enum
 
+from gaq_listen.reports.summary_values import SummaryValues
+
 
 class Reason(Enum):
-    """What a comparison comes to, as a sentence."""
+    """Name the result of a comparison. The value is a sentence for people."""
 
     AGREES = "the same, as exactly as the application computes"
     LEFT = "the pair is in no data pass any more, so it has no summary"
     NEVER = "the application had not computed it"
     STALE = "the application had marked it as stale, and not computed it anew"
-    CHANGED = "what it is computed from has changed since it was taken over"
+    CHANGED = "its flags, verifications, detectors or run times have changed since the table was adopted"
     RUN_TIMES = "the run's QC start or end is unknown: not computable; the application stored zeros"
     RUN_LENGTH = "the run ends when it begins, or before: not computable; the application stored 0 or -1"
     DELETED = "every flag is deleted: not computable; the application counted deleted flags as flags"
@@ -24,51 +26,34 @@ class Reason(Enum):
 
     @property
     def expected(self) -> bool:
-        """Whether it is none to look into."""
+        """Return whether nobody needs to look into the difference."""
         return self is not Reason.UNEXPLAINED
 
 
 @dataclass(frozen=True, slots=True)
-class LegacyValues:
-    """A summary. Coverages are fractions of the run; ``not_computable`` is None where nothing was computed yet."""
-
-    bad: float | None
-    not_bad: float | None
-    mcr: float | None
-    missing_verifications: int | None
-    undefined_quality_periods: int | None
-    not_computable: bool | None
-
-    @property
-    def coverages(self) -> tuple[float | None, float | None, float | None]:
-        """All three."""
-        return self.bad, self.not_bad, self.mcr
-
-
-@dataclass(frozen=True, slots=True)
 class PairFacts:
-    """Of a pair: what may explain a difference."""
+    """Hold the facts about a pair that may explain a difference."""
 
     exists: bool
-    """It is in a data pass."""
+    """The run belongs to the data pass."""
     invalidated: bool
-    """It was, when it was taken over."""
+    """The application had marked the summary as stale when the installation adopted the table."""
     changed: bool
-    """Something of it has, since."""
+    """Something that the summary is computed from has changed since then."""
     bounds_known: bool
     """The run's QC start and end are known and finite."""
     has_length: bool
-    """And in this order."""
+    """The run's QC end is later than its QC start."""
     has_flags: bool
-    """Such as are not deleted."""
+    """The pair has a flag that is not deleted."""
     reaches_outside: bool
     """A flag on a detector that matters has a bound outside the run."""
     outdated_period: bool = False
-    """An effective period that the application stored for such a flag ends where a later flag does that is deleted."""
+    """An effective period of such a flag, as the application stored it, ends at a later flag that is deleted now."""
 
 
-def reason(theirs: LegacyValues, ours: LegacyValues, facts: PairFacts) -> Reason:
-    """Why they differ, if they do."""
+def reason(theirs: SummaryValues, ours: SummaryValues, facts: PairFacts) -> Reason:
+    """Return why the summary of the application, ``theirs``, differs from ``ours``, or that they agree."""
     if not facts.exists:
         return Reason.LEFT
     if theirs.not_computable is None:
@@ -89,7 +74,7 @@ def reason(theirs: LegacyValues, ours: LegacyValues, facts: PairFacts) -> Reason
     return Reason.UNEXPLAINED
 
 
-def _not_computable(theirs: LegacyValues, facts: PairFacts) -> Reason:
+def _not_computable(theirs: SummaryValues, facts: PairFacts) -> Reason:
     stored = set(theirs.coverages)
     if not facts.bounds_known and stored == {0}:
         return Reason.RUN_TIMES
@@ -100,8 +85,8 @@ def _not_computable(theirs: LegacyValues, facts: PairFacts) -> Reason:
     return Reason.UNEXPLAINED
 
 
-def agree(theirs: LegacyValues, ours: LegacyValues) -> bool:
-    """Whether they are the same, as exactly as sums of 32-bit floats can tell."""
+def agree(theirs: SummaryValues, ours: SummaryValues) -> bool:
+    """Return whether the summaries are the same, within the precision of sums of 32-bit floats."""
     if theirs.not_computable or ours.not_computable:
         return theirs.not_computable == ours.not_computable
     return all(_same(one, other) for one, other in zip(astuple(theirs), astuple(ours), strict=True))

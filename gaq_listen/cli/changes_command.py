@@ -3,20 +3,32 @@
 import click
 from rich.console import Console
 
-from gaq_listen.cli.options import connected, dsn_option, duration, option, optional_data_pass_argument, tell
+from gaq_listen.cli.options import (
+    DURATION,
+    connected,
+    dsn_option,
+    option,
+    optional_data_pass_argument,
+    print_note,
+)
 from gaq_listen.observers.wording import duration as in_words
-from gaq_listen.reports import changes as reading
-from gaq_listen.reports import data_pass_names
+from gaq_listen.reports import changes as changes_
+from gaq_listen.reports.data_pass_names import find_data_pass
 
 
 @click.command(short_help="Show which values changed, when, and why.")
 @dsn_option
-@option("--since", type=duration, default="1d", help="Show changes of this last time: 30m, 12h, 7d.")
-@option("--limit", type=click.IntRange(min=1), default=1000, help="Show at most this many changes, the newest.")
-@option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@option("--since", type=DURATION, default="1d", help="Show changes of this last time: 30m, 12h, 7d.")
+@option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=1000,
+    help="Most changes to show. The command leaves out the oldest if there are more.",
+)
+@option("--json", "as_json", is_flag=True, help="Print the changes as a JSON list.")
 @option(
     "--keep",
-    type=duration,
+    type=DURATION,
     default=None,
     help="Set how long this database keeps changes: 30d. 0 keeps none. Needs the role gaq_worker.",
 )
@@ -33,8 +45,8 @@ def changes(
 ) -> None:
     """Show which values changed, when, and why: of all data passes, of one, or of a RUN in it. The newest comes last.
 
-    A refresh that leaves the values as they were is no change. The database keeps changes for 90 days unless --keep
-    says otherwise.
+    A refresh that leaves the values as they were is no change. The database keeps changes for 90 days, unless --keep
+    sets another time.
 
     \b
     Examples:
@@ -44,27 +56,25 @@ def changes(
     """
     with connected(dsn) as connection:
         if keep is not None:
-            before = reading.keep(connection, keep)
-            tell(f"changes are kept for {_days(keep)} (before: {_days(before)})")
+            before = changes_.set_retention(connection, keep)
+            print_note(f"changes are kept for {_days(keep)} (before: {_days(before)})")
             if data_pass is None:
                 return
-        data_pass_id = None if data_pass is None else data_pass_names.data_pass(connection, data_pass)[0]
-        found = reading.read(connection, data_pass_id, run_number, since, limit)
-        kept = reading.kept(connection)
+        data_pass_id = None if data_pass is None else find_data_pass(connection, data_pass)[0]
+        found = changes_.read(connection, data_pass_id, run_number, since, limit)
+        retention = changes_.retention(connection)
     if as_json:
-        click.echo(reading.as_json(found))
+        click.echo(changes_.as_json(found))
     elif found:
-        Console().print(reading.render(found), soft_wrap=False)
+        Console().print(changes_.render(found), soft_wrap=False)
     else:
         click.echo(f"no change in the last {_days(since)}")
     if len(found) == limit:
-        tell(f"only the newest {limit} are shown: see --limit")
-    if kept < since:
-        tell(
-            f"this database keeps changes for {_days(kept)} only: see --keep"
-            if kept
-            else "no changes are kept: see --keep"
-        )
+        print_note(f"only the newest {limit} are shown: see --limit")
+    if not retention:
+        print_note("no changes are kept: see --keep")
+    elif retention < since:
+        print_note(f"this database keeps changes for {_days(retention)} only: see --keep")
 
 
 def _days(seconds: float) -> str:

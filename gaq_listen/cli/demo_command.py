@@ -4,17 +4,17 @@ import sys
 
 import click
 
-from gaq_listen.cli.options import duration, log_format_option, option
-from gaq_listen.observers import Format
+from gaq_listen.cli.options import DURATION, log_format_option, option
+from gaq_listen.settings import LogFormat
 
 
 @click.command(short_help="Run a complete demonstration on a private PostgreSQL.")
 @option(
     "--seconds",
     "length",
-    type=duration,
+    type=DURATION,
     default=None,
-    help="End after this long instead of with Ctrl-C.",
+    help="Length of the demonstration, such as 20s. Without this option, it lasts until Ctrl-C.",
 )
 @option(
     "--rate",
@@ -24,7 +24,7 @@ from gaq_listen.observers import Format
 )
 @option("--seed", type=int, default=0, help="Seed of the simulation. Each seed makes another shift.")
 @log_format_option
-def demo(length: float | None, rate: float, seed: int, log_format: Format) -> None:
+def demo(length: float | None, rate: float, seed: int, log_format: LogFormat) -> None:
     """Run a complete demonstration on a private, temporary PostgreSQL: a simulated shift, a worker and its console.
 
     The demonstration leaves nothing behind. It needs the extra gaq-listen[demo], or an installed PostgreSQL.

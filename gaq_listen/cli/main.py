@@ -5,8 +5,8 @@ import click
 from gaq_listen import __version__
 from gaq_listen.cli import dba_commands, operator_commands, report_commands
 from gaq_listen.cli.changes_command import changes
+from gaq_listen.cli.command_group import Commands
 from gaq_listen.cli.demo_command import demo
-from gaq_listen.cli.options import Commands
 from gaq_listen.cli.run_command import run
 from gaq_listen.cli.show_command import show
 
@@ -19,8 +19,8 @@ def main() -> None:
     Triggers mark the summaries that a change of QC flags, GAQ detectors or run times makes stale. A worker refreshes
     them within milliseconds. To see that without a database of your own: gaq-listen demo
 
-    Each command's --help ends with an example. The examples work once GAQ_LISTEN_DSN says where the database is. The
-    demo prints what to set it to.
+    Each command's --help ends with an example. The examples need GAQ_LISTEN_DSN, which says where the database is. The
+    demo prints a value for it.
     """
 
 

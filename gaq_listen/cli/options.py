@@ -1,10 +1,10 @@
-"""Share between all commands: options with their variables, a connection, and errors as one sentence."""
+"""Define options, arguments and their types for all commands, and connect a command to the database."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import click
 import psycopg
@@ -12,37 +12,124 @@ from click.shell_completion import CompletionItem
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.cli.output_encoding import write_anywhere
 from gaq_listen.db import missing_rights, sessions
 from gaq_listen.errors import BadSetting, GaqListenError
 from gaq_listen.reports import data_pass_names
-from gaq_listen.settings import seconds
+from gaq_listen.settings import OutputSettings, Setting, WorkerSettings, parse_address, parse_duration, settings_of
+
+Decorator = Callable[[Any], Any]
+
+WORKER = "run"
+"""The command whose options are the settings of the worker. Their variables do without its name."""
 
 
-def duration(text: str) -> float:
-    """Read the value of an option, such as ``250ms``, ``30s`` or ``5m``, as seconds."""
-    try:
-        return seconds(text)
-    except BadSetting as error:
-        raise click.BadParameter(str(error)) from error
+def variable(name: str, command: str = "") -> str:
+    """Return the name of an option's environment variable.
+
+    >>> variable("--lock-timeout"), variable("--repair", "verify")
+    ('GAQ_LISTEN_LOCK_TIMEOUT', 'GAQ_LISTEN_VERIFY_REPAIR')
+    """
+    words = ["gaq", "listen", command, name.partition("/")[0].strip("-")]
+    return "_".join(word for word in words if word).replace("-", "_").upper()
 
 
-def address(text: str) -> tuple[str, int]:
-    """Read the value of an option as host and port: ``HOST:PORT``, ``[::1]:9187``, or ``:9187`` for all addresses."""
-    host, colon, port = text.strip().rpartition(":")
-    if not colon or not port.isdecimal() or not int(port) < 65536:
-        raise click.BadParameter(f"{text!r} is not HOST:PORT: write 127.0.0.1:9187")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+def option(name: str, *names: str, **details: Any) -> Decorator:
+    """Add an option of one command. ``Commands`` names its environment variable after the command."""
+    shown: dict[str, Any] = {"show_default": True}
+    return click.option(name, *names, **(shown | details))
 
 
-def log_format_option(command: Any) -> Any:
-    """Add ``--log-format``: how a worker shows what it does."""
+def shared_option(name: str, *names: str, **details: Any) -> Decorator:
+    """Add an option that means the same in several commands, so that they share one environment variable."""
+    return option(name, *names, envvar=variable(name), show_envvar=True, **details)
+
+
+# Types of values ------------------------------------------------------------------------------------------------------
+
+
+def value_type(name: str, parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a type of option values from a function that raises ``BadSetting``, which becomes a usage error.
+
+    The help shows ``name`` in capital letters as the value.
+    """
+
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except BadSetting as error:
+            raise click.BadParameter(str(error)) from error
+
+    convert.__name__ = name
+    return convert
+
+
+DURATION = value_type("duration", parse_duration)
+ADDRESS = value_type("address", parse_address)
+
+
+def save_option(suffixes: Sequence[str], help: str) -> Decorator:  # noqa: A002
+    """Add ``--save FILE``. The name of the file must have one of these endings."""
+
+    def check(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+        if path is not None and path.suffix not in suffixes:
+            endings = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+            raise click.BadParameter(f"the name must end in {endings}, which decides what is written")
+        return path
+
+    file = click.Path(dir_okay=False, writable=True, path_type=Path)
+    return option("--save", "save_to", type=file, default=None, callback=check, metavar="FILE", help=help)
+
+
+# Options that are settings --------------------------------------------------------------------------------------------
+
+
+def settings_options(kind: type[Any]) -> Decorator:
+    """Add an option for each field of ``WorkerSettings`` or ``OutputSettings``, in their order."""
+
+    def add(command: Any) -> Any:
+        for setting in reversed(list(settings_of(kind))):
+            command = _setting_option(setting)(command)
+        return command
+
+    return add
+
+
+def _setting_option(setting: Setting) -> Decorator:
+    names = f"{setting.option}/--no-{setting.option[2:]}" if setting.default is True else setting.option
     return shared_option(
-        "--log-format",
-        type=click.Choice(["auto", "rich", "plain", "json"]),
-        default="auto",
-        help="auto: a live console on a terminal, and plain lines elsewhere. rich, plain, json: always that one.",
-    )(command)
+        names,
+        **_value_of(setting),
+        show_default=setting.default_text or True,
+        metavar=setting.metavar,
+        help=setting.help,
+    )
+
+
+def _value_of(setting: Setting) -> dict[str, Any]:
+    """Return the arguments of ``click.option`` that say how the value of a setting is read."""
+    if setting.kind is bool:
+        return {"is_flag": True, "default": setting.default}
+    if setting.kind is float:
+        return {"type": DURATION, "default": setting.text(setting.default)}
+    if setting.kind is int:
+        low, high = (None if bound is None else int(bound) for bound in (setting.low, setting.high))
+        return {"type": click.IntRange(low, high), "default": setting.default}
+    if setting.kind is str:
+        return {"type": str, "default": setting.default}
+    if choices := [choice for choice in get_args(setting.kind) if isinstance(choice, str)]:
+        return {"type": click.Choice(choices), "default": setting.default}
+    return {"type": ADDRESS, "default": setting.default}
+
+
+def _option_of(kind: type[Any], name: str) -> Decorator:
+    return next(_setting_option(setting) for setting in settings_of(kind) if setting.name == name)
+
+
+dsn_option = _option_of(WorkerSettings, "dsn")
+objective_option = _option_of(OutputSettings, "objective")
+log_format_option = _option_of(OutputSettings, "log_format")
+
+# Arguments ------------------------------------------------------------------------------------------------------------
 
 
 def data_pass_argument(command: Any) -> Any:
@@ -63,98 +150,15 @@ def _data_passes(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return []
 
 
-def option(name: str, *names: str, **details: Any) -> Callable[[Any], Any]:
-    """Add an option of one command. ``Commands`` names its environment variable after the command."""
-    shown: dict[str, Any] = {"show_default": True}
-    return click.option(name, *names, **(shown | details))
-
-
-def shared_option(name: str, *names: str, **details: Any) -> Callable[[Any], Any]:
-    """Add an option that means the same in several commands, so that they share one environment variable."""
-    return option(name, *names, envvar=variable(name), show_envvar=True, **details)
-
-
-def variable(name: str, command: str = "") -> str:
-    """Return the name of an option's environment variable.
-
-    >>> variable("--lock-timeout"), variable("--repair", "verify")
-    ('GAQ_LISTEN_LOCK_TIMEOUT', 'GAQ_LISTEN_VERIFY_REPAIR')
-    """
-    words = ["gaq", "listen", command, name.partition("/")[0].strip("-")]
-    return "_".join(word for word in words if word).replace("-", "_").upper()
-
-
-dsn_option = shared_option(
-    "--dsn",
-    default="",
-    show_default="libpq's PG* variables",
-    help="Connection string or URL of the database.",
-)
-schema_option = shared_option(
-    "--source-schema",
-    default=None,
-    show_default="the one it was installed with, else public",
-    help="The schema that the source tables are in.",
-)
-
-
-objective_option = shared_option(
-    "--objective",
-    type=duration,
-    default="1s",
-    help="Longest time that a pair may be stale before the answer is bad.",
-)
-
-WORKER = "run"
-"""The command whose options are the settings of the worker. Their variables do without its name."""
-
-
-class Commands(click.Group):
-    """Names the variables of options, and turns errors into one sentence and an exit code."""
-
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command, and give each of its options an environment variable that no other command reads.
-
-        A variable that is set and forgotten must not change what another command does: ``verify --repair`` writes.
-        """
-        super().add_command(cmd, name)
-        scope = name or cmd.name or ""
-        for parameter in cmd.params:
-            if isinstance(parameter, click.Option) and parameter.envvar is None:
-                parameter.envvar = variable(parameter.opts[0], "" if scope == WORKER else scope)
-                parameter.show_envvar = True
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program."""
-        write_anywhere()
-        return super().main(*args, **kwargs)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command of that name. Suggest names that are alike if there is none."""
-        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            ctx.fail(f"no command {args[0]!r}{data_pass_names.suggestion(args[0], self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. End the program with a sentence on stderr and an exit code if the command fails."""
-        try:
-            return super().invoke(ctx)
-        except psycopg.Error as error:
-            self._fail(sessions.explained_errors(error))
-        except GaqListenError as error:
-            self._fail(error)
-
-    @staticmethod
-    def _fail(error: GaqListenError) -> None:
-        click.echo(f"gaq-listen: {error}", err=True)
-        sys.exit(error.exit_code)
+# What commands do ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def connected(dsn: str, installed: bool = True) -> Iterator[Connection[TupleRow]]:
-    """Connect for a few queries, and say which right is missing if one is."""
+    """Connect for a few queries. Name the missing right in the error of a query that lacks one.
+
+    ``installed``: refuse a database without the SQL of this version.
+    """
     with sessions.connect_once(dsn, "gaq-listen") as connection:
         try:
             if installed:
@@ -165,6 +169,6 @@ def connected(dsn: str, installed: bool = True) -> Iterator[Connection[TupleRow]
             raise
 
 
-def tell(text: str) -> None:
-    """Print progress on stderr, beside the data on stdout."""
+def print_note(text: str) -> None:
+    """Print a line on stderr, which leaves stdout to the data."""
     click.echo(text, err=True)

@@ -1,77 +1,65 @@
 """The command ``show``: the summaries of a data pass as a table, data, or a list of runs."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from rich.console import Console
 
-from gaq_listen.cli.options import connected, data_pass_argument, dsn_option, option, tell
+from gaq_listen.cli.options import (
+    connected,
+    data_pass_argument,
+    dsn_option,
+    option,
+    print_note,
+    save_option,
+    value_type,
+)
 from gaq_listen.db.sessions import SQL_VERSION
-from gaq_listen.errors import BadSetting
 from gaq_listen.observers.wording import count, sanitize
-from gaq_listen.reports import data_pass_names, picture, progress, run_list, show_view
-from gaq_listen.reports import show as showing
-from gaq_listen.reports.filters import Comparison, comparison
+from gaq_listen.reports import picture, progress, run_list, show_view
+from gaq_listen.reports import show as show_
+from gaq_listen.reports.data_pass_names import find_data_pass
+from gaq_listen.reports.filters import Condition, parse_condition
 from gaq_listen.reports.saving import write
 
 PICTURES = {".svg": picture.as_svg, ".html": picture.as_html}
-"""What draws a data pass, by the ending of the file."""
-
-
-def _picture_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None and path.suffix not in PICTURES:
-        raise click.BadParameter(f"the name must end in {' or '.join(PICTURES)}: that decides what is written")
-    return path
-
-
-def condition(text: str) -> Comparison:
-    """Read an option's value as a condition on a fraction."""
-    try:
-        return comparison(text)
-    except BadSetting as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def good_option(command: Any) -> Any:
-    """Add ``--good``: conditions on the good fraction."""
-    return option(
-        "--good",
-        type=condition,
-        multiple=True,
-        metavar="CONDITION",
-        help="Show only runs whose good fraction meets this condition: '>=0.5', or with <, <=, =, >. Repeatable.",
-    )(command)
-
-
-def not_bad_option(command: Any) -> Any:
-    """Add ``--not-bad``: conditions on 1 minus the bad fraction."""
-    return option(
-        "--not-bad",
-        type=condition,
-        multiple=True,
-        metavar="CONDITION",
-        help="Show only runs whose not-bad fraction meets this condition. Time without a flag counts as not bad.",
-    )(command)
+"""The function that draws a data pass, by the ending of the file."""
+CONDITION = value_type("condition", parse_condition)
 
 
 @click.command(short_help="Show the summaries of a data pass.")
 @dsn_option
-@option("--live", is_flag=True, help="Compute stale summaries now, so that no value is out of date. Stores nothing.")
-@option("--wait", is_flag=True, help="Wait until a worker has refreshed all stale summaries.")
+@option(
+    "--live",
+    is_flag=True,
+    help="Compute stale summaries now, so that every value is up to date, and do not store them.",
+)
+@option("--wait", is_flag=True, help="Wait until workers have refreshed all stale summaries, and show progress.")
 @option("--stale", is_flag=True, help="Show only stale summaries.")
 @option(
     "--below", type=click.FloatRange(0, 1), default=None, help="Show only runs whose good fraction is below this: 0.9."
 )
-@good_option
-@not_bad_option
+@option(
+    "--good",
+    type=CONDITION,
+    multiple=True,
+    help="Show only runs whose good fraction, the time that flags say is good, meets this condition: '>=0.5', or with "
+    "<, <=, = or >. Repeat the option to give several conditions.",
+)
+@option(
+    "--not-bad",
+    type=CONDITION,
+    multiple=True,
+    help="Show only runs whose not-bad fraction, which is 1 minus the bad fraction, meets this condition: '>=0.95', or "
+    "with <, <=, = or >. Time without a flag counts as not bad. Repeat the option to give several conditions.",
+)
 @option(
     "--max-unverified",
     type=click.IntRange(min=0),
     default=None,
-    help="Show only runs with at most this many unverified flags.",
+    help="Show only runs with at most this many flags without a verification.",
 )
 @option(
     "--max-undefined",
@@ -79,30 +67,35 @@ def not_bad_option(command: Any) -> Any:
     default=None,
     help="Show only runs with at most this many periods in which a detector has no flag.",
 )
-@option("--mc-as-not-bad", is_flag=True, help="Count MC reproducible as not bad, also in --json and --csv.")
-@option("--sort", type=click.Choice(list(showing.SORTS)), default="run", help="Sort by this. The worst comes first.")
+@option(
+    "--mc-as-not-bad",
+    is_flag=True,
+    help="Count MC reproducible time as not bad in conditions, sorting, the table, --json and --csv. By default it "
+    "counts as bad.",
+)
+@option(
+    "--sort",
+    type=click.Choice(list(show_.SORTS)),
+    default="run",
+    help="Sort by run number, or by a value with the worst run first.",
+)
 @option(
     "--list",
     "as_list",
     is_flag=True,
-    help="Print only run numbers, separated by commas. Exit with an error if one of the runs is stale.",
+    help="Print only the numbers of the runs that meet all conditions, separated by commas. Exit with an error if one "
+    "of the runs is stale.",
 )
-@option("--lines", is_flag=True, help="Print one run number a line. Needs --list.")
+@option("--lines", is_flag=True, help="Print the numbers of --list one a line.")
 @option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print one JSON object. With --list, it also says where the list comes from.",
+    help="Print the summaries as one JSON object. With --list, print the run numbers with their conditions and origin.",
 )
-@option("--csv", "as_csv", is_flag=True, help="Print CSV, with a line of column names.")
-@option(
-    "--save",
-    "save_to",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    default=None,
-    callback=_picture_file,
-    metavar="FILE",
-    help="Draw runs, detectors and totals into a file: .svg or .html.",
+@option("--csv", "as_csv", is_flag=True, help="Print the summaries as CSV, with a line of column names.")
+@save_option(
+    tuple(PICTURES), "Draw runs, detectors and totals into a file instead of on stdout. The name ends in .svg or .html."
 )
 @data_pass_argument
 @click.argument("runs", nargs=-1, type=int, metavar="[RUN]...")
@@ -114,8 +107,8 @@ def show(
     wait: bool,
     stale: bool,
     below: float | None,
-    good: tuple[Comparison, ...],
-    not_bad: tuple[Comparison, ...],
+    good: tuple[Condition, ...],
+    not_bad: tuple[Condition, ...],
     max_unverified: int | None,
     max_undefined: int | None,
     mc_as_not_bad: bool,
@@ -128,8 +121,8 @@ def show(
 ) -> None:
     """Show the summaries of a data pass, given by name or id: of all runs, or of the RUNs given. Totals come last.
 
-    With --list, print the runs that meet the conditions. While one of the runs is stale, that ends with exit code 1,
-    unless --live or --wait is given.
+    With --list, print the numbers of the runs that meet the conditions. A list could be wrong while a run is stale, so
+    the command then exits with 1, unless --live or --wait is given.
 
     \b
     Examples:
@@ -149,8 +142,8 @@ def show(
         *({"--save": save_to is not None, name: given} for name, given in others.items()),
     )
     if lines and not as_list:
-        raise click.UsageError("--lines says how --list is written: give both")
-    chosen = showing.Selection(
+        raise click.UsageError("--lines says how to print --list: give both")
+    selection = show_.Selection(
         runs,
         stale,
         below,
@@ -162,24 +155,24 @@ def show(
         max_undefined=max_undefined,
     )
     with connected(dsn) as connection:
-        data_pass_id, name = data_pass_names.data_pass(connection, data_pass)
+        data_pass_id, name = find_data_pass(connection, data_pass)
         found = _read(connection, data_pass_id, name, runs, live, wait, detectors=save_to is not None)
     if as_list:
-        made = run_list.make(found, chosen)
-        click.echo(made.as_json(SQL_VERSION) if as_json else made.as_text(lines))
-        tell(f"{len(made.runs)} of {count(len(found.summaries), 'run')} of {sanitize(name)}")
+        listed = run_list.make(found, selection)
+        click.echo(listed.as_json(SQL_VERSION) if as_json else listed.as_text(lines))
+        print_note(f"{len(listed.runs)} of {count(len(found.summaries), 'run')} of {sanitize(name)}")
         return
-    shown = found.chosen(chosen)
+    shown = found.selected(selection)
     if save_to is not None:
         write(save_to, PICTURES[save_to.suffix](shown))
-        tell(f"written: {save_to}")
+        print_note(f"written: {save_to}")
     elif as_json:
         click.echo(show_view.as_json(shown, mc_as_not_bad))
     elif as_csv:
         click.echo(show_view.as_csv(shown, mc_as_not_bad), nl=False)
     else:
         console = Console()
-        console.print(show_view.render(shown, chosen, console.width))
+        console.print(show_view.render(shown, selection, console.width))
 
 
 def _refuse(*together: dict[str, bool]) -> None:
@@ -196,10 +189,10 @@ def _read(
     live: bool,
     wait: bool,
     detectors: bool,
-) -> showing.DataPass:
-    """Read the summaries; with ``wait``, again and again until none of them is stale."""
+) -> show_.DataPassSummaries:
+    """Read the summaries. With ``wait``, read them again until none of them is stale."""
     while True:
-        found = showing.read(connection, data_pass_id, name, runs, live, detectors)
+        found = show_.read(connection, data_pass_id, name, runs, live, detectors)
         if not (wait and found.stale):
             return found
-        progress.until_fresh(connection, [(data_pass_id, run) for run in found.stale], tell)
+        progress.until_fresh(connection, [(data_pass_id, run) for run in found.stale], print_note)

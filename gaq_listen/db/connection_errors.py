@@ -1,7 +1,7 @@
 """Classify a libpq connection error: wait, give up, or unknown. Pure.
 
-libpq returns no SQLSTATE for a connection that failed, only a message. A message in another language than English, or
-with words that are unknown here, is classified as unknown.
+libpq returns no SQLSTATE for a failed connection, only a message. A message in another language than English, or with
+words that this module does not know, is unknown.
 """
 
 import re
@@ -9,10 +9,10 @@ from enum import Enum
 
 
 class Outlook(Enum):
-    """What to do about a failed connection."""
+    """Say what to expect after a failed connection."""
 
-    WAIT = "the server is there, and will take connections by itself"
-    GIVE_UP = "the server will refuse until somebody changes something"
+    WAIT = "the server runs, and will accept connections by itself"
+    GIVE_UP = "the server refuses until somebody changes a role, a password or the database"
     OTHER = "unknown"
 
 
@@ -27,10 +27,10 @@ _GIVE_UP = re.compile(
 
 
 def classify(message: str) -> Outlook:
-    """Classify a message of libpq. The message may be about several hosts: one that is worth waiting for is enough.
+    """Classify a message of libpq. It may be about several hosts: one that is worth waiting for is enough.
 
-    >>> refusal('connection to server on socket "…" failed: FATAL:  the database system is starting up')
-    <Refusal.WAIT: 'the server is there, and will take connections by itself'>
+    >>> classify('connection to server on socket "…" failed: FATAL:  the database system is starting up').name
+    'WAIT'
     """
     if _WAIT.search(message):
         return Outlook.WAIT

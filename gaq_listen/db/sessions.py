@@ -1,4 +1,4 @@
-"""How a connection to PostgreSQL is made, and what goes wrong with it, said in a sentence."""
+"""Connect to PostgreSQL: fix the settings of the session, check the installed version, and explain errors."""
 
 import os
 from typing import Any
@@ -12,10 +12,10 @@ from gaq_listen.db.server_errors import explain, is_lost, sentence
 from gaq_listen.db.sql_ascii import read_any_text
 from gaq_listen.errors import BadSetting, DatabaseUnreachable, GaqListenError, NotInstalled
 
-SQL_VERSION = 4
+SQL_VERSION = 5
 """The version of the SQL in schema ``gaq`` that this program installs and needs, as ``gaq.installation`` records it."""
 
-# Half-open connections are noticed by the kernel: probes while idle, a limit for what was sent and not acknowledged.
+# With these the kernel notices half-open connections: it probes idle ones, and limits the wait for acknowledgements.
 _NETWORK = {
     "connect_timeout": ("PGCONNECT_TIMEOUT", 10),
     "keepalives_idle": (None, 5),
@@ -26,17 +26,17 @@ _NETWORK = {
 
 
 def parameters(dsn: str, application_name: str) -> dict[str, Any]:
-    """The libpq parameters of a DSN, with defaults for what neither it nor the environment sets.
+    """Return the libpq parameters of a DSN, with defaults for those that neither the DSN nor the environment sets.
 
-    Whitespace around the DSN is not part of it: a file or a secret that holds one ends with a newline.
+    Whitespace around the DSN is ignored, because files and secrets end with a newline.
 
     Raises:
-        BadSetting: it is no connection string or URL.
+        BadSetting: the DSN is not a connection string or URL.
     """
     try:
         given: dict[str, Any] = conninfo.conninfo_to_dict(dsn.strip())
     except psycopg.ProgrammingError as error:
-        # libpq's message may repeat the string, and with it a password.
+        # The message of libpq may repeat the DSN, and with it a password.
         raise BadSetting(
             "the --dsn is not a PostgreSQL connection string or URL; "
             "write postgresql://user@host/dbname or 'host=… dbname=…'"
@@ -51,14 +51,14 @@ def parameters(dsn: str, application_name: str) -> dict[str, Any]:
 
 
 def unreachable(error: BaseException) -> DatabaseUnreachable:
-    """Why no connection could be made."""
+    """Return the error that says why no connection could be made."""
     return DatabaseUnreachable(f"cannot connect to PostgreSQL: {sentence(error)}")
 
 
-# A session's settings come from the server, the database, the role, the environment and the DSN. Fixed are those that
-# change what is read or written, and those that end what may take its time. A command that waits for a lock says so
-# after a while. (pg_settings tells which of them this version has.)
-_SESSION = """
+# The settings of a session come from the server, the database, the role, the environment and the DSN. This query fixes
+# those that change what a query reads or writes, and those that end what may take long. With lock_timeout, a command
+# that waits for a lock fails with a sentence. pg_settings says which settings this version of the server has.
+_FIX_SETTINGS = """
 set statement_timeout = 0;
 select set_config(name, wanted, false)
 from (values
@@ -72,8 +72,8 @@ from (values
 ) fixed (name, wanted)
 where exists (select from pg_catalog.pg_settings s where s.name = fixed.name)
 """
-# The other side of a half-open connection: a server that does not notice keeps what a worker that has gone had locked.
-_WATCH = """
+# The server notices a half-open connection, too. Else it would keep the locks of a worker that is gone.
+_FIX_KEEPALIVES = """
 select set_config('tcp_keepalives_idle', greatest(1, %(idle)s)::text, false),
        set_config('tcp_keepalives_interval', '2', false), set_config('tcp_keepalives_count', '3', false),
        set_config('tcp_user_timeout', %(unheard)s::text, false)
@@ -81,13 +81,13 @@ select set_config('tcp_keepalives_idle', greatest(1, %(idle)s)::text, false),
 
 
 async def connect(dsn: str, application_name: str, response_timeout: float = RESPONSE_TIMEOUT) -> AbortableConnection:
-    """An autocommit connection: every statement is a READ COMMITTED transaction of its own.
+    """Open a connection on which every statement is a READ COMMITTED transaction of its own.
 
-    Statements are never prepared by the client: a plan made while there were few marks would outlive that.
-    ``round_trip``: seconds after which a server that does not answer counts as gone.
+    ``response_timeout`` is the number of seconds within which the server answers a small query. psycopg never prepares
+    a statement, because a plan that was made while there were few marks would stay.
 
     Raises:
-        BadSetting: the DSN is no connection string.
+        BadSetting: the DSN is not a connection string or URL.
         psycopg.OperationalError: no connection could be made.
     """
     connection = await AbortableConnection.connect(
@@ -97,9 +97,9 @@ async def connect(dsn: str, application_name: str, response_timeout: float = RES
     read_any_text(connection)
     try:
         async with connection.deadline():
-            await connection.execute(_SESSION.encode())
+            await connection.execute(_FIX_SETTINGS.encode())
             await connection.execute(
-                _WATCH, {"idle": round(response_timeout), "unheard": round(response_timeout * 2000)}
+                _FIX_KEEPALIVES, {"idle": round(response_timeout), "unheard": round(response_timeout * 2000)}
             )
     except BaseException:
         await connection.close()
@@ -112,17 +112,21 @@ select set_config('statement_timeout', %(batch)s, false), set_config('lock_timeo
        set_config('idle_in_transaction_session_timeout', %(batch)s, false)
 """
 _LOCK_TIMEOUT = 5.0
+"""Longest time in seconds that a worker waits for a lock."""
 
 
 async def is_standby(connection: AbortableConnection) -> bool:
-    """Whether the server replays what another one does, and takes no changes."""
+    """Return whether the server is a standby, which accepts no changes."""
     async with connection.deadline():
         (found,) = await (await connection.execute("select pg_is_in_recovery()")).fetchall()
     return bool(found[0])
 
 
 async def limit_session(connection: AbortableConnection, statement_timeout: float) -> None:
-    """Has the server end what takes too long, in seconds, and let go of what a worker holds that has gone or hangs."""
+    """Let the server end statements after this many seconds, and transactions that are idle for as long.
+
+    So the server frees the locks of a worker that is gone or hangs.
+    """
     limits = {
         "batch": f"{round(statement_timeout * 1000)}",
         "lock": f"{round(min(_LOCK_TIMEOUT, statement_timeout / 2) * 1000)}",
@@ -132,22 +136,22 @@ async def limit_session(connection: AbortableConnection, statement_timeout: floa
 
 
 def connect_once(dsn: str, application_name: str) -> Connection[TupleRow]:
-    """The same for a command that asks a few questions, without asyncio.
+    """Open a connection for a command, without asyncio. Every statement is a transaction of its own.
 
     Raises:
-        BadSetting: the DSN is no connection string.
+        BadSetting: the DSN is not a connection string or URL.
         DatabaseUnreachable: no connection could be made; the message says why.
     """
     try:
         connection = psycopg.connect(**parameters(dsn, application_name), autocommit=True, prepare_threshold=None)
         read_any_text(connection)
-        connection.execute(_SESSION.encode())
+        connection.execute(_FIX_SETTINGS.encode())
     except psycopg.OperationalError as error:
         raise unreachable(error) from error
     return connection
 
 
-# Version 1 recorded nothing, and its schema belonged to the role that had installed it.
+# Version 1 recorded no version, and its schema belonged to the role that had installed it.
 _INSTALLED = """
 select current_database(),
        exists (select from pg_catalog.pg_class where relnamespace = n.oid and relname = 'summaries'),
@@ -158,47 +162,51 @@ _VERSION = "select version from gaq.installation"
 
 
 def require_installed(connection: Connection[TupleRow]) -> None:
-    """Checks that the database has the version of gaq-listen that this program needs.
+    """Check that the database has the version of the SQL that this program needs.
 
     Raises:
-        NotInstalled: it has none, or another; the message says what to do.
+        NotInstalled: the database has no schema ``gaq``, or another version. The message says what to do.
     """
     (found,) = connection.execute(_INSTALLED).fetchall()
     version = connection.execute(_VERSION).fetchall() if found[2] else []
-    _judge(found[0], found[1], version, found[3])
+    _check_version(found[0], found[1], version, found[3])
 
 
 async def require_installed_async(connection: AbortableConnection) -> None:
-    """The same for a worker."""
+    """Check the version, as ``require_installed`` does, through an asynchronous connection.
+
+    Raises:
+        NotInstalled: the database has no schema ``gaq``, or another version. The message says what to do.
+    """
     async with connection.deadline():
         (found,) = await (await connection.execute(_INSTALLED)).fetchall()
         version = await (await connection.execute(_VERSION)).fetchall() if found[2] else []
-    _judge(found[0], found[1], version, found[3])
+    _check_version(found[0], found[1], version, found[3])
 
 
-def _judge(name: str, installed: bool, version: list[TupleRow], may_be_the_first: bool) -> None:
+def _check_version(database: str, installed: bool, version: list[TupleRow], may_be_version_1: bool) -> None:
     if not installed:
-        raise NotInstalled(f"gaq-listen is not installed in database {name!r}; run: gaq-listen install")
-    if not version and not may_be_the_first:
+        raise NotInstalled(f"gaq-listen is not installed in database {database!r}; run: gaq-listen install")
+    if not version and not may_be_version_1:
         raise NotInstalled(
-            f"gaq-listen is not installed in database {name!r}: an installation did not come to its end; "
+            f"gaq-listen is not installed in database {database!r}: an installation did not finish; "
             "run: gaq-listen install"
         )
     found = version[0][0] if version else 1
     if found < SQL_VERSION:
         raise NotInstalled(
-            f"database {name!r} has version {found} of gaq-listen's SQL, this program needs {SQL_VERSION}; "
+            f"database {database!r} has version {found} of gaq-listen's SQL, this program needs {SQL_VERSION}; "
             "run: gaq-listen install"
         )
     if found > SQL_VERSION:
         raise NotInstalled(
-            f"database {name!r} has version {found} of gaq-listen's SQL, newer than this program's {SQL_VERSION}; "
+            f"database {database!r} has version {found} of gaq-listen's SQL, newer than this program's {SQL_VERSION}; "
             "upgrade the program"
         )
 
 
 def explained_errors(error: psycopg.Error | TimeoutError) -> GaqListenError:
-    """Return an error of the database as one sentence: the server cannot be reached, or it refuses."""
+    """Turn an error of the database into one that says in a sentence that the server is lost, or what it refuses."""
     if is_lost(error):
         return unreachable(error)
     return GaqListenError(f"the database refused: {explain(error)}")

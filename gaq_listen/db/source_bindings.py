@@ -1,4 +1,4 @@
-"""Whether gaq-listen still reads the tables and columns that it was installed for: one question, asked by everybody."""
+"""Check whether the source tables and columns are still those that gaq-listen was installed for."""
 
 from collections.abc import Iterable
 
@@ -6,17 +6,19 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 SOURCE_CHANGES = "select kind, what from gaq.source_changes()"
-"""A kind and a sentence for each thing that makes values wrong unseen."""
+"""A query for a kind and a sentence for each change of the source tables that makes values wrong."""
 
 FIX = "gaq-listen install"
-"""The command that puts each of them right: it binds anew, and marks everything."""
+"""The command that fixes each change: it binds anew, and marks every pair."""
 
 DETACHED = "detached"
+"""The kind of change after ``gaq-listen detach``."""
 TRIGGER = "trigger"
+"""The kind of change that is about a trigger."""
 
 
 def source_changes(connection: Connection[TupleRow]) -> list[tuple[str, str]]:
-    """Return the kind and the sentence of each change."""
+    """Return a kind and a sentence for each change of the source tables that makes values wrong."""
     return [(kind, what) for kind, what in connection.execute(SOURCE_CHANGES).fetchall()]
 
 
@@ -28,15 +30,15 @@ select (select version from gaq.installation) = %s
 
 
 def is_rename_only(connection: Connection[TupleRow], version: int) -> bool:
-    """Return whether tables or columns only have other names: then an installation of that version binds nothing anew.
+    """Return whether the only changes are renames, and the installed SQL has this version.
 
-    What is bound follows a rename, and a sources file, which has the names of before, would find nothing.
+    Views and accessors follow a rename. A sources file does not, because it has the names of before.
     """
     if connection.execute("select to_regprocedure('gaq.renamed_sources()') is null").fetchall() == [(True,)]:
         return False
     return connection.execute(_KEPT, (version,)).fetchall() == [(True,)]
 
 
-def alarm(what: Iterable[str]) -> str:
-    """Return all sentences as one, with the command that puts them right."""
-    return f"{'; '.join(what)}; run: {FIX}"
+def alarm(changes: Iterable[str]) -> str:
+    """Join the sentences about changes to one, and add the command that fixes them."""
+    return f"{'; '.join(changes)}; run: {FIX}"

@@ -13,7 +13,7 @@ _TEXT_TYPES = ("text", "varchar", "bpchar", "name", _UNKNOWN)
 
 
 class _AnyText(Loader):
-    """Reads bytes that need not be UTF-8: those that are not become U+FFFD."""
+    """Load text. Bytes that are not UTF-8 become U+FFFD."""
 
     def load(self, data: Buffer) -> str:
         """Return the text."""
@@ -21,9 +21,9 @@ class _AnyText(Loader):
 
 
 def read_any_text(connection: Connection[Any] | AsyncConnection[Any]) -> None:
-    """Let a connection read what a SQL_ASCII database holds: that server knows no encoding, and hands over any bytes.
+    """Let a connection read text from a SQL_ASCII database, whose server returns any bytes.
 
-    The client's encoding must be SQL_ASCII, too, or the server refuses what is not UTF-8.
+    The encoding of the client must be SQL_ASCII, too. With UTF8, the server would refuse bytes that are not UTF-8.
     """
     if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
         for name in _TEXT_TYPES:

@@ -151,7 +151,11 @@ def _apply(
         attempt = f"{state.attempt_number} of {ATTEMPTS}"
         tell(f"  somebody's transaction has locked the table; trying again in {PAUSE:g} s ({attempt})")
 
-    configured = {"lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms", **(settings or {})}
+    configured = {
+        "lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms",
+        "client_min_messages": "warning",
+        **(settings or {}),
+    }
     try:
         for attempt in Retrying(
             retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),

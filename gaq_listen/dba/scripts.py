@@ -14,10 +14,18 @@ LOCK_TIMEOUT = 3.0
 ATTEMPTS = 20
 """How often a step that does not get its lock is tried, before the installation gives up."""
 
+SESSION = "session"
+"""The script with the settings of a session that applies scripts."""
+
 INSTALL_SCRIPTS = (
     "04_schema",
     "05_roles",
-    "06_upgrade",
+    "06_owner",
+    "07_version_02",
+    "07_version_03",
+    "07_version_04",
+    "07_version_05",
+    "08_missed",
     "10_marks",
     "15_marking",
     "20_sources",
@@ -52,7 +60,12 @@ the reference have another script in the place of ``20_sources``; see ``sources.
 PHRASES = {
     "04_schema": "check that the schema of the source tables is the one that is installed",
     "05_roles": "create the roles, unless they are there",
-    "06_upgrade": "turn what an earlier version has left into what the next steps expect",
+    "06_owner": "create schema gaq, and give all that is in it to gaq_owner",
+    "07_version_02": "bring version 1 to version 2, if that is what is installed",
+    "07_version_03": "bring version 2 to version 3, if that is what is installed",
+    "07_version_04": "bring version 3 to version 4, if that is what is installed",
+    "07_version_05": "bring version 4 to version 5, if that is what is installed",
+    "08_missed": "mark everything, if changes were missed",
     "10_marks": "create the tables of summaries and marks, and the doorbell",
     "15_marking": "create what every sources file uses",
     "20_sources": "bind views and functions to the source tables",
@@ -111,6 +124,21 @@ def script(name: str) -> str:
         if wanted in (known, known.partition("_")[2] if known[:1].isdigit() else known):
             return (directory() / (known if known.endswith(".load") else f"{known}.sql")).read_text(encoding="utf-8")
     raise UnknownName(f"no script is called {name!r}; there are: {', '.join(names())}")
+
+
+def for_psql(text: str) -> str:
+    """Return a SQL script as psql applies it alone: after the settings that its session needs."""
+    return f"{script(SESSION)}\n{text}"
+
+
+def printed(name: str) -> str:
+    """Return a script as ``gaq-listen sql`` prints it.
+
+    Raises:
+        UnknownName: there is no such script.
+    """
+    text = script(name)
+    return text if name.endswith(".load") or text == script(SESSION) else for_psql(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.dba.scripts import INSTALL_SCRIPTS, Step, divided, names, script, steps
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS, SESSION, Step, divided, names, script, steps
 from gaq_listen.errors import GaqListenError, UnknownName
 
 REFERENCE = "reference"
@@ -136,6 +136,7 @@ def installation(sources: Sources, source_schema: str = SCHEMA) -> str:
     parts = [
         "-- gaq-listen: the whole installation, for psql. It can be applied again.",
         "\\set ON_ERROR_STOP on",
+        script(SESSION),
         f"set gaq.source_schema = '{schema}';",
     ]
     parts += [f"\n-- {step.title}\nbegin;\n{step.text}commit;" for step in sources.steps()]

@@ -3,19 +3,18 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Literal, TypeAlias
+from typing import IO
 
 from gaq_listen.observers.console import Terminal, live_console
 from gaq_listen.observers.event_log import JSON, PLAIN, event_log
 from gaq_listen.observers.worker_state import Goals
+from gaq_listen.settings import LogFormat
 from gaq_listen.worker.events import Observer
-
-Format: TypeAlias = Literal["auto", "rich", "plain", "json"]
 
 
 @contextmanager
 def observing(
-    format: Format,  # noqa: A002
+    format: LogFormat,  # noqa: A002
     stdout: IO[str],
     on_closed: Callable[[], None] = lambda: None,
     aims: Goals | None = None,

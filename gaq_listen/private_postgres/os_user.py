@@ -1,4 +1,4 @@
-"""The account that runs a private server: PostgreSQL refuses to run as root."""
+"""Choose the OS user that runs a private server, because PostgreSQL refuses to run as root."""
 
 import os
 import pwd
@@ -10,7 +10,7 @@ from gaq_listen.errors import PrivateServerError
 
 
 class Identity(TypedDict):
-    """What ``subprocess`` takes to start a program as somebody else; None leaves it alone."""
+    """The arguments by which ``subprocess`` starts a program as another user. None keeps the current user or group."""
 
     user: int | None
     group: int | None
@@ -19,19 +19,19 @@ class Identity(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class OsUser:
-    """A user and its group, or ourselves when the ids are None."""
+    """A user and its group. The ids are None for the user of this process."""
 
     name: str
     uid: int | None = None
     gid: int | None = None
 
     def identity(self) -> Identity:
-        """The arguments that make ``subprocess`` start a program as this account."""
-        no_more = None if self.uid is None else list[int]()
-        return {"user": self.uid, "group": self.gid, "extra_groups": no_more}
+        """Return the arguments by which ``subprocess`` starts a program as this user, in no further groups."""
+        further_groups = None if self.uid is None else list[int]()
+        return {"user": self.uid, "group": self.gid, "extra_groups": further_groups}
 
     def take(self, path: Path) -> None:
-        """Make this account the owner of a path and of everything below it."""
+        """Make this user the owner of a path and of everything below it."""
         if self.uid is None or self.gid is None:
             return
         os.chown(path, self.uid, self.gid)
@@ -40,15 +40,15 @@ class OsUser:
                 os.chown(Path(parent, name), self.uid, self.gid, follow_symlinks=False)
 
     def reaches(self, directory: Path) -> bool:
-        """Whether this account may pass through a directory on its way to one of its own."""
+        """Return whether this user may pass through a directory and all directories above it."""
         return self.uid is None or all(place.stat().st_mode & 0o001 for place in (directory, *directory.parents))
 
 
 def server_user() -> OsUser:
-    """Ourselves; for root the user ``postgres`` or else ``nobody``.
+    """Return the user of this process. For root, return the user ``postgres``, or ``nobody`` if it does not exist.
 
     Raises:
-        PrivateServerError: we are root and there is neither.
+        PrivateServerError: This process runs as root, and neither user exists.
     """
     if os.geteuid() != 0:
         return OsUser(f"the user with id {os.geteuid()}")
@@ -59,6 +59,6 @@ def server_user() -> OsUser:
             continue
         return OsUser(f"the user {name}", entry.pw_uid, entry.pw_gid)
     raise PrivateServerError(
-        "PostgreSQL refuses to run as root, and there is neither a user postgres nor a user nobody"
-        " to run it as: try as a plain user"
+        "PostgreSQL refuses to run as root, and this machine has neither a user postgres nor a user nobody:"
+        " run the command as a plain user"
     )

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, for as long as a ``with`` block."""
+"""Run a private, temporary PostgreSQL server for as long as a ``with`` block."""
 
 import json
 import subprocess
@@ -16,37 +16,38 @@ from gaq_listen.private_postgres.cluster import PORT, remove_directory
 
 
 class PrivatePostgres:
-    """A throw-away server, reachable only by this user of this machine, through a socket.
+    """A temporary server that only this user of this machine can reach, through a socket.
 
-    It is ready about a second after entering the block and leaves nothing behind, however this
-    process ends: a supervisor process stops it and removes its directories. For root it runs as the
-    user ``postgres`` or ``nobody``. Any number can run at once.
-
-    ``settings`` are PostgreSQL's own, by name::
+    The server accepts connections about a second after the program enters the block. A supervisor process stops the
+    server and removes its directories, however this process ends. If this process runs as root, the server runs as the
+    user ``postgres`` or ``nobody``. Any number of servers can run at once::
 
         with PrivatePostgres(settings={"max_connections": "20"}) as server:
             connection = psycopg.connect(server.dsn())
 
     Raises:
-        PrivateServerError: on entering, when no server programs are found, or when the server does
-            not start; then with the last lines of its log.
+        PrivateServerError: On entering: this machine has no server programs, or the server does not start. The message
+            then ends with the last lines of the server's log.
     """
 
     user = "postgres"
     port = PORT
     host: str
-    """The directory of the socket."""
+    """Directory of the socket."""
     version: int
     """Major version of the server."""
     pid: int
     """Process id of the server (the postmaster)."""
     directory: Path
-    """Where its log is; gone after the block, like its data."""
+    """Directory of the server's log. The supervisor removes it at the end of the block, like the data."""
 
     def __init__(self, *, settings: Mapping[str, str] | None = None, storage: Path | None = None) -> None:
-        """Note the settings; the server starts when the block is entered.
+        """Store what the server should run with. The server starts when the program enters the block.
 
-        ``storage``: a directory in which to make that of the data; None: in memory, where there is room for it.
+        Args:
+            settings: Settings of PostgreSQL, by name.
+            storage: Existing directory in which the supervisor creates the data directory. None: shared memory, or the
+                temporary directory if shared memory has no room.
         """
         self._settings = dict(settings or {})
         self._storage = storage
@@ -70,7 +71,7 @@ class PrivatePostgres:
             start_new_session=True,
         )
         try:
-            facts = self._hear(self._supervisor)
+            facts = self._read_report(self._supervisor)
             if "error" in facts:
                 raise PrivateServerError(facts["error"])
         except BaseException:
@@ -93,30 +94,31 @@ class PrivatePostgres:
         self.stop()
 
     def dsn(self, dbname: str = "postgres") -> str:
-        """The libpq connection string of one of its databases."""
+        """Return the libpq connection string of a database of the server."""
         return make_conninfo(host=self.host, port=self.port, user=self.user, dbname=dbname)
 
     def poll(self) -> str | None:
-        """None while the server runs, otherwise a sentence that tells how it ended."""
+        """Return None while the server runs, else a sentence that says how it ended."""
         if self._supervisor:
             if self._supervisor.poll() is None:
                 return None
-            self._ending = self._hear(self._supervisor)["error"]
+            self._ending = self._read_report(self._supervisor)["error"]
             self.stop()
         return self._ending
 
     def stop(self) -> None:
-        """Stop the server now and wait until nothing of it is left; again does nothing."""
+        """Stop the server and wait until its processes and directories are gone. A second call does nothing."""
         if self._supervisor is None:
             return
-        # Closes its standard input, which is what tells it to stop, and waits for its end.
+        # This closes the supervisor's standard input, which makes it stop, and waits until it has ended.
         self._supervisor.communicate()
         self._supervisor = None
-        for directory in self._directories:  # still there if somebody killed the supervisor
+        for directory in self._directories:  # they still exist if the supervisor was killed
             remove_directory(directory)
 
     @staticmethod
-    def _hear(supervisor: subprocess.Popen[bytes]) -> dict[str, Any]:
+    def _read_report(supervisor: subprocess.Popen[bytes]) -> dict[str, Any]:
+        """Wait for the next line of JSON that the supervisor writes."""
         line = supervisor.stdout.readline() if supervisor.stdout else b""
         if not line:
             code = supervisor.wait()

@@ -1,12 +1,12 @@
-"""The parent of a private server, which outlives its owner by just long enough to clean up.
+"""Run a private server as its parent process, and clean up after the owner has ended.
 
-``python -m gaq_listen.private_postgres.supervisor JOB`` reads a pipe from its owner. When that closes, however
-the owner ended, or on a signal, it stops the server and removes every directory it made. On stdout
-it tells the owner in a line of JSON what it started, or why it could not or no longer runs.
+The owner starts ``python -m gaq_listen.private_postgres.supervisor JOB`` with a pipe as standard input. When the pipe
+closes, however the owner ended, or on a signal, the supervisor stops the server and removes every directory that it
+created. The supervisor writes lines of JSON to stdout: what it started, why the server did not start, or how it ended.
 
-It has a session of its own, where the terminal's Ctrl-C does not reach it. Should somebody kill it
-with SIGKILL, Linux stops the server too, and the owner removes the directories when it leaves its
-block; on other systems that server has to be stopped by hand.
+The supervisor has a session of its own, so Ctrl-C in the owner's terminal does not reach it. If SIGKILL ends the
+supervisor, Linux stops the server, and the owner removes the directories when it leaves its block. On other systems,
+the user has to stop such a server by hand.
 """
 
 import contextlib
@@ -29,26 +29,30 @@ from gaq_listen.private_postgres import cluster
 from gaq_listen.private_postgres.binaries import Binaries, usable_binaries
 from gaq_listen.private_postgres.os_user import OsUser, server_user
 
-OWNER = 0  # standard input: the pipe that closes when the owner ends
-REPORT = 1  # standard output: where the owner reads
+OWNER = 0
+"""File descriptor of standard input: the pipe that closes when the owner ends."""
+REPORT = 1
+"""File descriptor of standard output, from which the owner reads."""
 START_SECONDS = 60.0
+"""Seconds in which the server must accept connections."""
 STOP_SECONDS = 5.0
+"""Seconds that a child has to end after each signal."""
 PR_SET_PDEATHSIG = 1
 
 
-class Stopped(Exception):
-    """The owner is gone, or somebody asked us to stop."""
+class StopRequested(Exception):
+    """The owner has ended, or a signal asked the supervisor to stop."""
 
 
-class Watch:
-    """Waits for a child process while listening for reasons to stop.
+class ChildWatch:
+    """Wait for a child process, or for a reason to stop.
 
-    Signals only wake the wait up and set a flag: an exception out of a signal handler could hit
-    between a child's start and the line that remembers it.
+    A signal only sets a flag and wakes the wait. If a signal handler raised an exception, the exception could arrive
+    between the start of a child and the line that stores it.
     """
 
     def __init__(self) -> None:
-        """Take over the signals that end us, and SIGCHLD."""
+        """Install handlers for SIGCHLD and for the signals that stop the supervisor."""
         self._stop = False
         self._wake, wakeup = os.pipe()
         os.set_blocking(self._wake, False)
@@ -62,24 +66,24 @@ class Watch:
         self._stop = True
 
     def wait(self, child: subprocess.Popen[bytes]) -> int:
-        """The child's exit code, when it ends.
+        """Wait until the child ends, and return its exit code.
 
         Raises:
-            Stopped: there is reason to stop before that.
+            StopRequested: The supervisor should stop, and the child still runs.
         """
         while (code := child.poll()) is None:
             self.pause(None)
         return code
 
     def pause(self, seconds: float | None) -> None:
-        """Let some time pass, less if a child ends.
+        """Wait for some seconds, or less if a child ends. None waits without a limit.
 
         Raises:
-            Stopped: there is reason to stop.
+            StopRequested: The supervisor should stop.
         """
-        # Asked before, not after: a signal that comes in between has made the pipe readable.
+        # The flag is read before select: a signal that comes in between has made the pipe readable.
         if self._stop:
-            raise Stopped
+            raise StopRequested
         readable, _, _ = select.select([OWNER, self._wake], [], [], seconds)
         if self._wake in readable:
             os.read(self._wake, 4096)
@@ -87,23 +91,23 @@ class Watch:
             self._stop = True
 
 
-def tied_to_us(number: signal.Signals) -> Callable[[], None] | None:
-    """What a child must call before it executes, for Linux to send it a signal when we end."""
+def parent_death_signal(number: signal.Signals) -> Callable[[], None] | None:
+    """Return a function by which a child asks Linux for this signal at its parent's death. None on other systems."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl
-    us = os.getpid()
+    parent = os.getpid()
 
-    def tie() -> None:
+    def request_signal() -> None:
         prctl(PR_SET_PDEATHSIG, number)
-        if os.getppid() != us:
+        if os.getppid() != parent:
             os._exit(1)
 
-    return tie
+    return request_signal
 
 
-def start(command: list[str], account: OsUser, log: Path, at_our_end: signal.Signals) -> subprocess.Popen[bytes]:
-    """Start a program as the account, in a process group of its own, with its output in the log."""
+def start(command: list[str], user: OsUser, log: Path, at_parent_death: signal.Signals) -> subprocess.Popen[bytes]:
+    """Start a program as ``user``, in a process group of its own, with its output in the log."""
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -113,13 +117,13 @@ def start(command: list[str], account: OsUser, log: Path, at_our_end: signal.Sig
             cwd="/",
             env=cluster.environment(),
             process_group=0,
-            preexec_fn=tied_to_us(at_our_end),
-            **account.identity(),
+            preexec_fn=parent_death_signal(at_parent_death),
+            **user.identity(),
         )
 
 
 def stop(child: subprocess.Popen[bytes], *signals: signal.Signals) -> None:
-    """End a child that still runs: with one signal after the other, at last with its whole group."""
+    """End a child with one signal after the other, and at last kill its process group."""
     for number in signals:
         child.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -129,41 +133,46 @@ def stop(child: subprocess.Popen[bytes], *signals: signal.Signals) -> None:
     child.wait()
 
 
-def say(**facts: Any) -> None:
-    """Tell the owner, if it is still there."""
+def report(**facts: Any) -> None:
+    """Write a line of JSON to the owner. If the owner has ended, write nothing."""
     with contextlib.suppress(OSError):
         os.write(REPORT, json.dumps(facts).encode() + b"\n")
 
 
 def failure(what: str, code: int, log: Path) -> PrivateServerError:
-    """The error that tells how a program ended, with the end of its log."""
+    """Return the error for a program that ended with this exit code, with the end of the log."""
     how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
     return PrivateServerError(f"{what} ({how}); its log ends with:\n{cluster.last_lines(log)}")
 
 
-def serve(job: dict[str, Any], watch: Watch, cleanup: ExitStack) -> None:
-    """Create the cluster and run the server until it or the owner ends."""
-    account = server_user()
-    home = cluster.make_home(cluster.temp_base(account))
+def serve(job: dict[str, Any], watch: ChildWatch, cleanup: ExitStack) -> None:
+    """Create the cluster and run the server until it or the owner ends.
+
+    Raises:
+        StopRequested: The owner has ended, or a signal asked the supervisor to stop.
+        PrivateServerError: The server did not start, or ended by itself.
+    """
+    user = server_user()
+    home = cluster.make_home(cluster.temp_base(user))
     cleanup.callback(cluster.remove_directory, home)
     storage = cluster.make_home(Path(job["storage"]) if job["storage"] else cluster.data_base(home))
     cleanup.callback(cluster.remove_directory, storage)
     log = home / "log"
-    sockets = cluster.make_private(home / cluster.SOCKETS, account)
-    data = cluster.make_private(storage / "data", account)
+    sockets = cluster.make_private(home / cluster.SOCKETS, user)
+    data = cluster.make_private(storage / "data", user)
     package = Path(job["package"]) if job["package"] else None
-    binaries, version = usable_binaries(Binaries(Path(job["directory"]), package), account, home)
+    binaries, version = usable_binaries(Binaries(Path(job["directory"]), package), user, home)
 
     command = cluster.initdb_command(binaries, data)
-    # Not killed at once: the bootstrap server it runs would leave shared memory behind.
-    initdb = start(command, account, log, signal.SIGTERM)
+    # initdb gets SIGTERM rather than SIGKILL, because a killed bootstrap server would leave shared memory behind.
+    initdb = start(command, user, log, signal.SIGTERM)
     cleanup.callback(stop, initdb, signal.SIGTERM)
     if code := watch.wait(initdb):
         raise failure("initdb failed", code, log)
 
     command = cluster.postgres_command(binaries, data, sockets, job["settings"])
-    # SIGINT is a fast shutdown, where clients are told; SIGQUIT an immediate one.
-    server = start(command, account, log, signal.SIGQUIT)
+    # SIGINT asks for a fast shutdown, which notifies clients. SIGQUIT asks for an immediate one.
+    server = start(command, user, log, signal.SIGQUIT)
     cleanup.callback(stop, server, signal.SIGINT, signal.SIGQUIT)
     deadline = time.monotonic() + START_SECONDS
     while not cluster.is_ready(data):
@@ -174,29 +183,23 @@ def serve(job: dict[str, Any], watch: Watch, cleanup: ExitStack) -> None:
                 f"PostgreSQL was not ready after {START_SECONDS:.0f} s; its log ends with:\n{cluster.last_lines(log)}"
             )
         watch.pause(0.01)
-    say(
-        pid=server.pid,
-        version=version,
-        host=str(sockets),
-        directory=str(home),
-        storage=str(storage),
-    )
+    report(pid=server.pid, version=version, host=str(sockets), directory=str(home), storage=str(storage))
     raise failure("PostgreSQL ended by itself", watch.wait(server), log)
 
 
 def main() -> int:
-    """Do the job given as the only argument."""
-    watch = Watch()
-    os.umask(0o077)  # the log shows statements
+    """Run the job that the only argument describes, and return the exit code."""
+    watch = ChildWatch()
+    os.umask(0o077)  # the log contains statements
     try:
         with ExitStack() as cleanup:
             serve(json.loads(sys.argv[1]), watch, cleanup)
-    except Stopped:
+    except StopRequested:
         return 0
     except PrivateServerError as error:
-        say(error=str(error))
+        report(error=str(error))
     except (OSError, subprocess.SubprocessError) as error:
-        say(error=f"the private PostgreSQL could not be prepared: {error}")
+        report(error=f"the private PostgreSQL could not be prepared: {error}")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""Data passes as people name them: by name or by id."""
+"""Find data passes by name or id."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -7,6 +7,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.errors import UnknownName
+from gaq_listen.observers.wording import sanitize
 
 _FIND = """
 select id, name from gaq.source_data_passes
@@ -17,11 +18,11 @@ _NAMES = "select name from gaq.source_data_passes order by name"
 _STARTING = "select name from gaq.source_data_passes where starts_with(name, %s) order by name limit 100"
 
 
-def data_pass(connection: Connection[TupleRow], wanted: str) -> tuple[int, str]:
-    """Id and name of a data pass that is given by either; a name goes before an id.
+def find_data_pass(connection: Connection[TupleRow], wanted: str) -> tuple[int, str]:
+    """Return id and name of the data pass with this name, or else with this id.
 
     Raises:
-        UnknownName: there is none; the message suggests names that are alike.
+        UnknownName: no data pass has this name or id. The message suggests similar names.
     """
     found = connection.execute(_FIND, {"wanted": wanted}).fetchone()
     if found is None:
@@ -31,14 +32,19 @@ def data_pass(connection: Connection[TupleRow], wanted: str) -> tuple[int, str]:
 
 
 def starting_with(connection: Connection[TupleRow], beginning: str) -> list[str]:
-    """Names of data passes that begin so: for the shell's completion."""
+    """Return names of data passes that start with ``beginning``, for the completion of a shell."""
     return [name for (name,) in connection.execute(_STARTING, (beginning,)).fetchall()]
 
 
 def suggestion(wanted: str, known: Sequence[str]) -> str:
-    """``; did you mean 'LHC22o_apass7'?``, or nothing when no known name is alike."""
+    """Return ``; did you mean 'LHC22o_apass7'?``, or an empty text if no known name is similar."""
     by_lower = {name.lower(): name for name in known}
     alike = get_close_matches(wanted.lower(), by_lower, n=3)
     if not alike:
         return ""
     return f"; did you mean {' or '.join(repr(by_lower[name]) for name in alike)}?"
+
+
+def shown_name(data_pass: str | None, data_pass_id: int) -> str:
+    """Return the name of a data pass, safe to print. Return ``#`` and the id if the data pass has no name any more."""
+    return sanitize(data_pass) if data_pass else f"#{data_pass_id}"

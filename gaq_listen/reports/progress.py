@@ -1,4 +1,4 @@
-"""Waits, and shows how far it is, until workers have done what was asked for."""
+"""Wait for workers, and show their progress."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,25 +9,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gaq_listen.errors import GaqListenError
+from gaq_listen.observers.wording import count
+from gaq_listen.reports import pause
 from gaq_listen.types import Key, columns
 
-EVERY = 0.1
-"""Seconds between two looks."""
+INTERVAL = 0.1
+"""Seconds between two checks."""
 
-_LEFT = """
+_STALE = """
 select count(*), count(e.error), min(e.error)
 from unnest(%s::bigint[], %s::bigint[]) u (data_pass_id, run_number)
 join gaq.pending p using (data_pass_id, run_number)
 left join gaq.failures e using (data_pass_id, run_number)
 """
-_HINDRANCE = """
-select (select 'paused by ' || paused_by from gaq.paused),
-       (select count(*) from gaq.workers where gaq.is_there(backend_pid))
-"""
+_HAS_WORKERS = "select exists (select from gaq.workers where gaq.is_there(backend_pid))"
 
 
-def progress() -> Progress:
-    """A bar on stderr; off a terminal only what it ends with."""
+def progress_bar() -> Progress:
+    """Return a progress bar on stderr. If stderr is no terminal, only the last state is printed."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -37,38 +36,45 @@ def progress() -> Progress:
     )
 
 
-def until_fresh(connection: Connection[TupleRow], pairs: Sequence[Key], tell: Callable[[str], object]) -> None:
-    """Waits until none of the pairs is stale; tells once what hinders it.
+def until_fresh(connection: Connection[TupleRow], pairs: Sequence[Key], note: Callable[[str], object]) -> None:
+    """Wait until none of the pairs is stale. Note once why no worker refreshes them.
 
     Raises:
-        GaqListenError: some of them cannot be computed.
+        GaqListenError: only pairs that cannot be computed are left.
     """
-    told = ""
-    with progress() as bar:
+    noted = ""
+    with progress_bar() as bar:
         task = bar.add_task("refreshed", total=len(pairs))
         while True:
-            ((left, failing, error),) = connection.execute(_LEFT, columns(pairs)).fetchall()
-            bar.update(task, completed=len(pairs) - left)
-            if left == 0:
+            ((stale, failing, error),) = connection.execute(_STALE, columns(pairs)).fetchall()
+            bar.update(task, completed=len(pairs) - stale)
+            if stale == 0:
                 return
-            if failing == left:
+            if failing == stale:
                 raise GaqListenError(f"{failing} pairs cannot be computed ({error}); see: gaq-listen failures")
-            ((paused, workers),) = connection.execute(_HINDRANCE).fetchall()
-            hindrance = paused or ("" if workers else "no worker is running: gaq-listen run")
-            if hindrance and hindrance != told:
-                tell(f"waiting: {hindrance}")
-            told = hindrance
-            time.sleep(EVERY)
+            obstacle = _obstacle(connection)
+            if obstacle and obstacle != noted:
+                note(f"waiting: {obstacle}")
+            noted = obstacle
+            time.sleep(INTERVAL)
 
 
-def until_no_batch(connection: Connection[TupleRow], tell: Callable[[str], object]) -> None:
-    """Waits until no batch is in flight any more."""
-    told = False
+def _obstacle(connection: Connection[TupleRow]) -> str:
+    """Return why no worker refreshes; an empty text if workers are running."""
+    if paused := pause.read(connection):
+        return f"paused by {paused.paused_by}"
+    ((has_workers,),) = connection.execute(_HAS_WORKERS).fetchall()
+    return "" if has_workers else "no worker is running: gaq-listen run"
+
+
+def until_no_batch(connection: Connection[TupleRow], note: Callable[[str], object]) -> None:
+    """Wait until workers have finished all batches that they had begun. Note once that there are some."""
+    noted = False
     while True:
         ((batches,),) = connection.execute("select gaq.batches_in_flight()").fetchall()
         if not batches:
             return
-        if not told:
-            tell(f"waiting for {batches} in flight")
-            told = True
-        time.sleep(EVERY)
+        if not noted:
+            note(f"waiting for {count(batches, 'batch')} in flight")
+            noted = True
+        time.sleep(INTERVAL)

@@ -1,4 +1,4 @@
-"""Which runs of a data pass somebody means."""
+"""Read run numbers and ranges of run numbers, and find the runs that they stand for."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,19 +9,21 @@ from psycopg.rows import TupleRow
 from gaq_listen.errors import BadSetting, UnknownName
 
 Range = tuple[int, int]
-"""First and last run, both included."""
+"""First and last run number, both included."""
+
+_RUNS = "select run_number from gaq.known_pairs where data_pass_id = %s order by run_number"
 
 
-def ranges(text: str) -> list[Range]:
-    """Reads run numbers and ranges of them.
+def parse(text: str) -> list[Range]:
+    """Read run numbers and ranges, separated by commas.
 
-    >>> ranges("12, 15-18")
+    >>> parse("12, 15-18")
     [(12, 12), (15, 18)]
 
     Raises:
-        BadSetting: it is not such a list.
+        BadSetting: the text is no such list.
     """
-    found = []
+    ranges = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*)?", part)
         if match is None:
@@ -29,15 +31,15 @@ def ranges(text: str) -> list[Range]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise BadSetting(f"the range {part.strip()!r} ends before it begins")
-        found.append((first, last))
-    return found
+        ranges.append((first, last))
+    return ranges
 
 
-def chosen(existing: Sequence[int], wanted: Iterable[Range], data_pass: str) -> list[int]:
-    """Those of the ``existing`` runs of a data pass that are ``wanted``.
+def select(existing: Sequence[int], wanted: Iterable[Range], data_pass: str) -> list[int]:
+    """Return those of the ``existing`` runs of a data pass that lie in one of the ``wanted`` ranges.
 
     Raises:
-        UnknownName: a run, or every run of a range, is not among them; the message names all such.
+        UnknownName: no run lies in one of the ranges. The message names all ranges without a run.
     """
     runs: set[int] = set()
     missing = []
@@ -51,9 +53,6 @@ def chosen(existing: Sequence[int], wanted: Iterable[Range], data_pass: str) -> 
     return sorted(runs)
 
 
-def existing(connection: Connection[TupleRow], data_pass_id: int) -> list[int]:
-    """The runs of a data pass, and those that have left it but still have a summary."""
-    rows = connection.execute(
-        "select run_number from gaq.known_pairs where data_pass_id = %s order by run_number", (data_pass_id,)
-    )
-    return [row[0] for row in rows]
+def existing_runs(connection: Connection[TupleRow], data_pass_id: int) -> list[int]:
+    """Return the runs of a data pass, and the runs that have left it and still have a summary."""
+    return [run for (run,) in connection.execute(_RUNS, (data_pass_id,))]

@@ -1,7 +1,7 @@
-"""What the summaries of a data pass come to together, each run weighted by its length. Pure.
+"""Add up summaries of a data pass, each run weighted by its length.
 
-The view gaq.data_pass_summaries says the same of all stored summaries of a data pass. This module says it of any
-selection of them, stored or live.
+The view gaq.data_pass_summaries has the same totals of all stored summaries of a data pass. This module adds up any
+selection of summaries, stored or live.
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DataPassTotals:
-    """Sums over summaries. ``hours``: of the runs that have values; the coverages, 0 to 1, are fractions of them.
+    """Hold the totals of summaries.
 
-    Coverages are None when no run has values.
+    ``hours`` is the length of the runs that have values. Coverages are fractions of these hours, from 0 to 1, and None
+    if no run has values. ``undecided_coverage`` is the time in which a detector has no flag.
     """
 
     runs: int
@@ -36,7 +37,7 @@ class DataPassTotals:
 
 
 def totals(summaries: Iterable["Summary"]) -> DataPassTotals:
-    """Sum up these summaries."""
+    """Add up the summaries."""
     every = list(summaries)
     weighted = [
         (s.run_seconds, s.bad_run_coverage, s.explicitly_not_bad_run_coverage or 0.0, s.mc_reproducible_coverage or 0.0)

@@ -1,4 +1,4 @@
-"""Compares what is stored with what is recomputed, batch by batch, and says where they differ."""
+"""Compare stored summaries with recomputed ones, batch by batch, and report differences."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.observers.wording import number, sanitize
+from gaq_listen.observers.wording import number
+from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.types import Key, columns
 from gaq_listen.worker.auditor import DIFFERENCES, REPAIR, Difference
 
 BATCH = 400
-"""Pairs that are compared in one statement."""
+"""Pairs to compare in one statement."""
 
 _SAMPLE = "select data_pass_id, run_number from gaq.known_pairs order by random() limit %s"
 _PASSES = "select distinct data_pass_id from gaq.known_pairs order by data_pass_id"
@@ -24,52 +25,55 @@ join gaq.pending using (data_pass_id, run_number)
 
 
 @dataclass(slots=True)
-class Comparison:
-    """What came of it, in pairs: of ``known`` that there are, ``compared``; ``stale`` ones are not compared."""
+class VerificationResult:
+    """Count the pairs of a verification: ``known`` in the database, ``compared``, and ``stale``, which are left out."""
 
     known: int
     compared: int = 0
     stale: int = 0
     differing: list[Key] = field(default_factory=list)
 
-    def summary(self) -> str:
-        """One sentence."""
+    def sentence(self) -> str:
+        """Return the result in one sentence."""
         stale = f"; {number(self.stale)} more are stale, so they were not compared" if self.stale else ""
         differ = f"{number(len(self.differing))} differ" if self.differing else "none differs"
         return f"{number(self.compared)} of {number(self.known)} pairs compared: {differ}{stale}"
 
 
-def count(connection: Connection[TupleRow]) -> int:
-    """How many pairs there are."""
+def count_pairs(connection: Connection[TupleRow]) -> int:
+    """Return the number of pairs in the database."""
     ((known,),) = connection.execute(_COUNT).fetchall()
     return int(known)
 
 
-def compare(
+def verify(
     connection: Connection[TupleRow],
     sample: int | None,
-    found: Callable[[Difference], object],
+    report: Callable[[Difference], object],
     advance: Callable[[int], object] = lambda pairs: None,
-) -> Comparison:
-    """Compares ``sample`` pairs chosen at random, or all; ``found`` is told each difference."""
-    outcome = Comparison(count(connection))
+) -> VerificationResult:
+    """Compare ``sample`` pairs, chosen at random; None: all pairs.
+
+    Calls ``report`` with each difference, and ``advance`` with the number of pairs of each batch.
+    """
+    result = VerificationResult(count_pairs(connection))
     for pairs in _batches(connection, sample):
         with connection.cursor(row_factory=class_row(Difference)) as cursor:
             for difference in cursor.execute(DIFFERENCES, columns(pairs)):
-                outcome.differing.append((difference.data_pass_id, difference.run_number))
-                found(difference)
+                result.differing.append((difference.data_pass_id, difference.run_number))
+                report(difference)
         ((stale,),) = connection.execute(_STALE, columns(pairs)).fetchall()
-        outcome.stale += stale
-        outcome.compared += len(pairs) - stale
+        result.stale += stale
+        result.compared += len(pairs) - stale
         advance(len(pairs))
-    return outcome
+    return result
 
 
 def _batches(connection: Connection[TupleRow], sample: int | None) -> Iterator[list[Key]]:
     if sample is not None:
         yield from _cut(connection.execute(_SAMPLE, (sample,)).fetchall())
     else:
-        # A data pass at a time: memory stays flat however many there are.
+        # One data pass at a time, so that the memory does not grow with the number of pairs.
         for (data_pass_id,) in connection.execute(_PASSES).fetchall():
             yield from _cut(connection.execute(_RUNS_OF, (data_pass_id,)).fetchall())
 
@@ -80,27 +84,26 @@ def _cut(rows: list[TupleRow]) -> Iterator[list[Key]]:
 
 
 def repair(connection: Connection[TupleRow], pairs: list[Key]) -> None:
-    """Marks pairs, so that a worker computes them again."""
+    """Mark pairs, so that a worker computes them again."""
     connection.execute(REPAIR, columns(pairs))
 
 
-_WHY = {
+_EXPLANATIONS = {
     "missing": "it should have a summary and has none",
     "left": "it has a summary and is in no data pass any more",
 }
 
 
-def named(difference: Difference) -> str:
+def pair_name(difference: Difference) -> str:
     """Return the pair as people write it: ``LHC22o_apass7/526621``."""
-    name = sanitize(difference.data_pass) if difference.data_pass else f"#{difference.data_pass_id}"
-    return f"{name}/{difference.run_number}"
+    return f"{shown_name(difference.data_pass, difference.data_pass_id)}/{difference.run_number}"
 
 
 def side_by_side(difference: Difference) -> str:
-    """The values that differ, stored beside recomputed."""
-    lines = [named(difference)]
-    if difference.differs in _WHY:
-        lines[0] += f": {_WHY[difference.differs]}"
+    """Return lines with the values that differ, stored beside recomputed."""
+    lines = [pair_name(difference)]
+    if difference.differs in _EXPLANATIONS:
+        lines[0] += f": {_EXPLANATIONS[difference.differs]}"
     else:
         lines.append(f"    {'':<31}  {'stored':>22}  {'recomputed':>22}")
         for column in difference.differs.split(", "):

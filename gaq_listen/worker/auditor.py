@@ -1,4 +1,4 @@
-"""Stored against recomputed: finds what no trigger saw, such as changes made while triggers were disabled."""
+"""Compare stored summaries with recomputed ones, to find changes that no trigger saw."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ Values = Mapping[str, float | int | bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A summary that is not marked and differs from the recomputed one, as ``gaq.differences`` returned it.
+    """Hold a fresh summary that differs from the recomputed one, as ``gaq.differences`` returns it.
 
-    ``differs`` names the columns; or it is ``missing`` for a summary that should be there, ``left`` for one that
-    should not. ``stored`` and ``recomputed`` are the summary's values by column; None where there is none.
+    ``differs`` names the columns that differ. It is ``missing`` for a summary that should be stored, and ``left`` for
+    one that should not. ``stored`` and ``recomputed`` are values by column. None: there is no such summary.
     """
 
     data_pass_id: int
@@ -40,7 +40,7 @@ class Difference:
     recomputed: Values | None
 
     def drifted(self) -> DriftedPair:
-        """The same as a part of an event."""
+        """Return the difference as a part of an event."""
         good = "explicitly_not_bad_run_coverage"
         return DriftedPair(
             self.data_pass_id,
@@ -53,27 +53,28 @@ class Difference:
 
 
 class Auditor:
-    """Walks through all pairs, again and again, a portion at a time, and marks those that have drifted."""
+    """Compare all pairs, again and again, a portion at a time. ``timeout`` limits a portion, in seconds."""
 
-    def __init__(self, connection: AbortableConnection, patience: float) -> None:
+    def __init__(self, connection: AbortableConnection, timeout: float) -> None:
         self._connection = connection
-        self._patience = patience
+        self._timeout = timeout
         self._last = _FIRST
 
-    async def portion(self, pairs: int) -> Audited:
-        """Recomputes the next so many pairs; what differs is marked, to be refreshed like everything that is marked."""
-        async with self._connection.deadline(self._patience):
+    async def audit(self, pairs: int) -> Audited:
+        """Recompute the next ``pairs`` pairs, and mark those that differ, so that a worker refreshes them."""
+        async with self._connection.deadline(self._timeout):
             portion = await self._next(pairs)
             if len(portion) < pairs:
                 self._last = _FIRST
             async with AsyncClientCursor(self._connection, row_factory=class_row(Difference)) as cursor:
-                found = await fetch_with_locks(cursor, DIFFERENCES, columns(portion))
-            if found:
-                keys = [(difference.data_pass_id, difference.run_number) for difference in found]
+                differences = await fetch_with_locks(cursor, DIFFERENCES, columns(portion))
+            if differences:
+                keys = [(difference.data_pass_id, difference.run_number) for difference in differences]
                 await self._connection.execute(REPAIR, columns(keys))
-        return Audited(len(portion), tuple(difference.drifted() for difference in found))
+        return Audited(len(portion), tuple(difference.drifted() for difference in differences))
 
     async def _next(self, pairs: int) -> list[Key]:
+        """Return the keys of the next portion. It is shorter than ``pairs`` at the end of the walk."""
         async with AsyncClientCursor(self._connection) as cursor:
             portion = [(row[0], row[1]) for row in await fetch_with_locks(cursor, _NEXT, (*self._last, pairs))]
         if portion:

@@ -14,7 +14,7 @@ the doorbell only while it sleeps, and gives it up altogether while writers cont
           for `quiet` seconds                                                           │
                     │                                                                   ▼
                     └───────────────────────── POLLING, does not hold the doorbell: comes back every
-                                               few milliseconds (``pacing.poll_again``); nobody rings
+                                               few milliseconds (``waiting.TICK``); nobody rings
 
 A wake-up shows contention in one of three ways. None of them is a rate of rings, because writers that ring one after
 the other on a slow disk never reach a rate.
@@ -43,43 +43,43 @@ LONGEST_QUIET = 8.0
 
 
 class Contention:
-    """What a worker has seen of the writers that ring for it."""
+    """Record what a worker sees of the writers that ring for it, and decide whether it may hold the doorbell."""
 
     def __init__(self) -> None:
         self._ringers: frozenset[int] = frozenset()
         self._short_sleeps = 0
         self._queue = False
         self._polls = False
-        self._active_at = -inf
+        self._changed_at = -inf
         self._returned_at = -inf
         self._quiet = SHORTEST_QUIET
 
-    def heard(self, ringers: frozenset[int]) -> None:
+    def record_ringers(self, ringers: frozenset[int]) -> None:
         """Add the backends that have rung since the worker last took the doorbell."""
         self._ringers |= ringers
 
-    def woke(self, slept: float) -> None:
-        """Record that a writer, not the clock, has ended a sleep of ``slept`` seconds."""
+    def record_wake_up(self, slept: float) -> None:
+        """Record that a writer, and not the clock, has ended a sleep of ``slept`` seconds."""
         self._short_sleeps = self._short_sleeps + 1 if slept < SHORT else 0
 
-    def saw_queue(self) -> None:
+    def record_queue(self) -> None:
         """Record that sessions were waiting for the lock of NOTIFY when the worker woke."""
         self._queue = True
 
-    def saw_change(self, now: float) -> None:
+    def record_change(self, now: float) -> None:
         """Record that the worker has found a mark of a change."""
-        self._active_at = now
+        self._changed_at = now
 
     def may_hold(self, now: float) -> bool:
         """Return whether the worker may take the doorbell now, and forget what was seen before."""
         if self._polls:
-            if now < self._active_at + self._quiet:
+            if now < self._changed_at + self._quiet:
                 return False
             self._polls = False
             self._returned_at = now
         elif self._contended():
             self._polls = True
-            self._active_at = now
+            self._changed_at = now
             soon = now < self._returned_at + 2 * LONGEST_QUIET
             self._quiet = min(2 * self._quiet, LONGEST_QUIET) if soon else SHORTEST_QUIET
             self._short_sleeps = 0

@@ -1,7 +1,7 @@
-"""Asleep or awake: LISTEN, and the advisory lock that tells writers whether anybody sleeps.
+"""Listen for rings, and hold the advisory lock that tells writers whether a worker sleeps.
 
-The protocol stands in ``sql/10_marks.sql``, at ``gaq.ring``. The lock and LISTEN are on the same connection, so they
-live and die together; that connection does nothing else.
+``sql/10_marks.sql`` describes the protocol, at ``gaq.ring``. LISTEN and the lock use the same connection, so the server
+ends both together. Nothing else writes through that connection.
 """
 
 import asyncio
@@ -10,23 +10,25 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from psycopg import Notify, errors
+from psycopg.rows import TupleRow
 
 from gaq_listen.db.connection import AbortableConnection
-from gaq_listen.worker.pacing import Holder
+from gaq_listen.worker.waiting import DoorbellState
 
 CHANNEL = "gaq_invalidated"
+"""The channel on which writers ring."""
 
-# Ours, or if not, a colleague's? A sleeper holds the lock exclusively; writers that skip the bell hold it shared.
+# A sleeping worker holds the lock exclusively, and a writer that does not ring holds it shared. The answers are values
+# of DoorbellState.
 _HOLD = """
 select case
-    when pg_try_advisory_lock(gaq.bell_key()) then 'ours'
-    when exists (select from gaq.bell_holders where exclusively) then 'a colleague''s'
-    else 'nobody''s'
+    when pg_try_advisory_lock(gaq.bell_key()) then 'this worker'
+    when exists (select from gaq.bell_holders where exclusively) then 'another worker'
+    else 'writers'
 end
 """
 
-
-# Asked after the unlock: a writer that still waits in the queue had decided to ring before it.
+# The query asks for waiting sessions after the unlock: a writer that still waits had decided to ring before it.
 _LET_GO = """
 select pg_advisory_unlock(gaq.bell_key()),
        exists (select from pg_locks
@@ -34,14 +36,14 @@ select pg_advisory_unlock(gaq.bell_key()),
 """
 
 _READS = 1000
-"""Buffers that are read at a time, each some kilobytes: a flood is behind us soon, and does not keep us for ever."""
+"""Buffers of some kilobytes to read in one go, so that a flood of notifications does not occupy the worker forever."""
 
 
 class Doorbell:
-    """A listening connection. Setting ``stop`` ends any wait at once.
+    """Listen through ``connection``. Setting ``stop`` ends any wait at once.
 
-    What is returned of rings leaves out those of the worker itself, which are for other workers.
-    After as much silence as the answer to a question may take, the server is asked whether it is still there.
+    The rings of the worker itself do not count, because they are for other workers. While it waits, the doorbell probes
+    a server that has been silent for the response timeout of the connection.
     """
 
     def __init__(self, connection: AbortableConnection, stop: asyncio.Event) -> None:
@@ -50,11 +52,11 @@ class Doorbell:
         self._rung = False
         self._ringers: set[int] = set()
         self._own_pid: int | None = None
-        self._answered = 0.0
+        self._last_answer = 0.0
         self._probe: str | None = None
         self.held = False
-        """Whether we are the sleeper that writers ring for."""
-        # A handler, rather than notifies(): it also hears what arrives with the answer to a query.
+        """Whether this worker holds the doorbell, so that writers ring for it."""
+        # A handler also gets the notifications that arrive with the answer to a query; notifies() does not.
         connection.add_notify_handler(self._hear)
 
     def _hear(self, notification: Notify) -> None:
@@ -67,82 +69,83 @@ class Doorbell:
                 self._ringers.add(notification.pid)
 
     async def listen(self, notify: Callable[[str, str], Awaitable[None]], patience: float = 2.0) -> bool:
-        """Starts to listen, and has itself rung: ``notify(channel, payload)``, on another connection.
+        """Start to listen, and test it with ``notify(channel, payload)``, which uses another connection.
 
-        Returns False when nothing is heard within ``patience`` seconds: a pooler between us and the server. Then
-        nothing of ours stays behind in its sessions.
+        Return False if the notification does not arrive within ``patience`` seconds, as through a pooler. In that case
+        no session of the pooler goes on listening.
         """
-        await self._ask(f"listen {CHANNEL}")
+        await self._execute(f"listen {CHANNEL}")
         self._probe = f"probe {uuid.uuid4()}"
         try:
             await notify(CHANNEL, self._probe)
         except errors.ProgramLimitExceeded:
-            return True  # the server's queue is full, which is no fault of what is between it and us
+            return True  # The server's queue is full, which says nothing about the connection.
         deadline = asyncio.get_running_loop().time() + patience
         while self._probe is not None and not self._stop.is_set():
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
-                await self._ask("unlisten *")
+                await self._execute("unlisten *")
                 return False
             await self._readable(left)
         return True
 
-    async def hold(self) -> Holder:
-        """Tries to become the sleeper that writers ring for. Whoever sleeps after this scans once more first."""
+    async def hold(self) -> DoorbellState:
+        """Try to hold the doorbell, so that writers ring. Return who holds it.
+
+        A worker that wants to sleep must check for marks after this call, not before.
+        """
         if self.held:
-            return Holder.THIS_WORKER
-        bell = Holder(await self._ask(_HOLD))
-        self.held = bell is Holder.THIS_WORKER
-        return bell
+            return DoorbellState.HELD
+        state = DoorbellState((await self._fetch_row(_HOLD))[0])
+        self.held = state is DoorbellState.HELD
+        return state
 
     async def let_go(self) -> bool:
-        """Give the doorbell up if it is held, so that writers need not ring.
+        """Let the doorbell go if this worker holds it, so that writers do not ring.
 
-        Returns whether sessions, of any database of the server, were waiting for the lock of NOTIFY at that moment.
+        Return whether sessions, of any database of the server, were waiting for the lock of NOTIFY at that moment.
         """
         if not self.held:
             return False
         self.held = False
-        _, queue = await self._ask_row(_LET_GO)
+        _, queue = await self._fetch_row(_LET_GO)
         return bool(queue)
 
-    def heard(self) -> frozenset[int]:
+    def ringers(self) -> frozenset[int]:
         """Return the backends that have rung since the last call of this or of ``wait``, without waiting.
 
-        Call it before ``hold``: the scan that follows ``hold`` then finds the marks of these rings.
+        Call it before ``hold``: the check that follows ``hold`` then finds the marks of these rings.
         """
         self._consume()
         return self._take_ringers()
 
     async def wait(self, timeout: float) -> frozenset[int]:
-        """Sleep until it rings, until ``stop`` is set, or for ``timeout`` seconds; return the backends that rang.
+        """Sleep until a ring, until ``stop`` is set, or for ``timeout`` seconds. Return the backends that have rung.
 
         Raises:
-            TimeoutError, psycopg.OperationalError: the server is gone.
+            TimeoutError, psycopg.OperationalError: the server does not answer.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         self._consume()
         while not self._rung and not self._stop.is_set() and loop.time() < end:
-            silent_until = self._answered + self._connection.response_timeout
+            silent_until = self._last_answer + self._connection.response_timeout
             if loop.time() < silent_until:
                 await self._readable(min(end, silent_until) - loop.time())
             else:
-                await self._ask("select 1")
+                await self._execute("select 1")
         return self._take_ringers()
 
     async def count(self, seconds: float) -> frozenset[int]:
-        """Wait ``seconds`` whatever rings, or until ``stop`` is set; return the backends that rang.
+        """Wait ``seconds``, or until ``stop`` is set, whatever rings. Return the backends that have rung.
 
         Raises:
-            TimeoutError, psycopg.OperationalError: the server is gone.
+            TimeoutError, psycopg.OperationalError: the server does not answer.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        if asyncio.get_running_loop().time() >= self._answered + self._connection.response_timeout:
-            await self._ask("select 1")
-        return self.heard()
+        await nap(self._stop, seconds)
+        if asyncio.get_running_loop().time() >= self._last_answer + self._connection.response_timeout:
+            await self._execute("select 1")
+        return self.ringers()
 
     def _take_ringers(self) -> frozenset[int]:
         ringers = frozenset(self._ringers)
@@ -151,9 +154,9 @@ class Doorbell:
         return ringers
 
     async def _readable(self, timeout: float) -> None:
-        """Until there is something to read, ``stop`` is set, or the time is over."""
+        """Wait until there is something to read, until ``stop`` is set, or for ``timeout`` seconds."""
         loop = asyncio.get_running_loop()
-        # One future for all three, so that whoever rings waits for one turn of the loop.
+        # One future for all three, so that a ring needs only one turn of the event loop.
         woken: asyncio.Future[None] = loop.create_future()
 
         def wake() -> None:
@@ -173,7 +176,7 @@ class Doorbell:
         self._consume()
 
     def _consume(self) -> None:
-        # Straight from libpq: it parses what an earlier read left in its buffer, where no socket would tell of it.
+        """Handle all notifications that libpq has. An earlier read may have left some in libpq's buffer."""
         for _ in range(_READS):
             self._connection.pgconn.consume_input()
             heard = False
@@ -183,12 +186,20 @@ class Doorbell:
             if not heard:
                 return
 
-    async def _ask(self, query: str) -> object:
-        return (await self._ask_row(query))[0]
-
-    async def _ask_row(self, query: str) -> tuple[object, ...]:
+    async def _execute(self, query: str) -> None:
         async with self._connection.deadline():
-            cursor = await self._connection.execute(query.encode())
-            answer = await cursor.fetchone() if cursor.description else None
-        self._answered = asyncio.get_running_loop().time()
-        return answer or (None,)
+            await self._connection.execute(query.encode())
+        self._last_answer = asyncio.get_running_loop().time()
+
+    async def _fetch_row(self, query: str) -> TupleRow:
+        async with self._connection.deadline():
+            (row,) = await (await self._connection.execute(query.encode())).fetchall()
+        self._last_answer = asyncio.get_running_loop().time()
+        return row
+
+
+async def nap(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep for ``seconds``, or until ``stop`` is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()

@@ -11,7 +11,7 @@ from gaq_listen.db.connection import AbortableConnection
 
 @dataclass(slots=True)
 class WorkTotals:
-    """Count what a worker has done since it was started."""
+    """Count what a worker has done since its start."""
 
     batches: int = 0
     pairs: int = 0
@@ -19,11 +19,11 @@ class WorkTotals:
 
 
 class Registration:
-    """The row of one worker, written through its work connection. The row is valid while that connection lives.
+    """Write the row of one worker through its work connection. The row is valid while that connection lives.
 
     ``name`` is the name of the worker. None: host and process, with a suffix if another worker has that name already,
-    as in two containers with the same host name and process number. ``backend_before``: the backend of the worker's
-    earlier connection; None: there was none.
+    as in two containers with the same host name and process number. ``backend_before`` is the backend of the worker's
+    earlier connection. None: there was no earlier connection.
     """
 
     def __init__(
@@ -37,29 +37,29 @@ class Registration:
         self.backend = backend_before
         """The backend that the row names."""
         self._doorbell: int | None = None
-        self._enrolled = False
+        self._registered = False
         self.state = ""
-        """The state that was last reported."""
+        """The last reported state."""
 
     async def register(self) -> None:
         """Register the worker's name. If another session locks the row, retry with the next report.
 
         Raises:
-            psycopg.errors.UniqueViolation: another worker has the name that was asked for.
+            psycopg.errors.UniqueViolation: another worker has the name that the settings give.
         """
         with suppress(errors.LockNotAvailable):
             try:
-                await self._enroll()
+                await self._insert()
             except errors.UniqueViolation:
                 if self._named:
                     raise
                 self.name = f"{self.name}:{secrets.token_hex(2)}"
-                await self._enroll()
-            self._enrolled = True
+                await self._insert()
+            self._registered = True
             if self._doorbell is not None:
-                await self.listens(self._doorbell)
+                await self.report_doorbell(self._doorbell)
 
-    async def _enroll(self) -> None:
+    async def _insert(self) -> None:
         async with self._connection.deadline():
             cursor = await self._connection.execute(
                 "select pg_backend_pid() from gaq.enroll(%s, %s, %s, %s)", (self.name, *self._process, self.backend)
@@ -67,15 +67,15 @@ class Registration:
             (row,) = await cursor.fetchall()
         self.backend = row[0]
 
-    async def listens(self, doorbell_pid: int) -> None:
-        """Record which backend sleeps at the doorbell."""
+    async def report_doorbell(self, doorbell_pid: int) -> None:
+        """Record the backend of the doorbell's connection."""
         self._doorbell = doorbell_pid
         await self._call("gaq.enroll_doorbell(%s, %s)", self.name, doorbell_pid)
 
     async def report(self, state: str, totals: WorkTotals, swept: int | None = None) -> None:
-        """Record the state, the counts and, after a sweep, the number of pairs that the sweep found."""
+        """Record the state and the counts and, after a sweep, the number of pairs that the sweep found."""
         self.state = state
-        if not self._enrolled:
+        if not self._registered:
             await self.register()
         await self._call(
             "gaq.report(%s, %s, %s, %s, %s, %s)",

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from gaq_listen.adoption.legacy_reasons import LegacyValues, PairFacts, Reason, agree, reason
+from gaq_listen.adoption.legacy_reasons import PairFacts, Reason, agree, reason
+from gaq_listen.reports.summary_values import SummaryValues
 from tests.support.golden_cases import Scenario, scenarios
 from tests.support.model import Instant, Pair, Summary
 
@@ -20,14 +21,14 @@ WHY = {
     "the original counts time outside the run; here every flag is clipped to the run": Reason.OUTSIDE,
     "run of no or negative length: not computable": Reason.RUN_LENGTH,
 }
-GOOD = LegacyValues(0.0, 1.0, 0.0, 0, 0, False)
-BAD = LegacyValues(1.0, 0.0, 0.0, 0, 0, False)
-NONE = LegacyValues(None, None, None, None, None, True)
+GOOD = SummaryValues(0.0, 1.0, 0.0, 0, 0, False)
+BAD = SummaryValues(1.0, 0.0, 0.0, 0, 0, False)
+NONE = SummaryValues(None, None, None, None, None, True)
 PLAIN = PairFacts(True, False, False, True, True, True, False)
 
 
-def values(summary: Summary) -> LegacyValues:
-    return LegacyValues(
+def values(summary: Summary) -> SummaryValues:
+    return SummaryValues(
         summary.bad,
         summary.not_bad,
         summary.mcr,
@@ -71,8 +72,8 @@ def test_every_reason_of_the_golden_cases_is_seen() -> None:
 @pytest.mark.parametrize("case", [case for case in scenarios()[::10] if not case.original], ids=lambda case: case.id)
 def test_what_agrees_with_the_original_agrees(case: Scenario) -> None:
     ours = values(case.expected)
-    bad, not_bad, mcr = (value and float(f"{value:.6g}") for value in ours.coverages)
-    theirs = replace(ours, bad=bad, not_bad=not_bad, mcr=mcr)
+    bad, good, mc_reproducible = (value and float(f"{value:.6g}") for value in ours.coverages)
+    theirs = replace(ours, bad=bad, good=good, mc_reproducible=mc_reproducible)
     assert reason(theirs, ours, facts(case.pair)) is Reason.AGREES
 
 
@@ -99,7 +100,7 @@ def test_what_agrees_with_the_original_agrees(case: Scenario) -> None:
         (GOOD, NONE, PLAIN, Reason.UNEXPLAINED),
     ],
 )
-def test_what_explains_a_difference(theirs: LegacyValues, ours: LegacyValues, known: PairFacts, why: Reason) -> None:
+def test_what_explains_a_difference(theirs: SummaryValues, ours: SummaryValues, known: PairFacts, why: Reason) -> None:
     assert reason(theirs, ours, known) is why
     assert why.expected == (why is not Reason.UNEXPLAINED)
 

@@ -124,13 +124,15 @@ def test_sql_prints_only_sql(run: Run) -> None:
         assert answer.returncode == 0
         assert not answer.stderr
         assert answer.stdout.startswith("--")
+        # Each is complete: psql applies it alone, and waits for no lock for long.
+        assert name.endswith(".load") or answer.stdout.count("set lock_timeout = '3s'") == 1
 
 
 def test_run_once_drains_and_tells(run: Run, period: Connection[Any]) -> None:
     period.execute(BAD_FLAG.encode())
     answer = run("run", "--once")
     assert answer.returncode == 0
-    assert "batch pairs=1" in answer.stdout
+    assert "batch_refreshed pairs=1" in answer.stdout
     assert stale(period) == 0
 
 
@@ -272,11 +274,14 @@ def test_install_elsewhere_than_public(run: Run, bare_dsn: str, bare_db: Connect
 
 
 def test_psql_applies_the_files_in_order(bare_dsn: str, bare_db: Connection[Any]) -> None:
-    """What ``psql -1 -f`` does: each file as one transaction, and once more."""
+    """What ``psql -1 -f session.sql -f FILE`` does: each file as one transaction, and once more."""
     directory = Path(__file__).parents[2] / "sql"
     for path in sorted(directory.glob("[0-9]*.sql")) * 2:
         with psycopg.connect(bare_dsn) as connection:
+            connection.execute((directory / "session.sql").read_bytes())
             connection.execute(path.read_bytes())
+            (timeout,) = connection.execute("show lock_timeout").fetchone() or ()
+            assert timeout == "3s"
     assert bare_db.execute("select triggers_enabled, triggers_disabled from gaq.status").fetchone() == (
         24,
         0,

@@ -67,7 +67,7 @@ def test_pause_waits_for_the_batch_in_flight(
     worker.execute("select from gaq.refresh()")
     with running(environment, "pause", "--wait") as pausing:
         assert pausing.stderr is not None
-        assert pausing.stderr.readline() == "waiting for 1 in flight\n"
+        assert pausing.stderr.readline() == "waiting for 1 batch in flight\n"
         assert pausing.poll() is None
         worker.commit()
         assert pausing.stderr.readline().startswith("paused")
@@ -137,7 +137,7 @@ def test_failures_are_listed_and_retried(run: Run, period: Connection[Any]) -> N
         "delete from gaq.invalidations where invalidated_at > (select min(invalidated_at) from gaq.invalidations)"
     )
     assert run("run", "--once").returncode == 1
-    assert "1 are tried now" in run("failures", "--retry").stderr
+    assert "1 pair will be tried now" in run("failures", "--retry").stderr
     assert run("run", "--once").returncode == 0
     assert run("failures").returncode == 0
 

@@ -44,7 +44,7 @@ async def test_status_tells_of_workers_and_of_how_fresh_it_was(period: Connectio
     assert 0 < found["p50_seconds"] <= found["p99_seconds"]
     assert 0 < found["within_objective"] <= 1
     gone = ask(dsn, "status")
-    assert "none is there: start one with gaq-listen run" in " ".join(gone.stdout.split())
+    assert "none is running: start one with gaq-listen run" in " ".join(gone.stdout.split())
 
 
 def test_freshness_is_of_the_last_minutes(period: Connection[Any]) -> None:
@@ -257,7 +257,7 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["show", "lhc22o_apass7"], "did you mean 'LHC22o_apass7'"),
         (["explain", "LHC23a_apss1", "501"], "did you mean 'LHC23a_apass1'"),
         (["explain", "1", "510"], "run 510 is not in LHC22o_apass7; did you mean '50"),
-        (["explain", "1", "501", "--save", "501.pdf"], "'--save': the name must end in .svg, .html, .txt"),
+        (["explain", "1", "501", "--save", "501.pdf"], "'--save': the name must end in .svg, .html or .txt"),
         (["show", "1", "--below", "90"], "'--below': 90.0 is not in the range 0<=x<=1"),
         (["show", "1", "--sort", "size"], "'--sort': 'size' is not one of"),
         (["show", "1", "--json", "--csv"], "--json and --csv exclude each other"),
@@ -265,7 +265,7 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["show", "1", "--list", "--stale"], "--list and --stale exclude each other"),
         (["show", "1", "--save", "pass.pdf"], "'--save': the name must end in .svg or .html"),
         (["show", "1", "--save", "pass.svg", "--json"], "--save and --json exclude each other"),
-        (["show", "1", "--lines"], "--lines says how --list is written: give both"),
+        (["show", "1", "--lines"], "--lines says how to print --list: give both"),
         (["show", "1", "--not-bad", "0.95"], "'--not-bad': '0.95' is not a condition: write '>=0.95'"),
         (["show", "1", "--not-bad", ">95"], "'--not-bad': '>95' has a limit above 1: write '>0.95' or '>95%'"),
         (["explain", "1", "501", "--json", "--save", "501.svg"], "--json and --save exclude each other"),

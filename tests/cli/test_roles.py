@@ -1,4 +1,4 @@
-"""What each role can do, and with which GRANT: the table of docs/dba.md, tried."""
+"""What each role can do, and with which GRANT: the table of docs/guides/dba.md, tried."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -202,7 +202,7 @@ def test_a_name_in_json_survives_an_ascii_output(period: Connection[Any], dsn: s
 def test_a_lock_timeout_is_no_lost_connection(
     period: Connection[Any], dsn: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_SESSION", sessions._SESSION.replace("'10s'", "'100ms'"))
+    monkeypatch.setattr(sessions, "_FIX_SETTINGS", sessions._FIX_SETTINGS.replace("'10s'", "'100ms'"))
     other = connect()
     other.execute("lock table gaq.summaries in access exclusive mode")
     answer = call(dsn, "status")

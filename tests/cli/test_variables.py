@@ -2,7 +2,6 @@
 
 import os
 from collections import defaultdict
-from dataclasses import fields
 from typing import Any
 
 import click
@@ -11,13 +10,16 @@ from click.testing import CliRunner
 from psycopg import Connection
 
 from gaq_listen.cli.main import main
-from gaq_listen.cli.options import WORKER
+from gaq_listen.cli.options import WORKER, variable
 from gaq_listen.errors import BadSetting
-from gaq_listen.settings import BATCH, WorkerSettings
+from gaq_listen.settings import OutputSettings, Setting, WorkerSettings, from_options, settings_of
 from tests.support.tables import stale
 
 SHARED = {"DSN", "SOURCE_SCHEMA", "SOURCES", "LOCK_TIMEOUT", "OBJECTIVE", "LOG_FORMAT"}
 """Options that mean the same in each command that has them."""
+
+
+KINDS: tuple[type[WorkerSettings] | type[OutputSettings], ...] = (WorkerSettings, OutputSettings)
 
 
 def options(command: str) -> dict[str, click.Option]:
@@ -40,30 +42,47 @@ def test_each_variable_is_read_by_one_command_unless_the_option_is_shared() -> N
 
 def test_a_forgotten_variable_of_another_command_does_not_make_verify_write(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq.summaries set bad_run_coverage = 0.5 where run_number = 501")
-    for variable, marked in (("GAQ_LISTEN_REPAIR", False), ("GAQ_LISTEN_VERIFY_REPAIR", True)):
-        answer = CliRunner().invoke(main, ["verify", "--all"], env={"GAQ_LISTEN_DSN": dsn, variable: "1"})
+    for name, marked in (("GAQ_LISTEN_REPAIR", False), ("GAQ_LISTEN_VERIFY_REPAIR", True)):
+        answer = CliRunner().invoke(main, ["verify", "--all"], env={"GAQ_LISTEN_DSN": dsn, name: "1"})
         assert answer.exit_code == 1
         assert bool(stale(period)) is marked
 
 
-def test_options_and_settings_have_the_same_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in list(os.environ):
-        if variable.startswith("GAQ_LISTEN_"):
-            monkeypatch.delenv(variable)
-    given = main.commands[WORKER].make_context(WORKER, []).params
-    defaults = {field.name: field.default for field in fields(WorkerSettings)}
-    assert {name: given[name] for name in defaults} == defaults
+@pytest.fixture
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the variables of the program from the environment."""
+    for name in list(os.environ):
+        if name.startswith("GAQ_LISTEN_"):
+            monkeypatch.delenv(name)
 
 
-@pytest.mark.parametrize("name", ["min_batch", "max_batch", "audit_rate"])
-def test_an_option_and_its_setting_have_the_same_bounds(name: str) -> None:
-    bounds = options(WORKER)[f"--{name.replace('_', '-')}"].type
-    assert isinstance(bounds, click.IntRange)
-    assert bounds.min is not None
-    assert bounds.max is not None
-    widest: dict[str, Any] = {"min_batch": BATCH[0], "max_batch": BATCH[1]}
-    for value in (bounds.min, bounds.max):
-        WorkerSettings(**widest | {name: value})
-    for value in (bounds.min - 1, bounds.max + 1):
-        with pytest.raises(BadSetting, match=f"--{name.replace('_', '-')}"):
-            WorkerSettings(**widest | {name: value})
+@pytest.mark.usefixtures("no_variables")
+def test_options_and_settings_have_the_same_defaults() -> None:
+    values = main.commands[WORKER].make_context(WORKER, []).params
+    assert set(values) == {setting.name for kind in KINDS for setting in settings_of(kind)}
+    for kind in KINDS:
+        assert from_options(kind, values) == kind()
+
+
+@pytest.mark.parametrize("setting", [each for each in settings_of(WorkerSettings) if each.bounds], ids=str)
+def test_a_value_at_a_bound_is_accepted_and_one_beyond_refused(setting: Setting) -> None:
+    widest: dict[str, Any] = {"debounce": 0, "min_batch": 1, "max_batch": 1_000}
+    for bound, step in ((setting.low, -1), (setting.high, 1)):
+        if bound is not None:
+            WorkerSettings(**widest | {setting.name: bound})
+            with pytest.raises(BadSetting, match=f"^{setting.option} must be {setting.bounds}"):
+                WorkerSettings(**widest | {setting.name: bound + step})
+
+
+@pytest.mark.parametrize("setting", [each for each in settings_of(WorkerSettings) if each.low], ids=str)
+def test_the_command_refuses_a_value_beyond_a_bound(setting: Setting) -> None:
+    assert setting.low is not None
+    answer = CliRunner().invoke(main, ["run", setting.option, str(setting.low / 2 if setting.kind is float else 0)])
+    assert answer.exit_code == 2
+    assert setting.option in answer.output
+
+
+@pytest.mark.parametrize("setting", [each for kind in KINDS for each in settings_of(kind)], ids=str)
+def test_an_option_says_what_its_setting_says(setting: Setting) -> None:
+    option = options(WORKER)[setting.option]
+    assert (option.help, option.envvar) == (setting.help, variable(setting.option))

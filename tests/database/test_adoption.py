@@ -309,7 +309,7 @@ def test_psql_takes_it_over_file_by_file(original: Connection[Any], shape: Shape
 
 
 def test_it_can_be_let_go(original: Connection[Any], shape: Shape) -> None:
-    """As docs/migrating.md says. The view keeps the types that it has."""
+    """As docs/guides/adopting.md says. The view keeps the types that it has."""
     original.execute("ALTER TABLE gaq_summaries ALTER run_number TYPE int, ALTER data_pass_id TYPE int")
     install(original, shape)
     types = original.execute(COLUMNS).fetchall()

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen.reports.explain import read as explain
-from gaq_listen.reports.explain.explanation import Quality
+from gaq_listen.reports.quality import Quality
 from gaq_listen.reports.show import read
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader

@@ -3,7 +3,6 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,7 +17,6 @@ from gaq_listen.errors import GaqListenError, NotInstalled
 from gaq_listen.private_postgres.binaries import find_binaries
 from tests.support.tables import drain
 
-UPGRADES = Path(__file__).parents[1] / "upgrades"
 PROGRAMS = find_binaries().directory
 
 PAIRS = """
@@ -83,30 +81,6 @@ def test_psql_installs_the_same_from_one_script(bare_db: Connection[Any], bare_d
 def test_the_version_that_is_recorded_is_the_programs(db: Connection[Any]) -> None:
     assert db.execute("select version from gaq.installation").fetchall() == [(SQL_VERSION,)]
     assert db.execute("select count(*) from gaq.installed_objects").fetchone() == (len(objects(db)),)
-
-
-@pytest.mark.parametrize("version", sorted(UPGRADES.glob("version_*.sql")), ids=lambda path: path.stem)
-def test_an_upgrade_gives_what_a_new_installation_gives(
-    bare_db: Connection[Any], db: Connection[Any], version: Path
-) -> None:
-    with psycopg.connect(bare_db.info.dsn) as old:
-        old.execute(PAIRS.encode())
-        old.execute(version.read_bytes())
-    drain(bare_db)
-    bare_db.execute("update qc_flags set deleted = true")
-    values = "select * from gaq_summaries order by data_pass_id"
-    before = bare_db.execute(values).fetchall()
-
-    installer.install(bare_db)
-
-    assert objects(bare_db) == objects(db)
-    assert bare_db.execute(values).fetchall() == before
-    drain(bare_db)
-    assert bare_db.execute("select not_computable, invalidated_at from gaq_summaries").fetchall() == [(True, None)] * 2
-
-
-def test_there_is_an_old_version_for_every_upgrade() -> None:
-    assert sorted(int(path.stem.rpartition("_")[2]) for path in UPGRADES.glob("*.sql")) == list(range(1, SQL_VERSION))
 
 
 @pytest.mark.parametrize("script", INSTALL_SCRIPTS)

@@ -65,7 +65,7 @@ def taken_over(bare_db: Connection[Any], shape: Shape) -> Connection[Any]:
     return bare_db
 
 
-def told(connection: Connection[Any]) -> tuple[dict[tuple[int, int], Reason], legacy_comparison.Outcome]:
+def told(connection: Connection[Any]) -> tuple[dict[tuple[int, int], Reason], legacy_comparison.LegacyComparison]:
     found = {}
     with psycopg.connect(where(connection), autocommit=True) as reader:
         reader.execute("SET default_transaction_read_only = on")
@@ -189,5 +189,5 @@ def test_pairs_that_were_never_computed_are_told_in_one_line(taken_over: Connect
 
 
 def test_nothing_to_compare_with(db: Connection[Any]) -> None:
-    with pytest.raises(GaqListenError, match="no table gaq_summaries was taken over"):
-        legacy_comparison.count(db)
+    with pytest.raises(GaqListenError, match="adopted no table gaq_summaries"):
+        legacy_comparison.count_summaries(db)

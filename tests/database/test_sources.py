@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from gaq_listen.cli.main import main
 from gaq_listen.dba import doctor, installer, plan, plan_tables
-from gaq_listen.dba.scripts import script
+from gaq_listen.dba.scripts import for_psql, script
 from gaq_listen.dba.sources import chosen, named, shipped, used
 from gaq_listen.errors import GaqListenError, UnknownName
 from tests.conftest import where
@@ -84,7 +84,7 @@ def test_version_1_had_the_reference(bare_db: Connection[Any]) -> None:
 
 
 def test_sources_of_ones_own(bare_db: Connection[Any], tmp_path: Path) -> None:
-    """As docs/dba.md says: a copy with another name, and other names in it."""
+    """As docs/guides/dba.md says: a copy with another name, and other names in it."""
     bare_db.execute("ALTER TABLE qc_flags RENAME TO flags")
     ours = tmp_path / "ours.sql"
     ours.write_text(named("reference").text.replace("'reference'", "'ours'").replace("qc_flags", "flags"))
@@ -156,7 +156,7 @@ def test_reports_read_it(committed: Connection[Any]) -> None:
 @pytest.mark.parametrize("name", list(shipped()))
 def test_sql_prints_the_sources(name: str, script: str) -> None:
     answer = CliRunner().invoke(main, ["sql", script, "--sources", name])
-    assert (answer.exit_code, answer.stdout) == (0, named(name).text)
+    assert (answer.exit_code, answer.stdout) == (0, for_psql(named(name).text))
 
 
 def test_the_command_refuses_unknown_sources(bare_db: Connection[Any]) -> None:

@@ -170,7 +170,7 @@ def test_every_type_of_a_kind_works(
         ("explain apass1 101 --json", '"ITS"'),
         ("verify --all", "none differs"),
         ("status", "fresh"),
-        ("recalculate apass1 --runs 101", "marked: 1 runs of apass1"),
+        ("recalculate apass1 --runs 101", "marked: 1 run of apass1"),
         ("run --once", ""),
         ("verify --all", "4 of 4 pairs compared: none differs"),
     ):

@@ -1,4 +1,4 @@
-"""What a refusal of the server says about waiting for it."""
+"""Test what the message of a failed connection says about waiting for the server."""
 
 import psycopg
 import pytest
@@ -10,7 +10,7 @@ SERVER = 'connection failed: connection to server on socket "/s/.s.PGSQL.5432" f
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict"),
+    ("message", "outlook"),
     [
         ("FATAL:  the database system is starting up", Outlook.WAIT),
         ("FATAL:  the database system is shutting down", Outlook.WAIT),
@@ -31,24 +31,24 @@ SERVER = 'connection failed: connection to server on socket "/s/.s.PGSQL.5432" f
         ("FATAL:  Datenbanksystem startet", Outlook.OTHER),
     ],
 )
-def test_verdict(said: str, verdict: Outlook) -> None:
-    assert classify(SERVER + said) is verdict
+def test_message_of_one_host_is_classified(message: str, outlook: Outlook) -> None:
+    assert classify(SERVER + message) is outlook
 
 
-def test_one_of_several_hosts_is_enough() -> None:
+def test_one_host_worth_waiting_for_is_enough() -> None:
     others = f'{SERVER}FATAL:  database "x" does not exist\n{SERVER}FATAL:  the database system is starting up'
     assert classify(others) is Outlook.WAIT
 
 
-def test_of_several_hosts_what_each_said_is_told() -> None:
+def test_sentence_has_the_error_of_each_host() -> None:
     hint = "\tIs the server running on that host and accepting TCP/IP connections?"
-    said = f"""connection failed: connection to server at "b" failed: Connection refused
+    message = f"""connection failed: connection to server at "b" failed: Connection refused
 {hint}
 Multiple connection attempts failed. All failures were:
 - host: 'a', port: '1', hostaddr: '::1': connection failed: connection to server at "a" failed: FATAL:  no role "x"
 - host: 'b', port: '2', hostaddr: '::2': connection failed: connection to server at "b" failed: Connection refused
 {hint}"""
-    assert sentence(psycopg.OperationalError(said)) == (
+    assert sentence(psycopg.OperationalError(message)) == (
         'connection to server at "a" failed: FATAL:  no role "x"; '
         'connection to server at "b" failed: Connection refused'
     )

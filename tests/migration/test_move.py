@@ -234,7 +234,7 @@ WRITES = (
 
 
 def test_the_whole_way(moved: Connection[Any]) -> None:
-    """What docs/migrating.md says, one command after the other; then an application that writes."""
+    """What docs/guides/adopting.md says, one command after the other; then an application that writes."""
     dsn = ["--dsn", where(moved)]
     types = dict(moved.execute(TYPES).fetchall())
     assert types == {
@@ -252,7 +252,7 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
     with psycopg.connect(where(moved), autocommit=True) as dba:
         found = plan.make(dba, "public", "bookkeeping")
         assert [index.statement for index in found.indexes] == [
-            "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, id, detector_id);",
+            "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, detector_id, id);",
             "CREATE INDEX CONCURRENTLY ON public.global_aggregated_quality_detectors (data_pass_id, run_number);",
         ]
         assert "trigger" in " ".join(warning.what for warning in found.warnings)

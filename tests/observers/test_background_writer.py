@@ -13,8 +13,9 @@ from typing import IO
 
 import pytest
 
-from gaq_listen.observers import Format, observing
+from gaq_listen.observers import observing
 from gaq_listen.observers.background_writer import KEPT, BackgroundWriter
+from gaq_listen.settings import LogFormat
 from gaq_listen.worker.events import Listening, Stopped, Swept
 from tests.observers.scene import WORKING, batch, pair
 
@@ -34,7 +35,7 @@ def pipe() -> Iterator[tuple[IO[bytes], IO[str]]]:
 
 
 @pytest.mark.parametrize("form", ["plain", "rich"])
-def test_a_closed_pipe_ends_quietly(form: Format, pipe: tuple[IO[bytes], IO[str]]) -> None:
+def test_a_closed_pipe_ends_quietly(form: LogFormat, pipe: tuple[IO[bytes], IO[str]]) -> None:
     reader, writer = pipe
     reader.close()
     calls: list[str] = []
@@ -58,6 +59,7 @@ def test_a_closed_pipe_ends_quietly(form: Format, pipe: tuple[IO[bytes], IO[str]
 def test_a_program_whose_reader_has_gone_says_nothing_at_its_end(form: str) -> None:
     program = f"""
 import sys, threading
+from gaq_listen.settings import LogFormat
 from gaq_listen.worker.events import Listening, Stopping
 from gaq_listen.observers import observing
 told = threading.Event()
@@ -81,7 +83,7 @@ with observing({form!r}, sys.stdout, closed) as observe:
 
 
 @pytest.mark.parametrize("form", ["plain", "rich"])
-def test_nobody_is_told_of_a_closed_output_after_the_end(form: Format, pipe: tuple[IO[bytes], IO[str]]) -> None:
+def test_nobody_is_told_of_a_closed_output_after_the_end(form: LogFormat, pipe: tuple[IO[bytes], IO[str]]) -> None:
     reader, writer = pipe
     reader.close()
     calls: list[None] = []
@@ -122,7 +124,7 @@ def test_a_closed_output_is_told_once_also_where_it_cannot_be_diverted() -> None
     ],
 )
 def test_an_output_that_is_held_up_does_not_hold_up_the_worker(
-    form: Format, a_batch: str, missing: str, end: str, pipe: tuple[IO[bytes], IO[str]]
+    form: LogFormat, a_batch: str, missing: str, end: str, pipe: tuple[IO[bytes], IO[str]]
 ) -> None:
     reader, writer = pipe
     many = 5 * KEPT

@@ -1,4 +1,4 @@
-"""Where a private cluster is put, and with which commands it is made."""
+"""The directories of a private cluster, and the commands that create and run it."""
 
 import os
 import tempfile
@@ -9,8 +9,8 @@ import pytest
 from gaq_listen.private_postgres import cluster
 from gaq_listen.private_postgres.os_user import OsUser
 
-OURSELVES = OsUser("ourselves")
-SOMEBODY = OsUser("somebody", 12345, 12345)
+THIS_USER = OsUser("this user")
+OTHER_USER = OsUser("other user", 12345, 12345)
 
 
 @pytest.fixture
@@ -20,30 +20,32 @@ def temp_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_temp_directory_holds_the_socket(temp_directory: Path) -> None:
-    assert cluster.temp_base(OURSELVES) == temp_directory
+def test_temp_directory_is_used_for_the_socket(temp_directory: Path) -> None:
+    assert cluster.temp_base(THIS_USER) == temp_directory
 
 
-def test_temp_directory_too_deep_for_a_socket(temp_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temp_directory_too_deep_for_a_socket_is_not_used(
+    temp_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     longest = temp_directory / "gaq-listen-12345678" / "s" / ".s.PGSQL.5432"
     monkeypatch.setattr(cluster, "LONGEST_SOCKET_PATH", len(os.fsencode(longest)))
-    assert cluster.temp_base(OURSELVES) == temp_directory
+    assert cluster.temp_base(THIS_USER) == temp_directory
     monkeypatch.setattr(cluster, "LONGEST_SOCKET_PATH", len(os.fsencode(longest)) - 1)
-    assert cluster.temp_base(OURSELVES) == Path("/tmp")
+    assert cluster.temp_base(THIS_USER) == Path("/tmp")
 
 
-def test_temp_directory_closed_to_the_account(temp_directory: Path) -> None:
+def test_temp_directory_closed_to_the_user_is_not_used(temp_directory: Path) -> None:
     temp_directory.chmod(0o700)
-    assert cluster.temp_base(OURSELVES) == temp_directory
-    assert cluster.temp_base(SOMEBODY) == Path("/tmp")
+    assert cluster.temp_base(THIS_USER) == temp_directory
+    assert cluster.temp_base(OTHER_USER) == Path("/tmp")
 
 
-def test_made_directory_has_the_length_that_was_reckoned_with(tmp_path: Path) -> None:
+def test_created_directory_has_the_expected_name_length(tmp_path: Path) -> None:
     home = cluster.make_home(tmp_path)
     assert len(home.name) == len("gaq-listen-12345678")
 
 
-def test_data_goes_to_shared_memory_only_if_there_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_is_in_shared_memory_only_if_it_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(cluster, "ENOUGH_SHARED_MEMORY", 1)
     assert cluster.data_base(Path("/home")) == tmp_path
@@ -54,7 +56,7 @@ def test_data_goes_to_shared_memory_only_if_there_is_enough(tmp_path: Path, monk
     assert cluster.data_base(Path("/home")) == Path("/home")
 
 
-def test_environment_leads_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_has_no_variables_of_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGDATA", "/somewhere/else")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     found = cluster.environment()
@@ -63,7 +65,7 @@ def test_environment_leads_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None
     assert found["PATH"] == os.environ["PATH"]
 
 
-def test_given_settings_win() -> None:
+def test_given_settings_override_the_defaults() -> None:
     settings = {"fsync": "on", "gaq.bell": "off"}
     command = cluster.postgres_command(Path("/b"), Path("/d"), Path("/s"), settings)
     assert command[:3] == ["/b/postgres", "-D", "/d"]
@@ -80,13 +82,13 @@ def test_given_settings_win() -> None:
         ("4711\n/data\n0\n5432\n/s\n\n 1 2\nready   \n", True),
     ],
 )
-def test_ready(tmp_path: Path, text: str | None, ready: bool) -> None:
+def test_server_is_ready_when_its_pid_file_says_so(tmp_path: Path, text: str | None, ready: bool) -> None:
     if text is not None:
         (tmp_path / "postmaster.pid").write_text(text)
     assert cluster.is_ready(tmp_path) is ready
 
 
-def test_last_lines(tmp_path: Path) -> None:
+def test_last_lines_are_few_and_short(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert cluster.last_lines(log) == ""
     log.write_text("\n".join(f"line {n}" for n in range(30)))

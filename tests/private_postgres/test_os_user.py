@@ -1,4 +1,4 @@
-"""As whom a private server runs."""
+"""The OS user that runs a private server."""
 
 import os
 import pwd
@@ -15,37 +15,37 @@ def entry(name: str, number: int) -> pwd.struct_passwd:
 
 
 def machine_with(monkeypatch: pytest.MonkeyPatch, **users: int) -> None:
-    """Be root on a machine with these users, by name with their ids."""
+    """Pretend to be root on a machine with these users, given as name=id."""
     found = {name: entry(name, number) for name, number in users.items()}
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(pwd, "getpwnam", found.__getitem__)
 
 
-def test_plain_user_runs_it_as_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_user_runs_the_server_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    account = server_user()
-    assert account.identity() == {"user": None, "group": None, "extra_groups": None}
+    user = server_user()
+    assert user.identity() == {"user": None, "group": None, "extra_groups": None}
 
 
 @pytest.mark.parametrize(("users", "uid"), [({"nobody": 65534, "postgres": 101}, 101), ({"nobody": 65534}, 65534)])
-def test_root_runs_it_as_somebody_else_without_further_groups(
+def test_root_runs_the_server_as_another_user_without_groups(
     monkeypatch: pytest.MonkeyPatch, users: dict[str, int], uid: int
 ) -> None:
     machine_with(monkeypatch, **users)
     assert server_user().identity() == {"user": uid, "group": uid + 1, "extra_groups": []}
 
 
-def test_root_without_anybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_without_another_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     machine_with(monkeypatch)
-    with pytest.raises(PrivateServerError, match="try as a plain user"):
+    with pytest.raises(PrivateServerError, match="run the command as a plain user"):
         server_user()
 
 
-def test_reaches_needs_every_directory_above(tmp_path: Path) -> None:
+def test_user_reaches_a_directory_only_through_open_parents(tmp_path: Path) -> None:
     inner = tmp_path / "outer" / "inner"
     inner.mkdir(parents=True)
-    somebody, ourselves = OsUser("somebody", 12345, 12345), OsUser("ourselves")
+    other, this_user = OsUser("other", 12345, 12345), OsUser("this user")
     (tmp_path / "outer").chmod(0o750)
-    assert not somebody.reaches(inner)
-    assert ourselves.reaches(inner)
-    assert somebody.reaches(Path("/"))
+    assert not other.reaches(inner)
+    assert this_user.reaches(inner)
+    assert other.reaches(Path("/"))

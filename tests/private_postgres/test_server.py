@@ -1,4 +1,4 @@
-"""A private server works, and nothing of it is left, whoever dies."""
+"""A private server starts, and leaves nothing behind whichever process ends first."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from gaq_listen.private_postgres.server import PrivatePostgres
 
 OWNER = """
 import json, signal
-from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.private_postgres.server import PrivatePostgres
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 with PrivatePostgres() as server:
     print(json.dumps([server.pid, *map(str, server._directories)]), flush=True)
@@ -35,7 +35,7 @@ with PrivatePostgres() as server:
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.01)
 
 
@@ -64,8 +64,8 @@ def value(server: PrivatePostgres, query: str) -> Any:
 
 
 @contextmanager
-def an_owner() -> Iterator[subprocess.Popen[bytes]]:
-    """A process with a private server, in a session of its own; killed at the end at the latest."""
+def owner_process() -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process that owns a private server, in a session of its own. Kill the process at the end."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER],
         stdout=subprocess.PIPE,
@@ -80,7 +80,7 @@ def an_owner() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """A directory every account can use, unlike pytest's."""
+    """Return a directory that every user can use, unlike pytest's."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         path = Path(name)
         path.chmod(0o777)
@@ -88,7 +88,7 @@ def open_directory() -> Iterator[Path]:
 
 
 def use_initdb(script: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the next server be created by a shell script, in a directory every account can use."""
+    """Let a shell script stand for initdb and postgres, in a directory that every user can use."""
     for name in ("initdb", "postgres"):
         program = directory / name
         program.write_text(f"#!/bin/sh\n[ $1 = --version ] && exec echo 18.0\n{script}\n")
@@ -96,7 +96,7 @@ def use_initdb(script: str, directory: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("GAQ_LISTEN_PG_BIN", str(directory))
 
 
-def test_server_is_private_and_takes_settings() -> None:
+def test_server_is_private_and_has_the_given_settings() -> None:
     with PrivatePostgres(settings={"work_mem": "5MB"}) as server:
         assert value(server, "select current_setting('work_mem')") == "5MB"
         assert value(server, "select current_setting('listen_addresses')") == ""
@@ -105,7 +105,7 @@ def test_server_is_private_and_takes_settings() -> None:
         assert Path(server.host).stat().st_mode & 0o777 == 0o700
         assert (server.directory / "log").stat().st_mode & 0o777 == 0o600
         assert server.poll() is None
-        # So the terminal's Ctrl-C reaches neither.
+        # Ctrl-C in a terminal reaches the processes of its session only.
         assert os.getsid(0) not in (os.getsid(supervisor_pid(server)), os.getsid(server.pid))
         assert runs(server.pid)
     assert not runs(server.pid)
@@ -114,7 +114,7 @@ def test_server_is_private_and_takes_settings() -> None:
     assert server.poll() == "the private PostgreSQL is not running"
 
 
-def test_two_servers_at_once() -> None:
+def test_two_servers_at_once_are_independent() -> None:
     with PrivatePostgres() as one, PrivatePostgres() as other:
         with psycopg.connect(one.dsn(), autocommit=True) as connection:
             connection.execute("create database only_here")
@@ -125,49 +125,49 @@ def test_two_servers_at_once() -> None:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_owner_is_ended_by_a_signal(end: signal.Signals) -> None:
-    with an_owner() as owner:
+def test_owner_ended_by_a_signal_leaves_nothing(end: signal.Signals) -> None:
+    with owner_process() as owner:
         assert owner.stdout is not None
         pid, *directories = json.loads(owner.stdout.readline())
         assert runs(pid)
-        # Like the terminal's Ctrl-C: the whole process group is hit.
+        # Like Ctrl-C in a terminal, the signal goes to the whole process group.
         os.killpg(owner.pid, end)
         until(lambda: not runs(pid))
         until(lambda: not any(Path(directory).exists() for directory in directories))
 
 
-def test_owner_is_killed_during_initdb(open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = open_directory / "told"
+def test_owner_killed_during_initdb_leaves_nothing(open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = open_directory / "report"
     use_initdb(
         f"""
         for option; do case $option in --pgdata=*) data=${{option#*=}};; esac; done
         touch $data/begun
-        echo $$ $data > {told}.new && mv {told}.new {told}
+        echo $$ $data > {report}.new && mv {report}.new {report}
         exec sleep 600
         """,
         open_directory,
         monkeypatch,
     )
-    with an_owner() as owner:
-        until(told.exists)
-        initdb, data = told.read_text().split()
+    with owner_process() as owner:
+        until(report.exists)
+        initdb, data = report.read_text().split()
         assert runs(int(initdb))
         owner.kill()
         until(lambda: not runs(int(initdb)))
         until(lambda: not Path(data).parent.exists())
 
 
-def test_supervisor_is_asked_to_end() -> None:
+def test_supervisor_asked_to_end_leaves_nothing() -> None:
     with PrivatePostgres() as server:
         os.kill(supervisor_pid(server), signal.SIGTERM)
-        # Without the owner's help, which would come with its first look.
+        # The owner would also remove them, with its first call of poll.
         until(lambda: not any(directory.exists() for directory in server._directories))
         assert not runs(server.pid)
         until(lambda: server.poll() is not None)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of a parent's end")
-def test_supervisor_is_killed() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends children a signal at their parent's death")
+def test_supervisor_killed_ends_the_server() -> None:
     with PrivatePostgres() as server:
         os.kill(supervisor_pid(server), signal.SIGKILL)
         until(lambda: not runs(server.pid))
@@ -175,7 +175,7 @@ def test_supervisor_is_killed() -> None:
     assert not any(directory.exists() for directory in server._directories)
 
 
-def test_server_ends_by_itself() -> None:
+def test_server_that_ends_by_itself_is_reported() -> None:
     with PrivatePostgres() as server:
         os.kill(server.pid, signal.SIGTERM)
         until(lambda: server.poll() is not None)
@@ -185,7 +185,7 @@ def test_server_ends_by_itself() -> None:
         assert not any(directory.exists() for directory in server._directories)
 
 
-def test_server_that_does_not_start_shows_why(open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_does_not_start_shows_its_log(open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(open_directory))
     with (
         pytest.raises(PrivateServerError, match=r"(?s)did not start.*\n.*FATAL: .*shared_buffers"),
@@ -195,7 +195,7 @@ def test_server_that_does_not_start_shows_why(open_directory: Path, monkeypatch:
     assert list(open_directory.iterdir()) == []
 
 
-def test_initdb_that_fails_shows_why(open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_initdb_that_fails_shows_its_log(open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_initdb("echo no more space >&2; exit 3", open_directory, monkeypatch)
     with (
         pytest.raises(PrivateServerError, match=r"initdb failed \(exit code 3\)[^\n]*\nno more space"),
@@ -204,8 +204,8 @@ def test_initdb_that_fails_shows_why(open_directory: Path, monkeypatch: pytest.M
         pass
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="without root the server runs as who reads the files")
-def test_root_copies_a_wheel_nobody_else_can_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root, the server's user can read the files")
+def test_root_copies_a_wheel_that_others_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GAQ_LISTEN_PG_BIN", raising=False)
     installed = find_binaries()
     if installed.package is None:
@@ -220,7 +220,7 @@ def test_root_copies_a_wheel_nobody_else_can_read(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(server_module, "find_binaries", lambda: found)
     before = {path: path.stat().st_mode for path in closed.rglob("*")}
     with PrivatePostgres() as server:
-        # plpgsql is a library, time zones are files of share/.
+        # plpgsql is a library beside the programs, and time zones are files of share/.
         with psycopg.connect(server.dsn()) as connection:
             connection.execute("do $$ begin end $$; set timezone = 'Europe/Zurich'")
         assert (server.directory / "binaries").is_dir()
@@ -228,7 +228,7 @@ def test_root_copies_a_wheel_nobody_else_can_read(tmp_path: Path, monkeypatch: p
     assert {path: path.stat().st_mode for path in closed.rglob("*")} == before
 
 
-def test_the_data_is_where_it_is_wanted() -> None:
+def test_data_is_in_the_given_storage() -> None:
     storage = cluster.make_home(Path(tempfile.gettempdir()))
     try:
         with PrivatePostgres(storage=storage) as server:

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gaq_listen.reports.explain.explanation import (
-    EffectivePeriod,
     ExplainedFlag,
+    ExplainedPeriod,
     Explanation,
-    Quality,
     Span,
-    Stored,
-    SummaryValues,
+    StoredSummary,
 )
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.summary_values import SummaryValues
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -83,12 +83,12 @@ FLAGS = (
     flag(8, "ZDC", Quality.BAD, span(0, 60)),
 )
 PERIODS = (
-    EffectivePeriod(span(0, 10), Quality.GOOD, (1, 2, 5), (), ()),
-    EffectivePeriod(span(10, 20.5), Quality.BAD, (1, 2, 7), (), ()),
-    EffectivePeriod(span(20.5, 30), Quality.GOOD, (1, 2, 5), (), ()),
-    EffectivePeriod(span(30, 40), Quality.UNKNOWN, (1, 2), (), (3,)),
-    EffectivePeriod(span(40, 45), Quality.UNKNOWN, (1, 3), (3,), (3,)),
-    EffectivePeriod(span(45, 60), Quality.UNKNOWN, (1, 2), (), (3,)),
+    ExplainedPeriod(span(0, 10), Quality.GOOD, (1, 2, 5), (), ()),
+    ExplainedPeriod(span(10, 20.5), Quality.BAD, (1, 2, 7), (), ()),
+    ExplainedPeriod(span(20.5, 30), Quality.GOOD, (1, 2, 5), (), ()),
+    ExplainedPeriod(span(30, 40), Quality.UNKNOWN, (1, 2), (), (3,)),
+    ExplainedPeriod(span(40, 45), Quality.UNKNOWN, (1, 3), (3,), (3,)),
+    ExplainedPeriod(span(45, 60), Quality.UNKNOWN, (1, 2), (), (3,)),
 )
 VALUES = SummaryValues(
     bad=10.5 / 60,
@@ -113,7 +113,7 @@ def explained(**other: Any) -> Explanation:
         "detectors": DETECTORS,
         "flags": FLAGS,
         "periods": PERIODS,
-        "stored": Stored(VALUES, NOW - timedelta(minutes=3), 0.0042, "flag", "gaq-1"),
+        "stored": StoredSummary(VALUES, NOW - timedelta(minutes=3), 0.0042, "flag", "gaq-1"),
         "computed": VALUES,
         "error": None,
         "marks": (),

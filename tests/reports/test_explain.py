@@ -9,8 +9,11 @@ import pytest
 from rich.console import Console
 
 from gaq_listen.reports.explain import as_json, render
-from gaq_listen.reports.explain.explanation import Explanation, LastFailure, Quality, SummaryValues
-from gaq_listen.reports.explain.sums import add_up, why_not
+from gaq_listen.reports.explain.explanation import Explanation
+from gaq_listen.reports.explain.sums import add_up, not_computable_because
+from gaq_listen.reports.failures import Failure
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.summary_values import SummaryValues
 from tests.reports.example_pairs import END, FLAGS, HOSTILE, NOW, START, VALUES, at, explained, flag, span
 from tests.support.golden_files import SIZES, check
 
@@ -33,7 +36,7 @@ SCENES = {
     "failing": explained(
         computed=None,
         error="division by zero",
-        failure=LastFailure("division by zero", 3, NOW + timedelta(seconds=20)),
+        failure=Failure(12, None, 526641, "division by zero", "22012", 3, NOW, NOW, NOW + timedelta(seconds=20), 20.0),
         marks=((NOW - timedelta(seconds=75), "flag type"),),
     ),
 }
@@ -58,7 +61,7 @@ def test_they_add_up_to_the_whole() -> None:
     assert sum(total.time.values(), timedelta()) == total.whole == END - START
     assert [flag.flag_id for flag in total.unverified] == [3]
     assert total.undefined == 3
-    assert total.agrees_with(VALUES)
+    assert total.values.equals(VALUES)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ def test_they_add_up_to_the_whole() -> None:
 def test_it_says_when_it_is_not_what_the_database_computes(other: SummaryValues) -> None:
     total = add_up(explained())
     assert total is not None
-    assert not total.agrees_with(other)
+    assert not total.values.equals(other)
     assert "THIS IS NOT what the database computes" in text(explained(computed=other))
     assert "THIS IS NOT" not in text(explained())
 
@@ -102,13 +105,13 @@ def test_it_says_when_what_is_stored_has_drifted() -> None:
 )
 def test_why_it_is_not_computable(lacking: dict[str, object], reason: str) -> None:
     pair = explained(**lacking)
-    assert why_not(pair) == [reason]
+    assert not_computable_because(pair) == [reason]
     assert add_up(pair) is None
     assert f"Not computable: {reason}." in text(pair)
 
 
 def test_a_pair_that_can_be_computed_lacks_nothing() -> None:
-    assert why_not(explained()) == []
+    assert not_computable_because(explained()) == []
 
 
 def test_one_column_shows_the_worst_that_is_in_it() -> None:

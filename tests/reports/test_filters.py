@@ -3,7 +3,7 @@
 import pytest
 
 from gaq_listen.errors import BadSetting
-from gaq_listen.reports.filters import Comparison, comparison
+from gaq_listen.reports.filters import Condition, parse_condition
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from gaq_listen.reports.filters import Comparison, comparison
     ],
 )
 def test_each_operator_compares(condition: str, below: bool, equal: bool, above: bool) -> None:
-    found = comparison(condition)
+    found = parse_condition(condition)
     assert (found.holds(0.94), found.holds(0.95), found.holds(0.96)) == (below, equal, above)
     assert str(found) == condition
 
@@ -25,31 +25,31 @@ def test_each_operator_compares(condition: str, below: bool, equal: bool, above:
 def test_a_sum_of_two_fractions_that_is_not_exact_counts_as_equal() -> None:
     total = 0.1 + 0.2
     assert total != 0.3
-    assert comparison("=0.3").holds(total)
-    assert not comparison(">0.3").holds(total)
-    assert comparison(">0.3").holds(0.3 + 1e-6)
+    assert parse_condition("=0.3").holds(total)
+    assert not parse_condition(">0.3").holds(total)
+    assert parse_condition(">0.3").holds(0.3 + 1e-6)
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (" >= .5 ", Comparison(">=", 0.5)),
-        ("=1", Comparison("=", 1.0)),
-        ("<5%", Comparison("<", 0.05)),
-        (">= 99.5 %", Comparison(">=", 0.995)),
+        (" >= .5 ", Condition(">=", 0.5)),
+        ("=1", Condition("=", 1.0)),
+        ("<5%", Condition("<", 0.05)),
+        (">= 99.5 %", Condition(">=", 0.995)),
     ],
 )
-def test_spaces_and_percent_are_read(text: str, found: Comparison) -> None:
-    assert comparison(text) == found
+def test_spaces_and_percent_are_read(text: str, found: Condition) -> None:
+    assert parse_condition(text) == found
 
 
 @pytest.mark.parametrize("text", ["", "0.95", "=>0.95", "==0.95", ">=", ">=-1", ">=x", "!=0.9", ">=0.9 0.8", ">=nan"])
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(BadSetting, match=r"is not a condition: write '>=0\.95'"):
-        comparison(text)
+        parse_condition(text)
 
 
 @pytest.mark.parametrize("text", [">=95", "<1.01", "=101%"])
 def test_a_limit_above_one_is_refused_with_two_ways_to_write_it(text: str) -> None:
     with pytest.raises(BadSetting, match=r"limit above 1: write '.+0\.95' or '.+95%'"):
-        comparison(text)
+        parse_condition(text)

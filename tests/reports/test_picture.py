@@ -11,8 +11,8 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from gaq_listen.reports import picture
-from gaq_listen.reports.explain.explanation import Quality
-from gaq_listen.reports.show import DataPass, DetectorQuality, Summary
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.show import DataPassSummaries, DetectorQuality, Summary
 from tests.reports.example_pairs import HOSTILE
 
 NOW = datetime(2026, 11, 24, 21, 30, 5, tzinfo=UTC)
@@ -24,7 +24,7 @@ def summary(run: int, *shares: float | None, stale: bool = False) -> Summary:
     return Summary(run, bad, good, mc_reproducible, 1, 0, good is None, NOW if stale else None, NOW, 3600.0)
 
 
-SHOWN = DataPass(
+SHOWN = DataPassSummaries(
     12,
     "LHC22o_apass7",
     NOW,
@@ -44,7 +44,7 @@ SHOWN = DataPass(
 )
 
 
-def drawn(shown: DataPass = SHOWN) -> Element:
+def drawn(shown: DataPassSummaries = SHOWN) -> Element:
     return ElementTree.fromstring(picture.as_svg(shown))  # noqa: S314 - our own
 
 
@@ -79,7 +79,7 @@ def test_the_text_says_what_it_is_of_and_what_it_comes_to() -> None:
     assert said[3:7] == ["good", "MC reproducible", "bad", "no flag"]
     assert "crossed out: not computable" in said[7]
     assert said[8:] == ["ITS", "TPC", "all", "526502", "526525", "526538*"]
-    live = DataPass(12, "p", NOW, True, SHOWN.summaries[:1])
+    live = DataPassSummaries(12, "p", NOW, True, SHOWN.summaries[:1])
     assert "stale ones computed then" in texts(drawn(live))[1]
     assert "stale" not in texts(drawn(live))[7]
 
@@ -99,7 +99,7 @@ def test_a_cell_is_filled_from_the_bottom_by_its_shares() -> None:
 
 
 def test_a_share_shows_however_small_it_is() -> None:
-    shown = DataPass(1, "p", NOW, False, (summary(1, 0.99999, 0.0, 0.00001),))
+    shown = DataPassSummaries(1, "p", NOW, False, (summary(1, 0.99999, 0.0, 0.00001),))
     (good, bad) = parts(cells(drawn(shown))["1 all"])
     assert (good[0], good[2]) == ("gaq-good", picture.AGGREGATE - picture.SLIVER)
     assert (bad[0], bad[2]) == ("gaq-bad", picture.SLIVER)
@@ -146,7 +146,7 @@ def test_each_quality_has_a_hatching_of_its_own() -> None:
 
 @pytest.mark.parametrize("runs", [0, 1, 40, 400])
 def test_it_has_room_for_any_number_of_runs(runs: int) -> None:
-    shown = DataPass(1, "p", NOW, False, tuple(summary(500_000 + n, 1.0, 0.0, 0.0) for n in range(runs)))
+    shown = DataPassSummaries(1, "p", NOW, False, tuple(summary(500_000 + n, 1.0, 0.0, 0.0) for n in range(runs)))
     svg = drawn(shown)
     width = float(svg.attrib["width"])
     frames = [next(iter(cell.iter(f"{NS}rect"))) for cell in cells(svg).values()]
@@ -157,7 +157,7 @@ def test_it_has_room_for_any_number_of_runs(runs: int) -> None:
 
 
 def test_nothing_from_outside_is_markup_or_fetched() -> None:
-    shown = DataPass(
+    shown = DataPassSummaries(
         12, HOSTILE + "<script>", NOW, False, SHOWN.summaries, (DetectorQuality(526502, HOSTILE, 1, 0, 0),)
     )
     for written in (picture.as_svg(shown), picture.as_html(shown)):

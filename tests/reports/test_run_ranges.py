@@ -3,7 +3,7 @@
 import pytest
 
 from gaq_listen.errors import BadSetting, UnknownName
-from gaq_listen.reports.run_ranges import chosen, ranges
+from gaq_listen.reports.run_ranges import parse, select
 
 
 @pytest.mark.parametrize(
@@ -16,24 +16,24 @@ from gaq_listen.reports.run_ranges import chosen, ranges
     ],
 )
 def test_ranges(text: str, found: list[tuple[int, int]]) -> None:
-    assert ranges(text) == found
+    assert parse(text) == found
 
 
 @pytest.mark.parametrize("text", ["", ",", "12,", "x", "-5", "1-2-3", "12;13", "1e3", "9" * 19])
 def test_what_is_no_list_of_runs(text: str) -> None:
     with pytest.raises(BadSetting, match="is no run and no range of runs"):
-        ranges(text)
+        parse(text)
 
 
 def test_a_range_that_ends_before_it_begins() -> None:
     with pytest.raises(BadSetting, match="'18-15' ends before it begins"):
-        ranges("18-15")
+        parse("18-15")
 
 
 def test_a_range_chooses_what_exists_and_each_run_once() -> None:
-    assert chosen([10, 12, 15, 17], [(11, 16), (15, 17)], "p") == [12, 15, 17]
+    assert select([10, 12, 15, 17], [(11, 16), (15, 17)], "p") == [12, 15, 17]
 
 
 def test_all_that_is_missing_is_named() -> None:
     with pytest.raises(UnknownName, match=r"no such run in data pass p: 11, 20-30$"):
-        chosen([10, 12], [(10, 10), (11, 11), (20, 30)], "p")
+        select([10, 12], [(10, 10), (11, 11), (20, 30)], "p")

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from gaq_listen.errors import GaqListenError
 from gaq_listen.reports import run_list
-from gaq_listen.reports.explain.explanation import Quality
-from gaq_listen.reports.filters import Comparison, comparison
+from gaq_listen.reports.filters import Condition, parse_condition
+from gaq_listen.reports.quality import Quality
 from gaq_listen.reports.quality_style import bar
-from gaq_listen.reports.show import SORTS, DataPass, Selection, Summary
+from gaq_listen.reports.show import SORTS, DataPassSummaries, Selection, Summary
 from gaq_listen.reports.show_view import as_csv, as_json, render
 from gaq_listen.reports.totals import totals
 from tests.support.golden_files import SIZES, check
@@ -39,8 +39,8 @@ def summary(run: int, good: float | None, mc: float | None = 0.0, bad: float | N
     return Summary(**(values | other))
 
 
-def compared(*texts: str) -> tuple[Comparison, ...]:
-    return tuple(comparison(text) for text in texts)
+def compared(*texts: str) -> tuple[Condition, ...]:
+    return tuple(parse_condition(text) for text in texts)
 
 
 NOTHING = {"missing_verifications_count": None, "undefined_quality_periods_count": None}
@@ -53,7 +53,7 @@ ALL = [
     summary(6, None, None, None, **NOTHING, not_computable=True),
     summary(7, None, None, None, **NOTHING, not_computable=None, updated_at=None, invalidated_at=NOW),
 ]
-SHOWN = DataPass(12, "LHC22o_apass7", NOW, False, tuple(ALL))
+SHOWN = DataPassSummaries(12, "LHC22o_apass7", NOW, False, tuple(ALL))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ SHOWN = DataPass(12, "LHC22o_apass7", NOW, False, tuple(ALL))
     ],
 )
 def test_chosen(chosen: Selection, runs: list[int]) -> None:
-    assert [each.run_number for each in chosen.of(ALL)] == runs
+    assert [each.run_number for each in chosen.select(ALL)] == runs
 
 
 def test_every_order_is_tried() -> None:
@@ -162,7 +162,7 @@ def test_totals_of_nothing_have_no_coverage() -> None:
     assert (found.hours, found.bad_run_coverage, found.undecided_coverage) == (0.0, None, None)
 
 
-FRESH = DataPass(12, "LHC22o_apass7", NOW, False, tuple(each for each in ALL if each.invalidated_at is None))
+FRESH = DataPassSummaries(12, "LHC22o_apass7", NOW, False, tuple(each for each in ALL if each.invalidated_at is None))
 GOOD_RUNS = Selection(good=compared(">=0.5"), max_unverified=2)
 
 
@@ -195,6 +195,8 @@ def test_a_run_list_with_a_stale_run_is_refused() -> None:
     with pytest.raises(GaqListenError, match=r"1 of 2 runs is stale \(3\)"):
         run_list.make(SHOWN, Selection(runs=(1, 3)))
     assert run_list.make(SHOWN, Selection(runs=(1, 2))).runs == (1, 2)
-    failing = DataPass(12, "p", NOW, True, (summary(1, 1.0), summary(2, 1.0, invalidated_at=NOW, error="too many")))
+    failing = DataPassSummaries(
+        12, "p", NOW, True, (summary(1, 1.0), summary(2, 1.0, invalidated_at=NOW, error="too many"))
+    )
     with pytest.raises(GaqListenError, match=r"1 of 2 runs is stale \(2\) and cannot be computed now: too many"):
         run_list.make(failing, Selection())

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gaq_listen.errors import BadSetting
-from gaq_listen.settings import WorkerSettings, seconds
+from gaq_listen.settings import WorkerSettings, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ from gaq_listen.settings import WorkerSettings, seconds
     ],
 )
 def test_durations(text: str, expected: float) -> None:
-    assert seconds(text) == expected
+    assert parse_duration(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-1s", "5 parsecs", "1s2", "ms", "nan", "1e3s"])
 def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
     with pytest.raises(BadSetting, match="250ms, 30s or 5m"):
-        seconds(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(

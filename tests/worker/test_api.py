@@ -1,4 +1,4 @@
-"""What an application imports: a worker in its own event loop, and values that are never stale."""
+"""Test the interface for applications: a worker in their event loop, and values that are never stale."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture
 async def connection(dsn: str) -> AsyncIterator[AsyncConnection[Any]]:
-    """The application's connection."""
+    """Open the connection of the application."""
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute("set timezone = 'UTC'")
         yield connection
 
 
 async def soon(condition: Callable[[], object]) -> None:
+    """Wait for a condition."""
     async with asyncio.timeout(PATIENCE):
         while True:
             if condition():
@@ -57,7 +58,7 @@ async def until_fresh(db: Connection[Any]) -> None:
     await soon(lambda: not stale(db))
 
 
-async def test_a_worker_runs_in_the_applications_loop(period: Connection[Any], dsn: str) -> None:
+async def test_background_worker_runs_in_the_loop_and_stops(period: Connection[Any], dsn: str) -> None:
     told: list[events.Event] = []
     async with BackgroundWorker(WorkerSettings(dsn=dsn), told.append) as worker:
         was_running = worker.running
@@ -71,7 +72,7 @@ async def test_a_worker_runs_in_the_applications_loop(period: Connection[Any], d
     assert not asleep(period)
 
 
-async def test_started_and_stopped_by_hand(period: Connection[Any], dsn: str) -> None:
+async def test_background_worker_is_started_only_once(period: Connection[Any], dsn: str) -> None:
     worker = BackgroundWorker(WorkerSettings(dsn=dsn))
     await worker.stop()
     assert not worker.running
@@ -83,7 +84,7 @@ async def test_started_and_stopped_by_hand(period: Connection[Any], dsn: str) ->
     assert not worker.running
 
 
-async def test_a_worker_that_cannot_work_says_why_at_the_start(bare_dsn: str) -> None:
+async def test_start_raises_if_the_worker_cannot_work(bare_dsn: str) -> None:
     with pytest.raises(NotInstalled, match="gaq-listen install"):
         await BackgroundWorker(WorkerSettings(dsn=bare_dsn)).start()
     with pytest.raises(DatabaseUnreachable):
@@ -99,14 +100,14 @@ async def test_once_drains_and_ends(period: Connection[Any], dsn: str) -> None:
     assert stale(period) == 0
 
 
-async def test_an_error_in_the_body_is_the_one_that_is_raised(period: Connection[Any], dsn: str) -> None:
+async def test_error_of_the_body_is_raised_and_the_worker_stops(period: Connection[Any], dsn: str) -> None:
     with pytest.raises(ZeroDivisionError):
         async with BackgroundWorker(WorkerSettings(dsn=dsn)) as worker:
             raise ZeroDivisionError
     assert not worker.running
 
 
-async def test_who_waits_is_cancelled_and_the_worker_is_not(period: Connection[Any], dsn: str) -> None:
+async def test_cancelled_wait_does_not_stop_the_worker(period: Connection[Any], dsn: str) -> None:
     async with BackgroundWorker(WorkerSettings(dsn=dsn)) as worker:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
@@ -116,7 +117,7 @@ async def test_who_waits_is_cancelled_and_the_worker_is_not(period: Connection[A
         await until_fresh(period)
 
 
-async def test_live_summaries_and_periods_are_frozen_values(
+async def test_live_summaries_and_periods_return_frozen_values(
     period: Connection[Any], connection: AsyncConnection[Any]
 ) -> None:
     period.execute(BAD_FLAG, (1, 501))
@@ -138,7 +139,9 @@ async def test_live_summaries_and_periods_are_frozen_values(
     assert await periods(connection, 1, 999) == []
 
 
-async def test_too_much_to_compute_is_said(period: Connection[Any], connection: AsyncConnection[Any]) -> None:
+async def test_live_summaries_refuses_too_many_stale_runs(
+    period: Connection[Any], connection: AsyncConnection[Any]
+) -> None:
     period.execute(
         "insert into runs (run_number) select 10000 + n from generate_series(1, 1001) n;"
         "insert into data_pass_runs select 1, 10000 + n from generate_series(1, 1001) n"
@@ -147,7 +150,9 @@ async def test_too_much_to_compute_is_said(period: Connection[Any], connection: 
         await live_summaries(connection, 1)
 
 
-async def test_refreshes_are_told(period: Connection[Any], dsn: str, connection: AsyncConnection[Any]) -> None:
+async def test_refreshes_yields_refreshed_pairs(
+    period: Connection[Any], dsn: str, connection: AsyncConnection[Any]
+) -> None:
     refreshed = await refreshes(connection)
     async with BackgroundWorker(WorkerSettings(dsn=dsn)):
         period.execute(BAD_FLAG, (1, 501))
@@ -155,8 +160,8 @@ async def test_refreshes_are_told(period: Connection[Any], dsn: str, connection:
             assert await anext(refreshed) == [(1, 501)]
 
 
-async def test_the_example_in_the_docs_works(period: Connection[Any], dsn: str) -> None:
-    """It is run as it stands; a user is told of a flag."""
+async def test_example_of_the_docs_reports_a_flag(period: Connection[Any], dsn: str) -> None:
+    """Run the example unchanged, and wait until it has told a user of a flag."""
     example = runpy.run_path(str(DOCS / "examples" / "service.py"))
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     service = asyncio.create_task(example["serve"](dsn, 0, port.set_result))
@@ -166,7 +171,7 @@ async def test_the_example_in_the_docs_works(period: Connection[Any], dsn: str) 
             reader, writer = await asyncio.open_connection("127.0.0.1", port.result())
             _, other = await asyncio.open_connection("127.0.0.1", port.result())
             other.close()
-            # The service has taken note of a user when the user's flag is told; until then another flag is set.
+            # The user may connect after a flag was reported, so insert flags until the user hears of one.
             line: asyncio.Task[bytes] = asyncio.create_task(reader.readline())
             while not line.done():
                 period.execute(BAD_FLAG, (1, 501))
@@ -183,7 +188,7 @@ async def test_the_example_in_the_docs_works(period: Connection[Any], dsn: str) 
     assert period.execute("select count(*) from gaq.workers").fetchone() == (0,)
 
 
-def test_the_docs_name_what_there_is() -> None:
+def test_docs_name_every_public_name() -> None:
     page = (DOCS / "python.md").read_text()
     for name in set(gaq_listen.__all__) - {"__version__"}:
         assert re.search(rf"`[^`]*\b{name}\b", page), name

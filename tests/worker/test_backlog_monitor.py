@@ -1,4 +1,4 @@
-"""Counting from outside: for those who watch, and without the worker noticing."""
+"""Test the counting of the backlog for a console, a log or a scraper."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_ty
 
 
 async def counted(told: list[Event], condition: Callable[[BacklogCounted], Any]) -> BacklogCounted:
-    """The first count that is so, from now on."""
+    """Wait for the first count from now on that fulfils the condition."""
     told.clear()
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -28,7 +28,7 @@ async def counted(told: list[Event], condition: Callable[[BacklogCounted], Any])
 
 
 async def gone(period: Connection[Any]) -> None:
-    """Until its connection is."""
+    """Wait until the monitor has closed its connection."""
     async with asyncio.timeout(PATIENCE):
         while True:
             if not period.execute(THIS_WORKER.encode()).fetchall():
@@ -36,7 +36,7 @@ async def gone(period: Connection[Any]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_tells_what_is_stale_and_what_fails(period: Connection[Any], dsn: str) -> None:
+async def test_monitor_counts_stale_and_failing_pairs(period: Connection[Any], dsn: str) -> None:
     told: list[Event] = []
     async with monitor_backlog(dsn, told.append, every=0.01):
         assert await counted(told, lambda _: True) == BacklogCounted(0)
@@ -50,7 +50,7 @@ async def test_it_tells_what_is_stale_and_what_fails(period: Connection[Any], ds
     await gone(period)
 
 
-async def test_without_an_answer_it_tells_that_and_tries_again(period: Connection[Any], dsn: str) -> None:
+async def test_monitor_reports_a_lost_connection_and_recovers(period: Connection[Any], dsn: str) -> None:
     told: list[Event] = []
     async with monitor_backlog(dsn, told.append, every=0.01):
         await counted(told, lambda count: count.stale_pairs == 0)
@@ -59,13 +59,11 @@ async def test_without_an_answer_it_tells_that_and_tries_again(period: Connectio
         await counted(told, lambda count: count.stale_pairs == 0)
 
 
-async def test_while_the_worker_is_at_rest_nothing_is_asked_and_no_connection_held(
-    period: Connection[Any], dsn: str
-) -> None:
+async def test_monitor_disconnects_while_the_worker_is_at_rest(period: Connection[Any], dsn: str) -> None:
     told: list[Event] = []
     async with monitor_backlog(dsn, told.append, every=0.01) as hear:
         await counted(told, lambda count: count.stale_pairs == 0)
-        # What it has counted itself does not tell whether the worker is at work.
+        # A count of the monitor itself does not say that the worker is at rest.
         assert len(period.execute(THIS_WORKER.encode()).fetchall()) == 1
         hear(BacklogCounted(0))
         await gone(period)
@@ -77,7 +75,7 @@ async def test_while_the_worker_is_at_rest_nothing_is_asked_and_no_connection_he
         await counted(told, lambda count: count.stale_pairs == 1)
 
 
-async def test_where_there_is_nothing_to_count(bare_dsn: str) -> None:
+async def test_monitor_reports_no_count_where_it_cannot_count(bare_dsn: str) -> None:
     told: list[Event] = []
     for dsn in (bare_dsn, "host=/nonexistent", "no=such"):
         async with monitor_backlog(dsn, told.append, every=0.01):

@@ -1,4 +1,4 @@
-"""A migration locks source tables: the worker gives way, so that no migration ever dies of a deadlock with it."""
+"""Test that a worker gives way to a migration that locks source tables, so that no migration ends in a deadlock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.altered_functions import alter
 from tests.support.shapes import SHAPES, Shape
 from tests.support.worker_harness import asleep, running_worker, stale
 
-# Every table that the computation reads, told by the catalogs.
+# Every table that the computation reads, from the catalogs.
 _READ = """
 SELECT DISTINCT refobjid::regclass::text FROM pg_depend
 JOIN pg_rewrite ON pg_rewrite.oid = objid
@@ -36,7 +36,7 @@ _WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
 
 
 def migrated(dsn: str, watcher: Connection[Any], tables: tuple[str, str]) -> list[type[BaseException]]:
-    """Alter the tables in that order, with a refresh in between that has begun; return what ended either session."""
+    """Alter two tables in this order, and begin a refresh in between. Return the errors of both sessions."""
     ended: list[type[BaseException]] = []
     watcher.execute("INSERT INTO gaq.wide_invalidations (kind, cause) VALUES ('everything', 'test')")
     with psycopg.connect(dsn, autocommit=True) as migration, psycopg.connect(dsn, autocommit=True) as worker:
@@ -78,19 +78,21 @@ def every_order(server: Any, request: pytest.FixtureRequest, shape: Shape, *, wi
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_no_order_of_two_tables_ends_in_a_deadlock(server: Any, request: pytest.FixtureRequest, shape: Shape) -> None:
-    """The refresh is refused at once, whichever table the migration has, and the migration never is."""
+def test_migration_of_two_tables_in_any_order_never_deadlocks(
+    server: Any, request: pytest.FixtureRequest, shape: Shape
+) -> None:
+    """Check that the refresh fails at once, and the migration does not, whichever table the migration has locked."""
     for _, *ended in every_order(server, request, shape, without_locks=False):
         assert ended == [errors.LockNotAvailable]
 
 
-def test_without_the_locks_some_orders_end_in_a_deadlock(server: Any, request: pytest.FixtureRequest) -> None:
-    """So the test above would see it."""
+def test_migration_deadlocks_if_the_refresh_takes_no_locks(server: Any, request: pytest.FixtureRequest) -> None:
+    """Check that the test of the orders would see a deadlock."""
     outcomes = every_order(server, request, SHAPES[0], without_locks=True)
     assert [order for order, *ended in outcomes if errors.DeadlockDetected in ended]
 
 
-async def test_a_worker_gives_way_says_so_and_comes_back(period: Connection[Any], dsn: str) -> None:
+async def test_worker_gives_way_to_a_migration_and_comes_back(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         with psycopg.connect(dsn) as migration:

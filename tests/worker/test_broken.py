@@ -1,4 +1,4 @@
-"""A worker meets an error that trying again does not heal: it says so, and does not pretend to be disconnected."""
+"""Test a worker that meets an error that trying again does not fix: it is broken, and not disconnected."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from gaq_listen.errors import GaqListenError, NotInstalled
 from gaq_listen.reports import status
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import events
-from gaq_listen.worker.pacing import BatchTimeouts
+from gaq_listen.worker.batching import BatchTimeouts
 from gaq_listen.worker.refresher import Refresher
 from gaq_listen.worker.worker import Worker
 from tests.support.small_period import BAD_FLAG
@@ -39,13 +39,13 @@ REPAIR_EXPAND = "alter view gaq.elsewhere rename to expanded_invalidations"
 
 @pytest.fixture
 def wide_mark(period: Connection[Any]) -> Connection[Any]:
-    """The small period, with a mark of a whole run."""
+    """Return the small period, with a wide mark of a run."""
     period.execute(RUN_TIMES.format(503).encode())
     return period
 
 
 @pytest.mark.parametrize("what", BREAKAGES)
-async def test_once_ends_with_a_sentence(wide_mark: Connection[Any], dsn: str, what: str) -> None:
+async def test_once_raises_what_is_broken(wide_mark: Connection[Any], dsn: str, what: str) -> None:
     statement, said = BREAKAGES[what]
     wide_mark.execute(statement.encode())
     told: list[events.Event] = []
@@ -55,7 +55,7 @@ async def test_once_ends_with_a_sentence(wide_mark: Connection[Any], dsn: str, w
     assert not [event for event in told if isinstance(event, events.Disconnected)]
 
 
-async def test_a_worker_says_broken_stays_connected_and_recovers(period: Connection[Any], dsn: str) -> None:
+async def test_broken_worker_stays_connected_and_recovers(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=3600.0, name="one") as work:
         await work.until(lambda: asleep(period))
         period.execute(BREAK_EXPAND)
@@ -76,24 +76,26 @@ async def test_a_worker_says_broken_stays_connected_and_recovers(period: Connect
     assert differences(period) == []
 
 
-async def test_status_is_not_good_beside_a_broken_worker(period: Connection[Any], dsn: str) -> None:
+async def test_status_is_bad_while_a_worker_is_broken(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         assert status.read(period, objective=3600.0).good
         period.execute("alter function gaq.next_due rename to elsewhere")
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.Broken))
-        (worker,) = await work.until(lambda: [w for w in status.read(period).workers if w.state == "broken"])
+        (worker,) = await work.until(
+            lambda: [w for w in status.read(period, objective=3600.0).workers if w.state == "broken"]
+        )
         assert worker.alive
         (wrong,) = status.read(period, objective=3600.0).wrong()
         assert wrong.startswith("a worker can refresh nothing")
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["asleep", "awake"])
-async def test_a_worker_ends_when_all_is_removed(period: Connection[Any], dsn: str, held: bool) -> None:
+async def test_worker_ends_when_schema_gaq_is_dropped(period: Connection[Any], dsn: str, held: bool) -> None:
     work = RunningWorker(WorkerSettings(dsn=dsn, sweep=3600.0))
     await work.until(lambda: asleep(period))
-    if not held:  # as when it has let go of the doorbell under load
+    if not held:  # As a worker under load, which has let the doorbell go.
         period.execute("alter function gaq.next_due rename to elsewhere")
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.Broken))
@@ -104,7 +106,7 @@ async def test_a_worker_ends_when_all_is_removed(period: Connection[Any], dsn: s
             await work.task
 
 
-async def test_a_broken_worker_stops_at_once(period: Connection[Any], dsn: str) -> None:
+async def test_broken_worker_stops_at_once(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=3600.0) as work:
         await work.until(lambda: asleep(period))
         period.execute(BREAK_EXPAND)
@@ -118,25 +120,23 @@ async def test_a_broken_worker_stops_at_once(period: Connection[Any], dsn: str) 
 @pytest.mark.parametrize(
     "mark", [BAD_FLAG, "update runs set time_trg_end = time_o2_end - interval '1 h' where run_number = 507"]
 )
-async def test_a_new_pair_that_takes_too_long_is_noted_and_backs_off(
-    period: Connection[Any], dsn: str, mark: str
-) -> None:
+async def test_new_pair_that_takes_too_long_fails_and_backs_off(period: Connection[Any], dsn: str, mark: str) -> None:
     period.execute("insert into runs (run_number, time_o2_start, time_o2_end) values (507, '2026-01-02', '2026-01-03')")
     period.execute("insert into data_pass_runs values (1, 507)")
-    if mark != BAD_FLAG:  # no mark of the pair itself is left
+    if mark != BAD_FLAG:  # Only a wide mark, and no summary of the pair.
         period.execute("call gaq.drain()")
         period.execute("delete from gaq.summaries where run_number = 507")
     period.execute(SLOW.format(507).encode())
     period.execute(mark.encode(), (1, 507) if mark == BAD_FLAG else None)
     work = await connect(dsn, "gaq-listen worker")
     try:
-        backlog = Refresher(work, 0, 0, "me", allowance=BatchTimeouts(0.3, 10))
-        (failed,) = (await backlog.refresh(20)).failed
+        refresher = Refresher(work, 0, 0, "me", timeouts=BatchTimeouts(0.3, 10))
+        (failed,) = (await refresher.refresh(20)).failed
         assert (failed.run_number, failed.attempts) == (507, 1)
-        # Not due before its time: nothing is tried, and others do not wait for it.
-        assert len(await backlog.refresh(20)) == 0
+        # The pair is not due before its next try, and other pairs do not wait for it.
+        assert len(await refresher.refresh(20)) == 0
         period.execute(BAD_FLAG, (1, 501))
-        assert [pair.run_number for pair in (await backlog.refresh(20)).pairs] == [501]
+        assert [pair.run_number for pair in (await refresher.refresh(20)).pairs] == [501]
         assert period.execute("select run_number, attempts from gaq.failures").fetchall() == [(507, 1)]
         assert stale(period) == 1
     finally:
@@ -169,11 +169,11 @@ async def test_a_new_pair_that_takes_too_long_is_noted_and_backs_off(
         (TimeoutError, False),
     ],
 )
-def test_errors_that_trying_again_does_not_heal(error: type[Exception], lasting: bool) -> None:
+def test_is_lasting_classifies_errors(error: type[Exception], lasting: bool) -> None:
     assert is_lasting(error()) is lasting
 
 
-def test_the_detail_of_an_error_is_told(period: Connection[Any]) -> None:
+def test_explain_has_the_detail_and_the_hint(period: Connection[Any]) -> None:
     with pytest.raises(psycopg.Error) as raised:
         period.execute("do $$ begin raise 'no' using detail = 'because of this', hint = 'do that'; end $$")
     assert explain(raised.value) == "no: because of this (do that)"

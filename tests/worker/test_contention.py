@@ -1,4 +1,4 @@
-"""Writers who commit at the same time, with slow flushes, do not queue at the doorbell."""
+"""Test that writers who commit at the same time, with slow flushes, do not queue at the doorbell."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ WRITERS = 8
 SECONDS = 4.0
 NEVER = 3600.0
 
-# As on a slow disk: the first session to flush waits for 30 ms, and flushes for all that have come by then.
+# Like a slow disk: the first session that flushes waits for 30 ms, and then flushes for all that have come by then.
 SLOW_DISK = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -33,7 +33,7 @@ SLOW_DISK = {
 
 @pytest.fixture(scope="module")
 def slow_disk() -> Iterator[str]:
-    """The DSN of a database with the small period, installed and fresh, where a flush takes 30 ms."""
+    """Return the DSN of a database with the small period, installed and fresh, whose flushes take 30 ms."""
     with PrivatePostgres(settings=SLOW_DISK) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute(script("reference_tables").encode())
@@ -44,7 +44,7 @@ def slow_disk() -> Iterator[str]:
 
 
 class Writers:
-    """Threads that insert one flag a transaction, one after the other, for some seconds."""
+    """Run threads that insert one flag a transaction for some seconds."""
 
     def __init__(self, dsn: str, number: int) -> None:
         self.commits = 0
@@ -70,7 +70,7 @@ class Writers:
                     self.commits += 1
 
 
-async def test_a_worker_that_wakes_sees_sessions_that_wait_for_the_lock_of_notify(slow_disk: str) -> None:
+async def test_let_go_sees_sessions_that_wait_for_the_notify_lock(slow_disk: str) -> None:
     async with doorbell(slow_disk) as bell:
         await bell.hold()
         assert not await bell.let_go()
@@ -98,7 +98,7 @@ async def test_a_worker_that_wakes_sees_sessions_that_wait_for_the_lock_of_notif
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_writers_that_contend_do_not_ring(slow_disk: str, workers: int) -> None:
+async def test_writers_that_contend_hardly_ring(slow_disk: str, workers: int) -> None:
     with psycopg.connect(slow_disk, autocommit=True) as watching:
         rings: list[Notify] = []
         watching.add_notify_handler(lambda notice: rings.append(notice) if not notice.payload else None)
@@ -110,6 +110,6 @@ async def test_writers_that_contend_do_not_ring(slow_disk: str, workers: int) ->
             writers = Writers(slow_disk, WRITERS)
             await asyncio.to_thread(writers.run, SECONDS)
             await work.until(lambda: stale(watching) == 0)
-    # Each worker may take the doorbell before the writers come, and once more when it has misjudged them.
+    # Each worker may hold the doorbell before the writers begin, and once more when a quiet time deceives it.
     assert len(rings) <= 2 * workers * WRITERS
     assert writers.commits > 5 * len(rings)

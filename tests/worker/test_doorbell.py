@@ -1,4 +1,4 @@
-"""Who rings, who sleeps, and that nobody falls asleep past a mark."""
+"""Test who rings, who holds the doorbell, and that no worker falls asleep past a mark."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from gaq_listen.db import sessions
 from gaq_listen.worker.doorbell import Doorbell
-from gaq_listen.worker.pacing import Holder
+from gaq_listen.worker.waiting import DoorbellState
 from tests.conftest import Connect
 
 FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 1)"
@@ -20,7 +20,7 @@ FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_i
 @asynccontextmanager
 async def doorbell(dsn: str, stop: asyncio.Event | None = None) -> AsyncIterator[Doorbell]:
     connection = await sessions.connect(dsn, "doorbell under test")
-    other = await sessions.connect(dsn, "its friend")
+    other = await sessions.connect(dsn, "another session")
 
     async def notify(channel: str, payload: str) -> None:
         await other.execute("select pg_notify(%s, %s)", (channel, payload))
@@ -34,12 +34,12 @@ async def doorbell(dsn: str, stop: asyncio.Event | None = None) -> AsyncIterator
         await other.close()
 
 
-async def test_a_writer_rings_for_a_sleeper_with_the_commit(
+async def test_writer_rings_with_its_commit_if_a_worker_sleeps(
     period: Connection[Any], dsn: str, connect: Connect
 ) -> None:
     writer = connect()
     async with doorbell(dsn) as bell:
-        assert await bell.hold() is Holder.THIS_WORKER
+        assert await bell.hold() is DoorbellState.HELD
         writer.execute(FLAG)
         assert not await bell.wait(0.1)
         writer.commit()
@@ -47,7 +47,7 @@ async def test_a_writer_rings_for_a_sleeper_with_the_commit(
         assert not await bell.wait(0.05), "one commit, one ring"
 
 
-async def test_a_writer_does_not_ring_when_nobody_sleeps(period: Connection[Any], dsn: str) -> None:
+async def test_writer_does_not_ring_if_no_worker_sleeps(period: Connection[Any], dsn: str) -> None:
     async with doorbell(dsn) as bell:
         period.execute(FLAG)
         assert not await bell.wait(0.1)
@@ -57,73 +57,75 @@ async def test_a_writer_does_not_ring_when_nobody_sleeps(period: Connection[Any]
         assert not await bell.wait(0.1)
 
 
-async def test_nobody_falls_asleep_past_a_writer_that_skipped_the_bell(
+async def test_hold_fails_beside_a_writer_that_does_not_ring(
     period: Connection[Any], dsn: str, connect: Connect
 ) -> None:
     writer = connect()
     async with doorbell(dsn) as bell:
         writer.execute(FLAG)
-        assert await bell.hold() is Holder.WRITERS
+        assert await bell.hold() is DoorbellState.NOT_HELD
         writer.commit()
-        assert await bell.hold() is Holder.THIS_WORKER
+        assert await bell.hold() is DoorbellState.HELD
 
 
-async def test_a_silenced_session_keeps_workers_awake_too(period: Connection[Any], dsn: str, connect: Connect) -> None:
+async def test_hold_fails_beside_a_writer_with_the_bell_off(
+    period: Connection[Any], dsn: str, connect: Connect
+) -> None:
     writer = connect()
     writer.execute("set gaq.bell = off")
     writer.commit()
     async with doorbell(dsn) as bell:
         writer.execute(FLAG)
-        assert await bell.hold() is Holder.WRITERS
+        assert await bell.hold() is DoorbellState.NOT_HELD
         writer.commit()
-        assert await bell.hold() is Holder.THIS_WORKER
+        assert await bell.hold() is DoorbellState.HELD
         writer.execute(FLAG)
         writer.commit()
         assert not await bell.wait(0.1)
 
 
-async def test_a_rolled_back_savepoint_gives_the_lock_back(period: Connection[Any], dsn: str, connect: Connect) -> None:
+async def test_rolled_back_savepoint_frees_the_lock(period: Connection[Any], dsn: str, connect: Connect) -> None:
     writer = connect()
     async with doorbell(dsn) as bell:
         writer.execute("savepoint s")
         writer.execute(FLAG)
         writer.execute("rollback to s")
-        assert await bell.hold() is Holder.THIS_WORKER
+        assert await bell.hold() is DoorbellState.HELD
         writer.execute(FLAG)
         writer.commit()
         assert await bell.wait(10)
 
 
-async def test_a_second_sleeper_knows_of_the_first(period: Connection[Any], dsn: str) -> None:
+async def test_second_worker_is_rung_and_takes_the_doorbell_over(period: Connection[Any], dsn: str) -> None:
     async with doorbell(dsn) as first:
-        assert await first.hold() is Holder.THIS_WORKER
+        assert await first.hold() is DoorbellState.HELD
         async with doorbell(dsn) as second:
-            assert await second.hold() is Holder.OTHER_WORKER
+            assert await second.hold() is DoorbellState.HELD_BY_OTHER
             period.execute(FLAG)
             assert await first.wait(10)
             assert await second.wait(10)
             await first.let_go()
-            assert await second.hold() is Holder.THIS_WORKER
+            assert await second.hold() is DoorbellState.HELD
 
 
-async def test_notifications_that_do_not_arrive_are_noticed(period: Connection[Any], dsn: str) -> None:
-    async def into_the_void(channel: str, payload: str) -> None:
+async def test_listen_returns_false_if_notifications_do_not_arrive(period: Connection[Any], dsn: str) -> None:
+    async def lose(channel: str, payload: str) -> None:
         pass
 
     connection = await sessions.connect(dsn, "doorbell under test")
     try:
-        assert not await Doorbell(connection, asyncio.Event()).listen(into_the_void, patience=0.2)
+        assert not await Doorbell(connection, asyncio.Event()).listen(lose, patience=0.2)
     finally:
         await connection.close()
 
 
-async def test_a_ring_that_came_with_the_answer_to_a_query_is_heard(
+async def test_ring_with_the_answer_to_a_query_ends_the_wait(
     period: Connection[Any], dsn: str, connect: Connect
 ) -> None:
     async with doorbell(dsn) as bell:
         await bell.hold()
         period.execute(FLAG)
-        # Whatever this reads from the socket, the ring must not be lost with it.
+        # These queries may read the ring from the socket. It must not be lost.
         await bell.hold()
         await bell.let_go()
         assert await bell.wait(10)
@@ -136,7 +138,7 @@ async def test_stop_ends_the_wait(dsn: str) -> None:
         assert not await bell.wait(3600)
 
 
-async def test_a_server_that_is_gone_ends_the_wait(period: Connection[Any], dsn: str) -> None:
+async def test_lost_connection_ends_the_wait(period: Connection[Any], dsn: str) -> None:
     async with doorbell(dsn) as bell:
         period.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'doorbell under test'"

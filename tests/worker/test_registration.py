@@ -1,4 +1,4 @@
-"""Workers are known by name, with what they do, while they are there."""
+"""Test that workers are known by name and state while they are connected."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def workers(db: Connection[Any], columns: str = "name, state") -> list[Any]:
     ).fetchall()
 
 
-async def test_it_shows_with_its_state_and_is_gone_when_it_stops(period: Connection[Any], dsn: str) -> None:
+async def test_worker_is_registered_with_its_state_until_it_stops(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=NEVER, name="a") as first:
         await first.until(lambda: workers(period) == [("a", "listening")])
         async with running_worker(dsn, sweep=NEVER, name="b") as second:
@@ -44,7 +44,7 @@ async def test_it_shows_with_its_state_and_is_gone_when_it_stops(period: Connect
     assert period.execute("select count(*) from gaq.workers").fetchone() == (0,)
 
 
-async def test_a_sweep_reports_what_it_found_and_what_was_done(period: Connection[Any], dsn: str) -> None:
+async def test_sweep_reports_the_counts(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=1.0, name="a") as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
@@ -57,8 +57,8 @@ async def test_a_sweep_reports_what_it_found_and_what_was_done(period: Connectio
         await work.until(lambda: workers(period, "found_by_sweeps > 0") == [(True,)])
 
 
-async def test_two_of_one_name_are_refused(period: Connection[Any], dsn: str) -> None:
-    # Somebody else's: the same process may come again, while its old backend lingers.
+async def test_second_worker_of_a_name_is_refused(period: Connection[Any], dsn: str) -> None:
+    # A worker of another process: the same process may register again while its old backend lingers.
     with psycopg.connect(dsn, autocommit=True, application_name="gaq-listen worker") as other:
         other.execute("select gaq.enroll('a', 'elsewhere', 7)")
         with pytest.raises(GaqListenError, match=r"another worker is called a: process 7 on elsewhere.*--name"):
@@ -67,8 +67,8 @@ async def test_two_of_one_name_are_refused(period: Connection[Any], dsn: str) ->
     await Worker(WorkerSettings(dsn=dsn, name="a", once=True), lambda _: None).run()
 
 
-async def test_it_does_not_wait_for_a_name_that_is_held(period: Connection[Any], dsn: str) -> None:
-    """As by a session of its own that stands still in the middle of telling its state."""
+async def test_worker_does_not_wait_for_its_locked_row(period: Connection[Any], dsn: str) -> None:
+    """Check a worker whose row is locked by its own earlier backend, frozen in the middle of a report."""
     async with running_worker(dsn, sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")])
         with psycopg.connect(dsn) as frozen:
@@ -78,12 +78,12 @@ async def test_it_does_not_wait_for_a_name_that_is_held(period: Connection[Any],
             period.execute(BAD_FLAG, (1, 501))
             await work.until(lambda: work.of(events.BatchRefreshed) and asleep(period))
             assert len(work.of(events.Disconnected)) == 1
-        # With the next state that it tells, it is there.
+        # The next report registers the worker.
         period.execute("select gaq.pause()")
         await work.until(lambda: workers(period) == [("a", "paused")])
 
 
-async def test_one_that_reconnects_keeps_its_name(period: Connection[Any], dsn: str) -> None:
+async def test_worker_that_reconnects_keeps_its_name(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=NEVER, name="a") as work:
         await work.until(lambda: workers(period) == [("a", "listening")])
         since = workers(period, "started_at")
@@ -92,10 +92,10 @@ async def test_one_that_reconnects_keeps_its_name(period: Connection[Any], dsn: 
         assert workers(period, "started_at") == since
 
 
-async def test_two_that_have_the_same_host_and_process_have_two_names(
+async def test_workers_of_one_host_and_process_get_two_names(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in two containers of one host name, each of which runs its worker as process 1."""
+    """Check two containers of one host name, each of which runs its worker as process 1."""
     monkeypatch.setattr(socket, "gethostname", lambda: "container")
     monkeypatch.setattr(os, "getpid", lambda: 1)
     async with running_worker(dsn, sweep=NEVER) as first, running_worker(dsn, sweep=NEVER) as second:
@@ -104,7 +104,7 @@ async def test_two_that_have_the_same_host_and_process_have_two_names(
         assert one == "container:1"
         assert re.fullmatch(r"container:1:[0-9a-f]{4}", other)
         assert [row[0] for row in workers(period)] == [one, other]
-        # Nor do they exchange them when both connect again.
+        # They keep their names when both connect again.
         period.execute(TERMINATE)
         await first.until(lambda: first.of(events.Reconnected) and second.of(events.Reconnected))
         await second.until(lambda: workers(period) == [(one, "listening"), (other, "listening")])
@@ -114,7 +114,7 @@ async def test_two_that_have_the_same_host_and_process_have_two_names(
 
 
 @pytest.mark.parametrize("application", ["our worker", "gaq-listen worker - 10.0.0.1:4711", ""])
-async def test_a_worker_is_known_by_its_backend_whatever_its_application_name(
+async def test_worker_is_known_by_its_backend_not_application_name(
     period: Connection[Any], dsn: str, application: str
 ) -> None:
     async with running_worker(f"{dsn} application_name='{application}'", sweep=NEVER, name="a") as work:
@@ -124,28 +124,26 @@ async def test_a_worker_is_known_by_its_backend_whatever_its_application_name(
             await Worker(WorkerSettings(dsn=dsn, name="a", once=True), lambda _: None).run()
 
 
-def test_a_session_that_has_got_the_pid_of_a_worker_is_none(period: Connection[Any]) -> None:
+def test_later_session_with_the_pid_of_a_worker_is_no_worker(period: Connection[Any]) -> None:
     period.execute("select gaq.enroll('a', 'here', 7)")
     assert workers(period, "name") == [("a",)]
     period.execute("update gaq.workers set seen_at = now() - interval '1 day'")
     assert workers(period, "name") == []
 
 
-async def test_a_server_that_tells_nothing_of_its_sessions_is_not_taken_for_idle(
-    period: Connection[Any], dsn: str
-) -> None:
-    line = await sessions.connect(dsn, "gaq-listen worker", 0.2)
-    asked = await sessions.connect(dsn, "gaq-listen doorbell")
+async def test_watched_does_not_abort_if_activities_are_not_tracked(period: Connection[Any], dsn: str) -> None:
+    connection = await sessions.connect(dsn, "gaq-listen worker", 0.2)
+    other = await sessions.connect(dsn, "gaq-listen doorbell")
     try:
-        await line.execute("set track_activities = off")
-        look = backend_probe(await backend_pid(line), asked)
+        await connection.execute("set track_activities = off")
+        probe = backend_probe(await backend_pid(connection), through=other)
 
-        async def works() -> int:
-            cursor = await line.execute("select 7 from pg_sleep(1)")
+        async def work() -> int:
+            cursor = await connection.execute("select 7 from pg_sleep(1)")
             (row,) = await cursor.fetchall()
             return int(row[0])
 
-        assert await watched(works(), line, look) == 7
+        assert await watched(work(), connection, probe) == 7
     finally:
-        await line.close()
-        await asked.close()
+        await connection.close()
+        await other.close()

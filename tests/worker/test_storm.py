@@ -1,4 +1,4 @@
-"""Many writers, several pairs a transaction in random order, against several workers: nobody waits, nothing is lost."""
+"""Test many writers against several workers: no writer waits, and nothing is lost."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ BAD = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id
 
 
 def write(dsn: str, seed: int) -> int:
-    """What one writer does; returns how many transactions. Any error, such as a deadlock, is raised."""
+    """Write as one writer, and return the number of transactions. Raise any error, such as a deadlock."""
     chance = random.Random(seed)
     with psycopg.connect(dsn) as connection:
         for _ in range(TRANSACTIONS):
@@ -50,7 +50,9 @@ def write(dsn: str, seed: int) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-async def test_writers_meet_no_error_and_nothing_is_left_wrong(period: Connection[Any], dsn: str, workers: int) -> None:
+async def test_many_writers_meet_no_error_and_all_becomes_fresh(
+    period: Connection[Any], dsn: str, workers: int
+) -> None:
     async with AsyncExitStack() as stack:
         team = [await stack.enter_async_context(running_worker(dsn, sweep=NEVER, name=f"{n}")) for n in range(workers)]
         with ThreadPoolExecutor(WRITERS) as threads:
@@ -64,7 +66,7 @@ async def test_writers_meet_no_error_and_nothing_is_left_wrong(period: Connectio
 
 @contextmanager
 def program(dsn: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker as a process of its own."""
+    """Run a worker as a process of its own."""
     command = [PROGRAM, "run", "--dsn", dsn, "--name", name]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ}) as process:
         try:
@@ -74,8 +76,8 @@ def program(dsn: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
             process.terminate()
 
 
-def test_a_worker_that_is_stopped_in_a_batch_holds_nobody_up(period: Connection[Any], dsn: str) -> None:
-    """Neither writers nor another worker; and its batch, one statement, is ended by the server without it."""
+def test_worker_stopped_in_a_batch_blocks_nobody(period: Connection[Any], dsn: str) -> None:
+    """Check that neither writers nor another worker wait, and that the server ends the batch without the worker."""
     gate = 77
     period.execute(
         f"create function public.slow(run_number bigint) returns bool language plpgsql volatile as"

@@ -1,4 +1,4 @@
-"""A real worker against a real server: woken, paced, reconnecting, stopped."""
+"""Test a worker on a real server: how it wakes, waits, reconnects and stops."""
 
 import asyncio
 from typing import Any
@@ -9,16 +9,18 @@ from psycopg import Connection
 
 from gaq_listen.errors import DatabaseUnreachable, NotInstalled
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import contention, events, pacing
+from gaq_listen.worker import audit_schedule, contention, events
+from gaq_listen.worker.batching import WARN_AFTER
 from gaq_listen.worker.doorbell import Doorbell
-from gaq_listen.worker.refresher import BatchResult, Refresher, WorkState
+from gaq_listen.worker.refresher import BatchResult, DueCheck, Refresher
+from gaq_listen.worker.waiting import RETRY_CLAIMED, DoorbellState
 from gaq_listen.worker.worker import Worker
 from tests.conftest import Connect
 from tests.support.small_period import BAD_FLAG
 from tests.support.worker_harness import asleep, running_worker, stale
 
 NEVER = 3600.0
-"""Seconds until the sweep where it must not be what helps."""
+"""Seconds until the sweep, where the sweep must not be what helps."""
 
 
 def good(db: Connection[Any], data_pass_id: int, run_number: int) -> float | None:
@@ -31,7 +33,7 @@ def good(db: Connection[Any], data_pass_id: int, run_number: int) -> float | Non
     return row[0]  # type: ignore[no-any-return]
 
 
-async def test_a_change_wakes_it_and_is_refreshed(period: Connection[Any], dsn: str) -> None:
+async def test_change_wakes_the_worker_and_is_refreshed(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
@@ -46,13 +48,13 @@ async def test_a_change_wakes_it_and_is_refreshed(period: Connection[Any], dsn: 
         assert stale(period) == 0
 
 
-async def test_what_was_stale_before_it_started_is_refreshed_first(period: Connection[Any], dsn: str) -> None:
+async def test_pairs_stale_before_the_start_are_refreshed(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG, (1, 501))
     async with running_worker(dsn, sweep=NEVER) as work:
         await work.until(lambda: stale(period) == 0)
 
 
-async def test_every_kind_of_change_reaches_it(period: Connection[Any], dsn: str) -> None:
+async def test_every_kind_of_change_is_refreshed_with_its_cause(period: Connection[Any], dsn: str) -> None:
     changes = {
         "flag": "update qc_flags set deleted = true where id = 1",
         "verification": "insert into qc_flag_verifications (flag_id) values (2)",
@@ -73,17 +75,17 @@ async def test_every_kind_of_change_reaches_it(period: Connection[Any], dsn: str
             assert cause in causes
 
 
-async def test_a_mark_that_comes_as_it_falls_asleep_is_seen_by_the_last_scan(
+async def test_mark_before_the_hold_is_found_by_the_check_after_it(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold = Doorbell.hold
     marked = False
 
-    async def mark_then_hold(self: Doorbell) -> pacing.Holder:
+    async def mark_then_hold(self: Doorbell) -> DoorbellState:
         nonlocal marked
         if not marked:
             marked = True
-            # Nobody sleeps yet, so this does not ring.
+            # No worker holds the doorbell yet, so this does not ring.
             period.execute(BAD_FLAG, (1, 501))
         return await hold(self)
 
@@ -93,14 +95,14 @@ async def test_a_mark_that_comes_as_it_falls_asleep_is_seen_by_the_last_scan(
         assert stale(period) == 0
 
 
-async def test_a_pair_that_is_marked_again_at_once_waits_for_quiet(period: Connection[Any], dsn: str) -> None:
+async def test_pair_marked_again_at_once_waits_for_the_debounce(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=NEVER, debounce=0.5, max_wait=5.0) as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.BatchRefreshed))
         for _ in range(3):
             period.execute(BAD_FLAG, (1, 501))
-        period.execute(BAD_FLAG, (1, 502))  # quiet until now: does not wait
+        period.execute(BAD_FLAG, (1, 502))  # This pair was quiet until now, so it does not wait.
 
         def runs() -> list[int]:
             return [pair.run_number for batch in work.of(events.BatchRefreshed) for pair in batch.pairs]
@@ -110,7 +112,7 @@ async def test_a_pair_that_is_marked_again_at_once_waits_for_quiet(period: Conne
         assert work.of(events.BatchRefreshed)[-1].pairs[0].seconds_stale >= 0.5
 
 
-async def test_a_stream_of_changes_is_polled_and_no_longer_rings(
+async def test_worker_lets_the_doorbell_go_under_a_stream_of_changes(
     period: Connection[Any], dsn: str, connect: Connect
 ) -> None:
     writer = connect(autocommit=True)
@@ -132,10 +134,10 @@ async def test_a_stream_of_changes_is_polled_and_no_longer_rings(
         await work.until(lambda: asleep(period))
 
 
-async def test_nobody_rings_while_a_worker_is_awake(
+async def test_doorbell_is_let_go_during_a_refresh(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The doorbell is let go while a batch is refreshed; this batch does not go on before."""
+    """Check the doorbell in the middle of a refresh that waits until the doorbell was let go."""
     let_go, refresh = Doorbell.let_go, Refresher.refresh
     gone = asyncio.Event()
     held: list[bool] = []
@@ -160,7 +162,7 @@ async def test_nobody_rings_while_a_worker_is_awake(
         await work.until(lambda: asleep(period))
 
 
-async def test_a_worker_that_has_given_the_doorbell_up_polls(
+async def test_worker_that_has_given_the_doorbell_up_polls(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contention, "FREQUENT", 0)
@@ -172,7 +174,7 @@ async def test_a_worker_that_has_given_the_doorbell_up_polls(
             assert not asleep(period)
 
 
-async def test_a_worker_that_wakes_while_sessions_queue_gives_the_doorbell_up(
+async def test_worker_gives_the_doorbell_up_if_sessions_queue(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_go = Doorbell.let_go
@@ -191,14 +193,14 @@ async def test_a_worker_that_wakes_while_sessions_queue_gives_the_doorbell_up(
             assert not asleep(period)
 
 
-async def test_what_a_worker_finds_by_polling_is_not_credited_to_the_sweep(
+async def test_pairs_found_by_polling_do_not_count_for_the_sweep(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contention, "FREQUENT", 0)
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
     async with running_worker(dsn, sweep=1.0, debounce=0) as work:
         began = work.worker._clock()
-        while work.worker._clock() < began + 2.5:  # two sweeps
+        while work.worker._clock() < began + 2.5:  # Two sweeps.
             batches = len(work.of(events.BatchRefreshed))
             period.execute(BAD_FLAG, (1, 501))
             await work.until(lambda: len(work.of(events.BatchRefreshed)) > batches)  # noqa: B023
@@ -206,9 +208,7 @@ async def test_what_a_worker_finds_by_polling_is_not_credited_to_the_sweep(
         assert not any(swept.found for swept in work.of(events.Swept))
 
 
-async def test_a_pair_that_another_session_has_claimed_leaves_the_doorbell_held(
-    period: Connection[Any], dsn: str, connect: Connect
-) -> None:
+async def test_doorbell_is_held_beside_a_claimed_pair(period: Connection[Any], dsn: str, connect: Connect) -> None:
     other = connect()
     period.execute(BAD_FLAG, (1, 501))
     assert other.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
@@ -224,7 +224,7 @@ async def test_a_pair_that_another_session_has_claimed_leaves_the_doorbell_held(
         other.rollback()
 
 
-async def test_pairs_that_fail_do_not_keep_a_worker_polling(
+async def test_failing_pairs_do_not_keep_a_worker_polling(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: Refresher, limit: int) -> BatchResult:
@@ -241,26 +241,26 @@ async def test_pairs_that_fail_do_not_keep_a_worker_polling(
         await work.until(lambda: asleep(period))
 
 
-async def test_an_audit_does_not_keep_a_paused_worker_busy(
+async def test_audit_does_not_wake_a_paused_worker(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, looks = Refresher.look, 0
+    check_due, checks = Refresher.check_due, 0
 
-    async def count_then_look(self: Refresher, sources: bool = False) -> WorkState:
-        nonlocal looks
-        looks += 1
-        return await look(self, sources)
+    async def count_then_check(self: Refresher, sources: bool = False) -> DueCheck:
+        nonlocal checks
+        checks += 1
+        return await check_due(self, sources)
 
-    monkeypatch.setattr(pacing, "AUDIT_EVERY", 0.05)
+    monkeypatch.setattr(audit_schedule, "AUDIT_EVERY", 0.05)
     period.execute("select gaq.pause('a test')")
     async with running_worker(dsn, sweep=NEVER, audit_rate=600) as work:
         await work.until(lambda: work.of(events.Paused))
-        monkeypatch.setattr(Refresher, "look", count_then_look)
-        await asyncio.sleep(10 * pacing.AUDIT_EVERY)
-        assert looks <= 1, "the worker looks every five seconds whether the pause is over"
+        monkeypatch.setattr(Refresher, "check_due", count_then_check)
+        await asyncio.sleep(10 * audit_schedule.AUDIT_EVERY)
+        assert checks <= 1, "the worker checks every five seconds whether the pause is over"
 
 
-async def test_an_error_of_a_refresh_is_not_hidden_by_one_of_the_doorbell(
+async def test_error_of_a_refresh_precedes_one_of_the_doorbell(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse_to_let_go(self: Doorbell) -> bool:
@@ -276,13 +276,11 @@ async def test_an_error_of_a_refresh_is_not_hidden_by_one_of_the_doorbell(
         await Worker(WorkerSettings(dsn=dsn), lambda _: None).run()
 
 
-async def test_the_sweep_finds_what_was_not_announced_and_says_so(
-    period: Connection[Any], dsn: str, connect: Connect
-) -> None:
+async def test_sweep_finds_marks_that_no_ring_announced(period: Connection[Any], dsn: str, connect: Connect) -> None:
     silent = connect(autocommit=True)
     silent.execute("set gaq.bell = off")
     async with running_worker(dsn, sweep=1.0) as work:
-        # A mark that comes just before the last scan is found by that; so more than one try.
+        # The check before the sleep may find a mark that comes just before it, so this may need several tries.
         while not any(swept.found for swept in work.of(events.Swept)):
             await work.until(lambda: asleep(period))
             silent.execute(BAD_FLAG, (1, 501))
@@ -292,7 +290,7 @@ async def test_the_sweep_finds_what_was_not_announced_and_says_so(
         assert any(batch.by_sweep for batch in work.of(events.BatchRefreshed))
 
 
-async def test_a_strangers_notifications_only_wake_it(period: Connection[Any], dsn: str) -> None:
+async def test_foreign_notifications_only_wake_the_worker(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=NEVER) as work:
         for number in range(100):
             period.execute("select pg_notify('gaq_invalidated', %s)", (f"'; drop {number}\n",))
@@ -300,7 +298,9 @@ async def test_a_strangers_notifications_only_wake_it(period: Connection[Any], d
         await work.until(lambda: stale(period) == 0 and work.of(events.BatchRefreshed))
 
 
-async def test_it_reconnects_and_looks_at_everything(period: Connection[Any], dsn: str, connect: Connect) -> None:
+async def test_worker_that_reconnects_refreshes_silent_marks(
+    period: Connection[Any], dsn: str, connect: Connect
+) -> None:
     async with running_worker(dsn, sweep=NEVER) as work:
         for name in ("gaq-listen doorbell", "gaq-listen worker"):
             lost = len(work.of(events.Reconnected))
@@ -314,14 +314,14 @@ async def test_it_reconnects_and_looks_at_everything(period: Connection[Any], ds
                 (name,),
             )
             if name == "gaq-listen worker":
-                # Nothing is read from that connection while nothing happens.
+                # The worker does not read from this connection while nothing happens.
                 period.execute(BAD_FLAG, (1, 502))
             await work.until(lambda: len(work.of(events.Reconnected)) > lost)  # noqa: B023
             assert work.of(events.Disconnected)
             await work.until(lambda: stale(period) == 0)
 
 
-async def test_two_workers_share_and_the_second_takes_the_bell_over(period: Connection[Any], dsn: str) -> None:
+async def test_second_worker_takes_the_doorbell_over(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, sweep=NEVER) as first:
         await first.until(lambda: asleep(period))
         async with running_worker(dsn, sweep=NEVER) as second:
@@ -332,29 +332,27 @@ async def test_two_workers_share_and_the_second_takes_the_bell_over(period: Conn
             await second.until(lambda: stale(period) == 0 and second.of(events.BatchRefreshed))
 
 
-async def test_what_a_dead_worker_had_claimed_is_taken_over(
-    period: Connection[Any], dsn: str, connect: Connect
-) -> None:
+async def test_claim_of_a_dead_worker_is_taken_over(period: Connection[Any], dsn: str, connect: Connect) -> None:
     dying = connect()
     period.execute(BAD_FLAG, (1, 501))
     assert dying.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
     async with running_worker(dsn, sweep=NEVER) as work:
         period.execute(BAD_FLAG, (1, 502))
         await work.until(lambda: stale(period) == 1)
-        dying.rollback()  # which rings for nobody
+        dying.rollback()  # This rings for nobody.
         await work.until(lambda: stale(period) == 0)
 
 
-async def test_one_with_more_to_do_than_a_batch_rings_for_the_others(
+async def test_worker_with_more_than_a_batch_rings_for_others(
     period: Connection[Any], dsn: str, connect: Connect
 ) -> None:
-    colleague = connect(autocommit=True)
-    colleague.execute("listen gaq_invalidated")
+    other = connect(autocommit=True)
+    other.execute("listen gaq_invalidated")
     period.execute("set gaq.bell = off")
     period.execute("update gaq_summaries set invalidated_at = now()")
     async with running_worker(dsn, min_batch=3, max_batch=3, sweep=NEVER) as work:
         await work.until(lambda: stale(period) == 0)
-    rings = [notice for notice in colleague.notifies(timeout=20, stop_after=2) if not notice.payload]
+    rings = [notice for notice in other.notifies(timeout=20, stop_after=2) if not notice.payload]
     assert rings
 
 
@@ -370,50 +368,48 @@ async def test_once_drains_and_ends(period: Connection[Any], dsn: str) -> None:
     assert (stopped.batches, stopped.pairs) == (4, 10)
 
 
-async def test_once_waits_for_what_another_worker_has_claimed(
-    period: Connection[Any], dsn: str, connect: Connect
-) -> None:
+async def test_once_waits_for_claimed_pairs(period: Connection[Any], dsn: str, connect: Connect) -> None:
     period.execute(BAD_FLAG, (1, 501))
     other = connect()
     assert other.execute("select run_number from gaq.refresh(1)").fetchall() == [(501,)]
     ending = asyncio.ensure_future(Worker(WorkerSettings(dsn=dsn, once=True), lambda _: None).run())
-    await asyncio.wait([ending], timeout=2 * pacing.CLAIMED)
+    await asyncio.wait([ending], timeout=2 * RETRY_CLAIMED)
     assert not ending.done()
     other.rollback()
     await ending
     assert stale(period) == 0
 
 
-async def test_a_database_that_cannot_be_reached_is_said_at_once() -> None:
+async def test_run_raises_if_the_database_is_unreachable() -> None:
     with pytest.raises(DatabaseUnreachable, match="cannot connect"):
         await Worker(WorkerSettings(dsn="host=/nonexistent dbname=x"), lambda _: None).run()
 
 
-async def test_a_password_is_in_no_error() -> None:
+async def test_error_contains_no_password() -> None:
     dsn = "host=127.0.0.1 port=1 user=u password=s3cret dbname=x"
     with pytest.raises(DatabaseUnreachable) as caught:
         await Worker(WorkerSettings(dsn=dsn), lambda _: None).run()
     assert "s3cret" not in str(caught.value)
 
 
-async def test_a_database_without_gaq_listen_is_said_with_what_to_do(bare_dsn: str) -> None:
+async def test_run_raises_if_gaq_listen_is_not_installed(bare_dsn: str) -> None:
     with pytest.raises(NotInstalled, match="run: gaq-listen install"):
         await Worker(WorkerSettings(dsn=bare_dsn), lambda _: None).run()
 
 
-async def test_it_refreshes_where_repeatable_read_is_the_default(period: Connection[Any], dsn: str) -> None:
+async def test_worker_refreshes_where_serializable_is_the_default(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq_summaries set invalidated_at = now()")
     strict = psycopg.conninfo.make_conninfo(dsn, options="-c default_transaction_isolation=serializable")
     await Worker(WorkerSettings(dsn=strict, once=True), lambda _: None).run()
     assert stale(period) == 0
 
 
-async def test_a_backlog_is_told_of_and_so_is_its_end(period: Connection[Any], dsn: str) -> None:
+async def test_backlog_and_its_end_are_reported(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq_summaries set invalidated_at = now()")
     async with running_worker(dsn, min_batch=1, max_batch=1, sweep=NEVER) as work:
         await work.until(lambda: work.of(events.CaughtUp))
     (behind,) = work.of(events.Behind)
-    assert (behind.pairs_left, behind.rounds) == (5, pacing.WARN_AFTER)
-    last = work.of(events.BatchRefreshed)[pacing.WARN_AFTER - 1]  # of one pair
+    assert (behind.pairs_left, behind.rounds) == (5, WARN_AFTER)
+    last = work.of(events.BatchRefreshed)[WARN_AFTER - 1]  # Of one pair.
     assert behind.seconds_left == pytest.approx(5 * last.seconds)
     assert work.of(events.CaughtUp) == [events.CaughtUp(10)]

@@ -1,40 +1,25 @@
-"""A pair and all that its summary is made of, as plain values."""
+"""Hold a pair and everything that its summary is computed from, as plain values."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import TypeAlias
 
-from gaq_listen.reports.changes import Change
+from gaq_listen.reports.changes import SummaryChange
+from gaq_listen.reports.failures import Failure
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.summary_values import SummaryValues
 
 Span: TypeAlias = tuple[datetime, datetime]
-"""From the first instant to the one after the last; never empty."""
-
-
-class Quality(Enum):
-    """What a stretch of time is: of one detector, or of all that matter."""
-
-    GOOD = "good"
-    MC_REPRODUCIBLE = "MC reproducible"
-    BAD = "bad"
-    UNKNOWN = "no flag"
-
-
-QUALITY_NAMES = {
-    Quality.GOOD: "good",
-    Quality.MC_REPRODUCIBLE: "mc_reproducible",
-    Quality.BAD: "bad",
-    Quality.UNKNOWN: "undefined",
-}
-"""The names that ``gaq.periods`` gives to qualities."""
+"""From the first instant to the one after the last. A span is never empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedFlag:
-    """A flag that is not deleted.
+    """Hold a flag that is not deleted.
 
-    ``starts``, ``ends``: as given; None: the run's. ``span``: what of that is within the run; None: nothing.
-    ``effective``: what the later flags on the same detector, ``hidden_by``, leave of it.
+    ``starts`` and ``ends`` are its bounds as given, where None stands for a bound of the run. ``span`` is the part that
+    lies within the run, or None if there is none. ``effective`` is what the later flags on the same detector,
+    ``hidden_by``, leave of the span.
     """
 
     flag_id: int
@@ -54,11 +39,11 @@ class ExplainedFlag:
 
 
 @dataclass(frozen=True, slots=True)
-class EffectivePeriod:
-    """An elementary period, as ``gaq.periods`` returns it: within it no flag begins or ends.
+class ExplainedPeriod:
+    """Hold an elementary period, in which no flag begins or ends, as ``gaq.periods`` returns it.
 
-    ``flags``: ids of the effective flags on detectors that matter; ``unverified``: those without a verification.
-    ``uncovered``: ids of the detectors without a flag, None for one that no flag can name.
+    ``flags`` has the ids of the effective flags on detectors that matter, and ``unverified`` those without a
+    verification. ``uncovered`` has the ids of the detectors without a flag; None is a detector that no flag can name.
     """
 
     span: Span
@@ -69,20 +54,12 @@ class EffectivePeriod:
 
 
 @dataclass(frozen=True, slots=True)
-class SummaryValues:
-    """A summary: coverages from 0 to 1; all None when it is not computable."""
+class StoredSummary:
+    """Hold the stored summary of a pair.
 
-    bad: float | None
-    good: float | None
-    mc_reproducible: float | None
-    missing_verifications: int | None
-    undefined_quality_periods: int | None
-    not_computable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What is stored of a pair: since when, how many seconds after its first mark, why, and who refreshed it."""
+    ``seconds_stale`` is the time from its first mark to its refresh at ``updated_at``, ``refreshed_for`` the cause of
+    the marks, and ``refreshed_by`` the worker.
+    """
 
     values: SummaryValues
     updated_at: datetime
@@ -92,22 +69,16 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class LastFailure:
-    """The computation of a pair that fails: what it says, and when it is tried again."""
-
-    error: str
-    attempts: int
-    next_try_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Explanation:
-    """All of one moment, ``at``.
+    """Hold a pair at one moment, ``at``.
 
-    ``detectors``: ids and names of those that matter. ``periods``: in order; none when the pair is not computable.
-    ``stored``: None when it was never computed. ``computed``: what
-    the database computes now; or its ``error``. ``marks``: when and why it was made stale; none: it is fresh.
-    ``changes``: the last ones of its values.
+    - ``detectors``: ids and names of the detectors that matter.
+    - ``periods``: the elementary periods, in order; empty if the pair is not computable.
+    - ``stored``: None if the pair was never computed.
+    - ``computed``: what the database computes now; None if that fails with ``error``.
+    - ``marks``: time and cause of each mark; empty if the pair is fresh.
+    - ``failure``: None unless workers could not compute the pair.
+    - ``changes``: the last changes of its values, the newest last.
     """
 
     at: datetime
@@ -119,25 +90,25 @@ class Explanation:
     qc_time_end: datetime | None
     detectors: tuple[tuple[int | None, str], ...]
     flags: tuple[ExplainedFlag, ...]
-    periods: tuple[EffectivePeriod, ...]
-    stored: Stored | None
+    periods: tuple[ExplainedPeriod, ...]
+    stored: StoredSummary | None
     computed: SummaryValues | None
     error: str | None
     marks: tuple[tuple[datetime, str], ...]
-    failure: LastFailure | None = None
-    changes: tuple[Change, ...] = ()
+    failure: Failure | None = None
+    changes: tuple[SummaryChange, ...] = ()
 
     @property
     def window(self) -> Span | None:
-        """The time of the run that counts; None when it is unknown or empty."""
+        """Return the QC time of the run; None if it is unknown or empty."""
         if self.qc_time_start is None or self.qc_time_end is None or self.qc_time_start >= self.qc_time_end:
             return None
         return self.qc_time_start, self.qc_time_end
 
     def counts(self, flag: ExplainedFlag) -> bool:
-        """Whether the flag is on a detector that matters."""
+        """Return whether the flag is on a detector that matters."""
         return any(flag.detector_id == detector for detector, _ in self.detectors)
 
-    def uncovered(self, period: EffectivePeriod) -> list[str]:
-        """Return the names of the detectors without a flag in a period."""
+    def uncovered(self, period: ExplainedPeriod) -> list[str]:
+        """Return the names of the detectors that have no flag in a period."""
         return [name for detector, name in self.detectors if detector in period.uncovered]

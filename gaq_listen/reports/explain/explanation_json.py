@@ -1,4 +1,4 @@
-"""An explanation as JSON, from the same values as its picture. Pure."""
+"""Write an explanation as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -6,12 +6,14 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from gaq_listen.reports.explain.explanation import QUALITY_NAMES, EffectivePeriod, ExplainedFlag, Explanation, Span
-from gaq_listen.reports.explain.sums import Sum, add_up, why_not
+from gaq_listen.reports.explain.explanation import ExplainedFlag, ExplainedPeriod, Explanation, Span
+from gaq_listen.reports.explain.sums import Sum, add_up, not_computable_because
+from gaq_listen.reports.json_values import plain
+from gaq_listen.reports.quality import QUALITY_NAMES
 
 
 def as_json(pair: Explanation) -> str:
-    """Return one object: the pair, its periods and flags, what they add up to, and why the summary is stale."""
+    """Return a JSON object: the pair, its periods and flags, what they add up to, and why the summary is stale."""
     total = add_up(pair)
     return json.dumps(
         {
@@ -26,20 +28,20 @@ def as_json(pair: Explanation) -> str:
             "periods": [_period(pair, period) for period in pair.periods],
             "flags": [_flag(pair, flag) for flag in pair.flags],
             "totals": _totals(total) if total else None,
-            "not_computable_because": why_not(pair),
+            "not_computable_because": not_computable_because(pair),
             "computed": asdict(pair.computed) if pair.computed else None,
             "error": pair.error,
-            "stored": _plain(asdict(pair.stored)) if pair.stored else None,
+            "stored": plain(asdict(pair.stored)) if pair.stored else None,
             "stale_since": _time(pair.marks[0][0]) if pair.marks else None,
             "marks": [{"at": _time(at), "cause": cause} for at, cause in pair.marks],
-            "failure": _plain(asdict(pair.failure)) if pair.failure else None,
+            "failure": pair.failure.as_json() if pair.failure else None,
             "changes": [change.as_json() for change in pair.changes],
         },
         indent=2,
     )
 
 
-def _period(pair: Explanation, period: EffectivePeriod) -> dict[str, Any]:
+def _period(pair: Explanation, period: ExplainedPeriod) -> dict[str, Any]:
     return _span(period.span) | {
         "quality": QUALITY_NAMES[period.quality],
         "flag_ids": period.flags,
@@ -79,10 +81,6 @@ def _totals(total: Sum) -> dict[str, Any]:
         "missing_verifications": len(total.unverified),
         "undefined_quality_periods": total.undefined,
     }
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: _time(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def _spans(spans: Sequence[Span]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
-"""Reads a pair and all that its summary is made of, in one snapshot."""
+"""Read a pair and everything that its summary is computed from, in one snapshot."""
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -9,21 +10,19 @@ from psycopg.rows import TupleRow, dict_row
 
 from gaq_listen.db.server_errors import sentence
 from gaq_listen.errors import UnknownName
-from gaq_listen.reports import changes
+from gaq_listen.reports import changes, failures
 from gaq_listen.reports.data_pass_names import suggestion
 from gaq_listen.reports.explain.explanation import (
-    QUALITY_NAMES,
-    EffectivePeriod,
     ExplainedFlag,
+    ExplainedPeriod,
     Explanation,
-    LastFailure,
-    Quality,
-    Stored,
-    SummaryValues,
+    StoredSummary,
 )
+from gaq_listen.reports.quality import QUALITY_NAMES, Quality
+from gaq_listen.reports.summary_values import SummaryValues
 
 LAST_CHANGES = 5
-"""How many changes of a pair are shown with it."""
+"""Most changes of a pair to read."""
 
 _PAIR = "select clock_timestamp() as at, * from gaq.explain_pair(%s, %s)"
 _DETECTORS = "select detector_id, detector from gaq.explain_detectors(%s, %s)"
@@ -33,20 +32,16 @@ _MARKS = """
 select invalidated_at, cause from gaq.marks
 where data_pass_id = %s and run_number = %s and isfinite(invalidated_at) order by invalidated_at
 """
-_FAILURE = """
-select error, attempts, gaq.showable(next_try_at) as next_try_at from gaq.failures
-where data_pass_id = %s and run_number = %s
-"""
 _COMPUTED = "select * from gaq.explain_computed(%s, %s)"
 _QUALITIES = {name: quality for quality, name in QUALITY_NAMES.items()}
 _RUNS = "select run_number::text from gaq.current_summaries where data_pass_id = %s"
 
 
 def read(connection: Connection[TupleRow], data_pass_id: int, data_pass: str, run_number: int) -> Explanation:
-    """All that there is to say of a pair.
+    """Read a pair.
 
     Raises:
-        UnknownName: the run is not in the data pass; the message suggests some that are.
+        UnknownName: the run is not in the data pass. The message suggests similar runs that are.
     """
     key = (data_pass_id, run_number)
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -60,9 +55,9 @@ def read(connection: Connection[TupleRow], data_pass_id: int, data_pass: str, ru
             runs = [run for (run,) in connection.execute(_RUNS, (data_pass_id,)).fetchall()]
             raise UnknownName(f"run {run_number} is not in {data_pass}{suggestion(str(run_number), runs)}")
         pair = found[0]
-        failures = ask(_FAILURE)
+        found_failures = failures.read(connection, key)
         computed, error = _computed(connection, key)
-        # Periods of a run whose times no program can hold are not asked for: its window counts as unknown.
+        # Without times that a program can hold, the QC time counts as unknown, and there are no periods.
         has_times = pair["qc_time_start"] is not None and pair["qc_time_end"] is not None
         return Explanation(
             at=pair["at"],
@@ -79,14 +74,14 @@ def read(connection: Connection[TupleRow], data_pass_id: int, data_pass: str, ru
             computed=computed,
             error=error,
             marks=tuple((row["invalidated_at"], row["cause"]) for row in ask(_MARKS)),
-            failure=LastFailure(**failures[0]) if failures else None,
+            failure=found_failures[0] if found_failures else None,
             changes=tuple(changes.read(connection, *key, at_most=LAST_CHANGES)),
         )
 
 
 def _computed(connection: Connection[TupleRow], key: tuple[int, int]) -> tuple[SummaryValues | None, str | None]:
     try:
-        with connection.transaction():  # a savepoint: the rest can be said all the same
+        with connection.transaction():  # a savepoint, so that an error leaves the rest readable
             row = connection.execute(_COMPUTED, key).fetchone()
     except psycopg.OperationalError:
         raise
@@ -95,22 +90,17 @@ def _computed(connection: Connection[TupleRow], key: tuple[int, int]) -> tuple[S
     return (SummaryValues(*row) if row else None), None
 
 
-def _stored(pair: dict[str, Any]) -> Stored | None:
+def _stored(pair: dict[str, Any]) -> StoredSummary | None:
     if pair["not_computable"] is None:
         return None
-    values = SummaryValues(
-        pair["bad"],
-        pair["good"],
-        pair["mc_reproducible"],
-        pair["missing_verifications"],
-        pair["undefined_quality_periods"],
-        pair["not_computable"],
+    values = SummaryValues(*(pair[field.name] for field in fields(SummaryValues)))
+    return StoredSummary(
+        values, *(pair[name] for name in ("updated_at", "seconds_stale", "refreshed_for", "refreshed_by"))
     )
-    return Stored(values, *(pair[name] for name in ("updated_at", "seconds_stale", "refreshed_for", "refreshed_by")))
 
 
-def _period(row: dict[str, Any]) -> EffectivePeriod:
-    return EffectivePeriod(
+def _period(row: dict[str, Any]) -> ExplainedPeriod:
+    return ExplainedPeriod(
         span=(row["from"], row["to"]),
         quality=_QUALITIES[row["quality"]],
         flags=tuple(row["flag_ids"]),

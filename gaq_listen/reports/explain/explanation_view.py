@@ -1,4 +1,4 @@
-"""Draws an explanation, for people. Pure: text of a given width, in words and signs, colours only beside them."""
+"""Draw an explanation for people, in words and signs. Colours only repeat what these say."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,18 +8,20 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gaq_listen.observers.wording import count, duration, sanitize
-from gaq_listen.reports.changes import why
-from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation, Quality, SummaryValues
-from gaq_listen.reports.explain.sums import Sum, add_up, why_not
+from gaq_listen.reports.changes import reason
+from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation
+from gaq_listen.reports.explain.sums import Sum, add_up, not_computable_because
 from gaq_listen.reports.explain.timeline import timeline
+from gaq_listen.reports.quality import Quality
 from gaq_listen.reports.quality_style import STYLES
+from gaq_listen.reports.summary_values import SummaryValues
 
 NAMED = 8
-"""Flags and periods that are named in a sentence; the others are counted."""
+"""Most flags or periods to name in a sentence. It counts the others."""
 
 
 def render(pair: Explanation, width: int) -> RenderableType:
-    """All of it, for so many columns."""
+    """Draw the whole explanation on a terminal of ``width`` columns."""
     total = add_up(pair)
     parts: list[RenderableType] = [_head(pair)]
     if lines := timeline(pair, width):
@@ -44,7 +46,7 @@ def _indented(*lines: Text | str, by: int = 2) -> RenderableType:
 def _head(pair: Explanation) -> Text:
     head = Text.assemble((f"{sanitize(pair.data_pass)} / {pair.run_number}", "bold"), f"   as of {second(pair.at)} UTC")
     if not pair.in_data_pass:
-        head.append("\nThe run has left this data pass: its summary is about to be removed.", style="yellow")
+        head.append("\nThe run has left this data pass. A worker will remove its summary.", style="yellow")
     start = moment(pair.qc_time_start) if pair.qc_time_start else "unknown"
     end = moment(pair.qc_time_end) if pair.qc_time_end else "unknown"
     long = f", {clock(pair.window[1] - pair.window[0])} long" if pair.window else ""
@@ -133,7 +135,7 @@ def _sum(pair: Explanation, total: Sum) -> Iterator[RenderableType]:
         if period.uncovered
     ]
     yield _indented(f"Undefined quality periods: {total.undefined}" + (f": {_some(missing)}" if missing else ""))
-    if pair.computed and not total.agrees_with(pair.computed):
+    if pair.computed and not total.values.equals(pair.computed):
         yield _indented(
             Text(
                 f"THIS IS NOT what the database computes: {_values(pair.computed)}. Please report it, with this page.",
@@ -143,7 +145,7 @@ def _sum(pair: Explanation, total: Sum) -> Iterator[RenderableType]:
 
 
 def _nothing(pair: Explanation) -> Iterator[RenderableType]:
-    yield _indented(f"Not computable: {'; '.join(why_not(pair))}.")
+    yield _indented(f"Not computable: {'; '.join(not_computable_because(pair))}.")
 
 
 # What is stored ------------------------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ def _stored(pair: Explanation) -> Iterator[RenderableType]:
         yield _indented(f"Refreshed {second(stored.updated_at)} ({ago} ago){after}{why}{by}.")
     if pair.marks:
         yield from _stale(pair)
-    elif pair.computed is None or (stored and _same(stored.values, pair.computed)):
+    elif pair.computed is None or (stored and stored.values.equals(pair.computed)):
         yield _indented(Text("Fresh: nothing has changed since.", style="green"))
     else:
         wrong = "It DIFFERS from what the numbers above say, although" if stored else "It is MISSING:"
@@ -178,8 +180,8 @@ def _stored(pair: Explanation) -> Iterator[RenderableType]:
 
 def _changes(pair: Explanation) -> Iterator[RenderableType]:
     for change in pair.changes:
-        yield _indented(f"{second(change.changed_at)}  {change.said()}")
-        yield _indented(why(change), by=4)
+        yield _indented(f"{second(change.changed_at)}  {change.description()}")
+        yield _indented(reason(change), by=4)
 
 
 def _stale(pair: Explanation) -> Iterator[RenderableType]:
@@ -192,22 +194,6 @@ def _stale(pair: Explanation) -> Iterator[RenderableType]:
     for cause, times in by_cause.items():
         last = f", the last {second(times[-1])}" if len(times) > 1 else ""
         yield _indented(f"{sanitize(cause)}: {count(len(times), 'change')}, the first {second(times[0])}{last}", by=4)
-
-
-def _same(one: SummaryValues, other: SummaryValues) -> bool:
-    """As coverages are compared: within 1e-9, the rest exactly."""
-
-    def close(a: float | None, b: float | None) -> bool:
-        return a is b is None or (a is not None and b is not None and abs(a - b) <= 1e-9)
-
-    return (
-        close(one.bad, other.bad)
-        and close(one.good, other.good)
-        and close(one.mc_reproducible, other.mc_reproducible)
-        and one.missing_verifications == other.missing_verifications
-        and one.undefined_quality_periods == other.undefined_quality_periods
-        and one.not_computable == other.not_computable
-    )
 
 
 def _values(values: SummaryValues) -> str:
@@ -224,12 +210,12 @@ def _values(values: SummaryValues) -> str:
 
 
 def second(at: datetime) -> str:
-    """Date and time, to the second: ``2026-11-24 21:30:05``."""
+    """Return date and time to the second: ``2026-11-24 21:30:05``."""
     return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def moment(at: datetime) -> str:
-    """Date and time, exactly: ``2026-11-24 21:30:05.12``."""
+    """Return date and exact time: ``2026-11-24 21:30:05.12``."""
     return f"{at:%Y-%m-%d} {_time(at)}"
 
 
@@ -239,7 +225,7 @@ def _time(at: datetime) -> str:
 
 
 def clock(time: timedelta) -> str:
-    """A length, exactly: ``1:02:03.5``."""
+    """Return an exact length of time in hours, minutes and seconds: ``1:02:03.5``."""
     seconds, microseconds = divmod(time // timedelta(microseconds=1), 1_000_000)
     fraction = f".{microseconds:06}".rstrip("0").rstrip(".")
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"

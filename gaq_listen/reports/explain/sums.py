@@ -1,21 +1,25 @@
-"""How the numbers of a summary add up, from its elementary periods. Pure.
+"""Add the elementary periods of a pair up to its summary.
 
-The database says what the elementary periods are (gaq.periods). This module adds them up, and compares the sums with
-what the database computes.
+The database says what the elementary periods are (``gaq.periods``). The sums must be what the database computes.
 """
 
-import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation, Quality, SummaryValues
+from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.summary_values import SummaryValues
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What the periods add up to: time of each quality; flags that are not verified."""
+    """Hold the sums of the periods of a pair.
+
+    ``time`` is the time of each quality, and ``whole`` the QC time of the run. ``unverified`` are flags without a
+    verification. ``undefined`` counts the undefined periods.
+    """
 
     time: dict[Quality, timedelta]
     whole: timedelta
@@ -23,23 +27,25 @@ class Sum:
     undefined: int
 
     def share(self, quality: Quality) -> float:
-        """Of the run, 0 to 1."""
+        """Return the fraction of the run, from 0 to 1, that has a quality."""
         return (self.time[quality] // _MICROSECOND) / (self.whole // _MICROSECOND)
 
-    def agrees_with(self, values: SummaryValues) -> bool:
-        """Whether it is what the database says: coverages within 1e-9, counts exactly."""
-        mine = (self.share(Quality.BAD), self.share(Quality.GOOD), self.share(Quality.MC_REPRODUCIBLE))
-        theirs = (values.bad, values.good, values.mc_reproducible)
-        return (
-            all(b is not None and math.isclose(a, b, abs_tol=1e-9) for a, b in zip(mine, theirs, strict=True))
-            and len(self.unverified) == values.missing_verifications
-            and self.undefined == values.undefined_quality_periods
+    @property
+    def values(self) -> SummaryValues:
+        """Return the summary that the sums amount to."""
+        return SummaryValues(
+            bad=self.share(Quality.BAD),
+            good=self.share(Quality.GOOD),
+            mc_reproducible=self.share(Quality.MC_REPRODUCIBLE),
+            missing_verifications=len(self.unverified),
+            undefined_quality_periods=self.undefined,
+            not_computable=False,
         )
 
 
 def add_up(pair: Explanation) -> Sum | None:
-    """What they add up to; None when the pair is not computable: see :func:`why_not`."""
-    if pair.window is None or why_not(pair):
+    """Return the sums of the periods; None if the pair is not computable."""
+    if pair.window is None or not_computable_because(pair):
         return None
     unverified = {flag_id for period in pair.periods for flag_id in period.unverified}
     time = {
@@ -54,8 +60,8 @@ def add_up(pair: Explanation) -> Sum | None:
     )
 
 
-def why_not(pair: Explanation) -> list[str]:
-    """What is missing for a summary; nothing: it can be computed."""
+def not_computable_because(pair: Explanation) -> list[str]:
+    """Return what a pair lacks for a summary; an empty list if it is computable."""
     reasons = []
     if pair.qc_time_start is None:
         reasons.append("the start of the run is not known")

@@ -1,0 +1,2 @@
+-- From version 2 to version 3: nothing that is there has to change. The files that follow create what version 3 added: an index
+-- of wide marks by their age, gaq.backlog, and gaq.bell_holders.

@@ -1,0 +1,22 @@
+-- An installation that was made for other tables, or that was blind, has missed changes: everything is stale until this
+-- installation ends. (The mark alone would not do: a batch that is in flight may fold it, so 80_installed.sql marks once more.)
+
+set role gaq_owner;
+
+do $$
+declare
+    blind bool;
+begin
+    if to_regprocedure('gaq.source_changes()') is not null and to_regclass('gaq.installation') is not null then
+        execute 'select exists (select from gaq.source_changes())' into blind;
+        if blind then
+            insert into gaq.detached default values on conflict do nothing;
+            insert into gaq.paused (paused_by, reason)
+            values (session_user, 'detached; gaq-listen install attaches again') on conflict do nothing;
+            insert into gaq.wide_invalidations (kind, cause) values ('everything', 'installation');
+        end if;
+    end if;
+end
+$$;
+
+reset role;
