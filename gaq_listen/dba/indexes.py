@@ -1,4 +1,4 @@
-"""The indexes that reading the source tables needs, and which of them a database has not."""
+"""Check whether the source tables have the indexes that a sources file names."""
 
 import re
 from collections import defaultdict
@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.dba.sources import Sources
 
-_WANTED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)(?:; ([\w, ]+))?\): (.+)$", flags=re.MULTILINE)
+_NEEDED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)(?:; ([\w, ]+))?\): (.+)$", flags=re.MULTILINE)
 
 _TABLES = """
 select c.relname, c.relkind = 'p' as partitioned,
@@ -20,14 +21,14 @@ join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = any (%s) and c.relkind in ('r', 'p')
 """
 
-# Only of columns, for any row, and such as find equal values. One that is being built, or that failed, is not valid.
+# Indexes of columns, for all rows, that can find equal values. An index under construction, or that failed, is invalid.
 _INDEXES = """
 select c.relname,
        array(select attname::text
-             from unnest(i.indkey::int2[]) with ordinality key (number, place)
+             from unnest(i.indkey::int2[]) with ordinality key (number, position)
              join pg_catalog.pg_attribute on attrelid = i.indrelid and attnum = key.number
-             where place <= i.indnkeyatts
-             order by place) as columns
+             where position <= i.indnkeyatts
+             order by position) as columns
 from pg_catalog.pg_index i
 join pg_catalog.pg_class c on c.oid = i.indrelid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -39,22 +40,31 @@ where n.nspname = %s and c.relname = any (%s)
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
-    """An index that is wanted: on which columns of a source table, and what for."""
+class NeededIndex:
+    """An index on columns of a source table that a sources file names, and what the index is for."""
 
     table: str
     columns: tuple[str, ...]
-    why: str
+    purpose: str
     ranges: int = 0
-    """How many of the columns, the last ones, stand in the index in the same order, because ranges are asked for."""
-    partitioned: bool = False
-    """The table is: then its index cannot be created concurrently."""
+    """How many of the columns, the last ones, are searched for ranges of values. They keep their order in an index."""
+    is_partitioned: bool = False
+    """Whether the table is partitioned. PostgreSQL cannot create an index of such a table concurrently."""
 
-    def served_by(self, columns: tuple[str, ...]) -> bool:
-        """Return whether an index on these columns does: it begins with the wanted ones, in any order but for ranges.
+    def finding(self, schema: str) -> Finding:
+        """Return the finding that the table in this schema lacks the index."""
+        return Finding(
+            f"no index on {self.table} ({', '.join(self.columns)})",
+            f"needed for {self.purpose}: without the index, each batch reads the whole table",
+            self.statement(schema),
+            "warning",
+        )
 
-        >>> wanted = Index("flags", ("run", "pass", "id"), "", ranges=1)
-        >>> wanted.served_by(("pass", "run", "id", "type")), wanted.served_by(("run", "id", "pass"))
+    def is_served_by(self, columns: tuple[str, ...]) -> bool:
+        """Return whether an index on these columns suffices: it begins with the needed ones, in any order but for ranges.
+
+        >>> needed = NeededIndex("flags", ("run", "pass", "id"), "", ranges=1)
+        >>> needed.is_served_by(("pass", "run", "id", "type")), needed.is_served_by(("run", "id", "pass"))
         (True, False)
         """
         equal = len(self.columns) - self.ranges
@@ -64,14 +74,14 @@ class Index:
         )
 
     def statement(self, schema: str) -> str:
-        """The SQL that creates it."""
+        """Return the SQL that creates the index on the table in this schema."""
         columns = ", ".join(quoted(column) for column in self.columns)
-        concurrently = "" if self.partitioned else "CONCURRENTLY "
+        concurrently = "" if self.is_partitioned else "CONCURRENTLY "
         return f"CREATE INDEX {concurrently}ON {quoted(schema)}.{quoted(self.table)} ({columns});"
 
 
 def quoted(name: str) -> str:
-    """A name as SQL writes it: quoted where it would otherwise be read as another.
+    """Return a name as SQL writes it: in quotes if SQL would read it as another name without them.
 
     >>> quoted("qc_flags"), quoted("QC flags")
     ('qc_flags', '"QC flags"')
@@ -79,22 +89,22 @@ def quoted(name: str) -> str:
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
-def needed(sources: Sources) -> list[Index]:
-    """Return what the lines that begin with ``-- [index]`` in a sources file ask for.
+def needed(sources: Sources) -> list[NeededIndex]:
+    """Return the indexes that a sources file names in lines that begin with ``-- [index]``.
 
-    Columns after a semicolon are asked for ranges of values.
+    The views search for ranges of the columns after a semicolon.
     """
-    wanted = []
-    for table, columns, ranged, why in _WANTED.findall(sources.text):
+    found = []
+    for table, columns, ranged, purpose in _NEEDED.findall(sources.text):
         ranges = re.split(r", *", ranged) if ranged else []
-        wanted.append(Index(table, (*re.split(r", *", columns), *ranges), why, ranges=len(ranges)))
-    return wanted
+        found.append(NeededIndex(table, (*re.split(r", *", columns), *ranges), purpose, ranges=len(ranges)))
+    return found
 
 
-def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[Index]:
-    """Those that no index does for in the tables of that schema.
+def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[Finding]:
+    """Return a finding for each needed index that the tables of this schema lack.
 
-    Tables and columns that are not there want none.
+    Tables and columns that do not exist need no index.
     """
     names = sorted({index.table for index in needed(sources)})
     tables = {name: rest for name, *rest in connection.execute(_TABLES, (schema, names)).fetchall()}
@@ -102,12 +112,12 @@ def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> 
     for table, columns in connection.execute(_INDEXES, (schema, names)).fetchall():
         found[table].append(columns)
 
-    def lacks(index: Index) -> bool:
-        there = set(index.columns) <= set(tables[index.table][1])
-        return there and not any(index.served_by(tuple(has)) for has in found[index.table])
+    def is_missing(index: NeededIndex) -> bool:
+        columns_exist = set(index.columns) <= set(tables[index.table][1])
+        return columns_exist and not any(index.is_served_by(tuple(has)) for has in found[index.table])
 
     return [
-        replace(index, partitioned=tables[index.table][0])
+        replace(index, is_partitioned=tables[index.table][0]).finding(schema)
         for index in needed(sources)
-        if index.table in tables and lacks(index)
+        if index.table in tables and is_missing(index)
     ]
