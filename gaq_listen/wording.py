@@ -60,6 +60,17 @@ def count(value: int, noun: str) -> str:
     return f"{number(value)} {noun}{'' if value == 1 else plural}"
 
 
+def data_pass_name(name: str | None, data_pass_id: int) -> str:
+    """Return the name of a data pass, safe to print, or its id as ``#12`` if the data pass does not exist any more."""
+    return sanitize(name) if name else f"#{data_pass_id}"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Join names, and count those beyond the first ``most``: ``a, b and 12 more``."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {number(len(names) - most)} more"
+
+
 def percent(fraction: float) -> str:
     """Format a fraction as a percentage. Only 1 becomes ``100.0``, and only 0 becomes ``0.0``."""
     shown = f"{fraction * 100:.1f}"

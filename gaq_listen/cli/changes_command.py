@@ -1,4 +1,4 @@
-"""The command ``changes``: which values refreshes changed, and why."""
+"""Define the command ``changes``, which lists the values that refreshes have changed, and why."""
 
 import click
 from rich.console import Console

@@ -1,4 +1,4 @@
-"""The command ``show``: the summaries of a data pass as a table, data, or a list of runs."""
+"""Define the command ``show``, which shows summaries of a data pass as a table, data, a picture or a run list."""
 
 from pathlib import Path
 

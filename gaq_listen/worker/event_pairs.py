@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gaq_listen.wording import sanitize
+from gaq_listen.wording import data_pass_name
 from gaq_listen.worker.event_base import Severity
 
 NAMED = 4
@@ -24,7 +24,7 @@ class EventPair:
     @property
     def data_pass_name(self) -> str:
         """Return the name of the data pass or, if it has none, its id: ``#12``."""
-        return sanitize(self.data_pass) if self.data_pass else f"#{self.data_pass_id}"
+        return data_pass_name(self.data_pass, self.data_pass_id)
 
     @property
     def short_data_pass(self) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaq_listen.wording import LONGEST, age, bar_chart, count, duration, number, percent, rate, sanitize
+from gaq_listen.wording import LONGEST, age, bar_chart, count, duration, listed, number, percent, rate, sanitize
 from tests.observers.example_events import HOSTILE
 
 
@@ -44,6 +44,12 @@ def test_a_count_has_its_noun_in_the_plural() -> None:
     assert count(1, "pair") == "1 pair"
     assert count(12345, "pair") == "12 345 pairs"
     assert count(2, "batch") == "2 batches"
+
+
+def test_a_list_names_the_first_and_counts_the_others() -> None:
+    assert listed(["a", "b"], most=2) == "a, b"
+    assert listed([*"abcd"], most=2) == "a, b and 2 more"
+    assert listed([]) == ""
 
 
 def test_numbers_have_spaces_between_thousands() -> None:
