@@ -2,7 +2,7 @@
 
 from gaq_listen.adoption.lost_triggers import psql
 from gaq_listen.dba.plan.plan_reader import PlanReader
-from gaq_listen.observers.wording import sanitize
+from gaq_listen.wording import sanitize
 
 COLUMNS = [
     "data_pass_id",

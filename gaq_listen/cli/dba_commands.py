@@ -1,4 +1,4 @@
-"""The commands of a DBA: install, detach, uninstall, doctor, sql."""
+"""Define the commands of a DBA: install, detach, uninstall, doctor, sql."""
 
 import json
 import sys

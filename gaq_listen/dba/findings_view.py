@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from gaq_listen.dba.checks.finding import Finding, Level
-from gaq_listen.observers.wording import count, sanitize
+from gaq_listen.wording import count, sanitize
 
 WIDTH = 80
 """Columns of the text. A longer word exceeds them."""

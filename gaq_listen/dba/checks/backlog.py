@@ -7,7 +7,7 @@ from gaq_listen.adoption.lost_triggers import lost_triggers
 from gaq_listen.dba import catalog, indexes
 from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.checks.finding import Finding
-from gaq_listen.observers.wording import count, duration
+from gaq_listen.wording import count, duration
 
 MAX_STALENESS = 60.0
 """Seconds that the oldest mark may be old."""

@@ -40,9 +40,3 @@ REPAIR = "UPDATE gaq_summaries SET invalidated_at = now(); -- recomputes all"
 
 MAX_SINGLE = 3
 """Findings of one kind that a check reports one by one. It reports more of them as one finding."""
-
-
-def listed(names: list[str], most: int = 5) -> str:
-    """Return at most ``most`` names as text, such as ``a, b and 12 more``."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -4,7 +4,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba import catalog
-from gaq_listen.dba.checks.finding import INSTALL, MAX_SINGLE, REPAIR, Finding, listed
+from gaq_listen.dba.checks.finding import INSTALL, MAX_SINGLE, REPAIR, Finding
+from gaq_listen.wording import listed
 
 _VERSIONS = """
 select server_version / 10000, current_setting('server_version_num')::int / 10000,

@@ -3,8 +3,8 @@
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.dba.checks.finding import Finding, listed
-from gaq_listen.observers.wording import duration
+from gaq_listen.dba.checks.finding import Finding
+from gaq_listen.wording import duration, listed
 
 MAX_QUEUE_USAGE = 0.25
 """Share of the notification queue that may be in use. Writers stop ringing at one half, and NOTIFY fails at 1."""

@@ -4,7 +4,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba import catalog
-from gaq_listen.dba.checks.finding import INSTALL, MAX_SINGLE, Finding, listed
+from gaq_listen.dba.checks.finding import INSTALL, MAX_SINGLE, Finding
+from gaq_listen.wording import listed
 
 # Owners may grant rights on gaq_summaries to anybody, so this query leaves it out.
 _GIVEN = """

@@ -12,7 +12,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba import catalog
-from gaq_listen.dba.checks.finding import REPAIR, Finding, listed
+from gaq_listen.dba.checks.finding import REPAIR, Finding
+from gaq_listen.wording import listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba.checks.finding import Finding
-from gaq_listen.observers.wording import duration, number
+from gaq_listen.wording import duration, number
 
 MAX_DEAD_ROWS = 50_000
 """Dead rows of one table. Autovacuum removes them before they are so many, unless a snapshot prevents it."""

@@ -7,7 +7,7 @@ from datetime import UTC
 from gaq_listen.dba.findings_view import paragraphs, wrapped
 from gaq_listen.dba.plan.installation_plan import InstallationPlan, SourceTable
 from gaq_listen.dba.scripts import ATTEMPTS, LOCK_TIMEOUT
-from gaq_listen.observers.wording import count, duration, number, sanitize
+from gaq_listen.wording import count, duration, number, sanitize
 
 SECONDS_A_PAIR, BYTES_A_PAIR, WAL_A_PAIR = 0.00025, 700, 1100
 """Cost of computing a pair for the first time, measured with ten flags a pair on two cores."""

@@ -11,7 +11,7 @@ from gaq_listen.dba.manifest import GeneratedColumn, manifest_of
 from gaq_listen.dba.plan.plan_reader import PlanReader, Row
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import Sources, shipped
-from gaq_listen.observers.wording import count
+from gaq_listen.wording import count
 
 _TABLES = """
 select c.relname as name, format('%%I.%%I', s.nspname, c.relname) as quoted, c.oid, c.relkind::text as kind,
