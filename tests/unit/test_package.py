@@ -1,4 +1,4 @@
-"""What the wheel carries, and that it works without a checkout."""
+"""Check what the wheel contains, and that it works without a checkout."""
 
 import os
 import re

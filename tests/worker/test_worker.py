@@ -12,6 +12,7 @@ from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import audit_schedule, contention, events
 from gaq_listen.worker.batching import WARN_AFTER
 from gaq_listen.worker.doorbell import Doorbell
+from gaq_listen.worker.event_pairs import FailedPair
 from gaq_listen.worker.refresher import BatchResult, DueCheck, Refresher
 from gaq_listen.worker.waiting import RETRY_CLAIMED, DoorbellState
 from gaq_listen.worker.worker import Worker
@@ -228,7 +229,7 @@ async def test_failing_pairs_do_not_keep_a_worker_polling(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: Refresher, limit: int) -> BatchResult:
-        return BatchResult((), (events.FailedPair(1, None, 501, "too many", 1, 0.0),))
+        return BatchResult((), (FailedPair(1, None, 501, "too many", 1, 0.0),))
 
     monkeypatch.setattr(contention, "SHORTEST_QUIET", 0.3)
     monkeypatch.setattr(contention, "SHARED", 0)
