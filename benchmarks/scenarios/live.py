@@ -1,4 +1,4 @@
-"""Summaries that are never stale, beside the view when nothing is stale and beside computing when much is."""
+"""Measure gaq.live_summaries, beside the view when nothing is stale, and beside computing when many pairs are."""
 
 from statistics import median
 
@@ -24,7 +24,7 @@ _STALE = b"select data_pass_id, run_number from gaq.pending where data_pass_id =
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """Each repeat is the median of reading all data passes one by one, the two in turns."""
+    """Measure both in turns. Each repeat is the median of reading all data passes one by one."""
     fresh = Figure("read a data pass, nothing stale", "ms", VIEW, targets=[Target(LIVE, "≤", 1.2)])
     stale = Figure(f"read a data pass, {STALE} runs stale", "ms", COMPUTING, targets=[Target(LIVE, "≤", 1.05)])
     with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:

@@ -1,4 +1,4 @@
-"""One, two and four workers that drain the same backlog."""
+"""Measure how fast one, two and four workers drain the same backlog."""
 
 import time
 from contextlib import ExitStack
@@ -15,7 +15,7 @@ select data_pass_id, run_number, 'benchmark' from data_pass_runs
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """Pairs a second, from the commit of the marks until none is left; and refreshes a pair."""
+    """Measure pairs a second from the commit of the marks until none is left, and the refreshes of a pair."""
     runs = lab.runs if lab.quick else TENFOLD_RUNS
     numbers = (1, 2) if lab.quick else (1, 2, 4)
     names = {number: f"{number} worker{'s' if number > 1 else ''}" for number in numbers}
@@ -41,6 +41,6 @@ def measure(lab: Lab) -> list[Figure]:
                     start = time.perf_counter()
                     wait_until_done(connection, THIS_WORKER)
                     speed.add(name, number_of_pairs / (time.perf_counter() - start))
-                # (Each worker also refreshes a pair to show that it is ready.)
+                # The figure includes the one pair that each worker refreshes to show that it is ready.
                 again.add(name, (stored(lab, dbname) - before) / number_of_pairs)
     return [speed, again]

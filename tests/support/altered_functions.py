@@ -1,4 +1,4 @@
-"""Functions of schema gaq, with a piece of their text replaced: mutants that tests must catch."""
+"""Replace pieces of functions of schema gaq, to make the mutants that tests must catch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from psycopg import Connection
 
 
 def replaced(text: str, *changes: tuple[str, str]) -> str:
-    """The text with each of the changes, (old, new) made: there must be one place for it."""
+    """Return the text after the changes (old, new). Each old piece must occur exactly once."""
     for old, new in changes:
         assert text.count(old) == 1, f"{text.count(old)} times in the text:\n{old}"
         text = text.replace(old, new)
@@ -16,7 +16,7 @@ def replaced(text: str, *changes: tuple[str, str]) -> str:
 
 
 def alter(connection: Connection[Any], function: str, *changes: tuple[str, str]) -> None:
-    """Replaces pieces of the function, named as for ``regproc``, where it is installed."""
+    """Replace pieces of an installed function, whose name is that of ``regproc``."""
     row = connection.execute("SELECT pg_get_functiondef(%s::regproc)", [function]).fetchone()
     assert row is not None
     connection.execute(replaced(row[0], *changes).encode())

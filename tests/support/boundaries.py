@@ -1,7 +1,7 @@
-"""What the Bookkeeping does with flags when the QC time of a run moves: cases for MariaDB's trigger and for its port.
+"""Cases of what the Bookkeeping does with flags when the QC time of a run moves.
 
-Times are hours after midnight; the run lasts from 0 to 10 at first. MariaDB itself gave what is expected here:
-tests/migration asks it again.
+The cases test the Bookkeeping's trigger on MariaDB, and our port of it. Times are hours after midnight. At first, the
+run lasts from 0 to 10. MariaDB gave the expected values, and tests/migration compares them with MariaDB again.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 Bounds: TypeAlias = tuple[float | None, float | None]
-"""From and to."""
+"""From and to. None: the bound of the run."""
 
 
 class Case(NamedTuple):
-    """A flag with its effective periods; windows that the run gets one after the other; what becomes of the flag."""
+    """A flag with its effective periods, the QC times that the run gets in turn, and the expected flag afterwards."""
 
     name: str
     flag: Bounds

@@ -1,5 +1,6 @@
-"""Programs of Debian for the tests, unpacked into the virtual environment: nobody need be root."""
+"""Download programs of Debian, and unpack them into the virtual environment. This needs no root."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -15,15 +16,19 @@ PACKAGES = ("pgbouncer", "libevent-2.1-7", "libc-ares2", "libfaketime")
 
 @cache
 def root(place: Path = PLACE, packages: tuple[str, ...] = PACKAGES) -> Path:
-    """Return the directory that holds the unpacked packages, like ``/``: one place for each set of packages.
+    """Return the directory that holds the unpacked packages, with the layout of ``/``.
 
-    Skips the test, with the reason, where they are not to be had.
+    Raises:
+        pytest.skip.Exception: the packages cannot be downloaded here. The message has the reason.
     """
-    if not (place / ".complete").exists():
-        for program in ("apt-get", "dpkg-deb"):
-            if shutil.which(program) is None:
-                pytest.skip(f"NOT TESTED: it takes {' and '.join(packages)} of Debian, and there is no {program} here")
-        _unpack(place, packages)
+    # Only one of several test processes downloads, and the others wait for it.
+    with Path(f"{place}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / ".complete").exists():
+            for program in ("apt-get", "dpkg-deb"):
+                if shutil.which(program) is None:
+                    pytest.skip(f"NOT TESTED: this needs {program} for Debian's {' and '.join(packages)}")
+            _unpack(place, packages)
     return place
 
 
@@ -32,7 +37,7 @@ def _unpack(place: Path, packages: tuple[str, ...]) -> None:
     state = place / "apt"
     for directory in ("lists/partial", "cache/archives/partial"):
         (state / directory).mkdir(parents=True)
-    # Lists and archives of its own: the machine's are root's, and stay as they are.
+    # These directories keep apt-get from using those of the machine, which belong to root.
     options = {
         "Dir::State::lists": state / "lists",
         "Dir::State::status": "/dev/null",
@@ -48,19 +53,19 @@ def _unpack(place: Path, packages: tuple[str, ...]) -> None:
             unpack = [str(shutil.which("dpkg-deb")), "-x", str(archive), str(place)]
             subprocess.run(unpack, check=True, capture_output=True, timeout=60)
     except subprocess.SubprocessError as error:
-        said = getattr(error, "stderr", "") or ""
-        pytest.skip(f"NOT TESTED: Debian's packages {', '.join(packages)} are not to be had: {error} {said}")
+        output = getattr(error, "stderr", "") or ""
+        pytest.skip(f"NOT TESTED: Debian's packages {', '.join(packages)} cannot be downloaded: {error} {output}")
     shutil.rmtree(state)
     (place / ".complete").touch()
 
 
 def library(name: str) -> Path:
-    """A library among them."""
+    """Return the path of a library of these packages."""
     [path, *_] = sorted(root().glob(f"usr/lib/**/{name}"))
     return path
 
 
 def environment(place: Path | None = None) -> dict[str, str]:
-    """What makes their programs find their libraries."""
+    """Return environment variables with which the programs find their libraries."""
     places = {str(path.parent) for path in (place or root()).glob("usr/lib/*/*.so*")}
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(sorted(places))}

@@ -1,4 +1,4 @@
-"""The cases of golden/ as pairs of the model, with the answers they must give."""
+"""Read the golden cases as pairs of the model, each with the expected summary."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @dataclass(frozen=True)
 class Scenario:
+    """A pair, with the expected summary. ``why`` has the reason for a difference from the original system."""
+
     id: str
     pair: Pair
     expected: Summary
     original: Summary | None
-    """What the original system answered, where it differs on purpose."""
+    """The answer of the original system, if ours differs on purpose."""
     why: str
 
 
 @dataclass(frozen=True)
 class RunTimeChange:
-    """The QC times of a run change, and nothing else of the pair."""
+    """A pair before and after a change of the QC times of its run."""
 
     id: str
     before: Pair
@@ -34,6 +36,7 @@ class RunTimeChange:
 
 
 def scenarios() -> list[Scenario]:
+    """Read ``scenarios.jsonl``."""
     return [
         Scenario(
             id=case["id"],
@@ -47,6 +50,7 @@ def scenarios() -> list[Scenario]:
 
 
 def run_time_changes() -> list[RunTimeChange]:
+    """Read ``run_times.jsonl``."""
     return [
         RunTimeChange(
             id=case["id"],

@@ -1,6 +1,6 @@
-"""What is rendered at a fixed size, held against files in ``golden/`` beside the tests.
+"""Compare text that is rendered at fixed sizes with golden files.
 
-Rewrite them with ``GAQ_LISTEN_GOLDEN=write pytest tests/observers tests/reports``, then read their diff.
+``GAQ_LISTEN_GOLDEN=write make test ARGS="tests/observers tests/reports"`` writes the files again. Read their diff.
 """
 
 import os
@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.cells import cell_len
 
 SIZES = ((80, 24), (120, 40), (40, 12))
-"""Columns and lines."""
+"""Sizes of a terminal, in columns and lines."""
 DIRECTORY = Path(__file__).parents[1] / "reports" / "golden"
 
 
 def check(name: str, size: tuple[int, int], shown: str, whole: bool = False) -> None:
-    """Compares it with the file of that name and size; what fits on no screen is compared ``whole``."""
+    """Compare the last lines that fit on the screen with the golden file. With ``whole``, compare all lines."""
     width, height = size
     lines = [line.rstrip() for line in shown.splitlines()]
     assert all(cell_len(line) <= width for line in lines)

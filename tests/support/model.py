@@ -1,7 +1,7 @@
-"""The GAQ summary of a pair by brute force: slow, exact, and written from the definition alone.
+"""Compute the GAQ summary of a pair by brute force, slowly and exactly, from the definition alone.
 
-The tests hold the SQL against it, so it shares no idea with the SQL: it looks at every stretch of
-the run in turn and asks for every detector which flag wins there.
+The tests compare the SQL with this model, so the model uses another algorithm: for every stretch of the run, it finds
+for every detector the flag that wins there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Summary:
     not_computable: bool
 
     def differences(self, expected: Summary) -> dict[str, tuple[object, object]]:
-        """The fields that differ, as (self, expected): coverages by more than 1e-9, others at all.
+        """Return the fields that differ, as (self, expected). Coverages differ if they are more than 1e-9 apart.
 
         >>> NOT_COMPUTABLE.differences(NOT_COMPUTABLE)
         {}
@@ -75,6 +75,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def summary(pair: Pair) -> Summary:
+    """Compute the summary of a pair."""
     start, end = pair.qc_time_start, pair.qc_time_end
     detectors = set(pair.gaq_detectors)
     flags = [flag for flag in pair.flags if not flag.deleted]
@@ -113,15 +114,14 @@ def summary(pair: Pair) -> Summary:
 def _elementary_periods(
     flags: list[Flag], detectors: set[int], start: Instant, end: Instant
 ) -> list[tuple[Instant, dict[int, Flag | None]]]:
-    """The elementary periods of the run: how long each is, and which flag wins on each detector."""
+    """Return the elementary periods of the run: the length of each, and the flag that wins on each detector."""
     spans = {flag: _span(flag, start, end) for flag in flags}
     bounds = {start, end}.union(*spans.values())
     stretches = [
         (upper - lower, {detector: _winner(spans, detector, lower) for detector in detectors})
         for lower, upper in pairwise(sorted(bounds))
     ]
-    # A bound that is hidden under a later flag changes no winner: it is the bound of no effective
-    # period and cuts nothing.
+    # A bound that is hidden under a later flag changes no winner, so it is the bound of no effective period.
     return [
         (sum(length for length, _ in together), winners)
         for winners, together in groupby(stretches, key=lambda stretch: stretch[1])
@@ -136,7 +136,7 @@ def _winner(spans: dict[Flag, tuple[Instant, Instant]], detector: int, instant: 
 
 
 def _span(flag: Flag, start: Instant, end: Instant) -> tuple[Instant, Instant]:
-    """From and to of the flag, clipped to the run; the span is empty unless from < to."""
+    """Return from and to of the flag, clipped to the run. The span is empty unless from < to."""
     lower = start if flag.from_ is None else flag.from_
     upper = end if flag.to is None else flag.to
     return min(max(lower, start), end), max(min(upper, end), start)

@@ -1,7 +1,7 @@
-"""The shapes that source tables come in.
+"""The shapes of source tables, and how tests run over all shapes.
 
-Tests speak the names of the reference. On a connection to another shape a cursor says the same in the names of that
-one, so that one suite serves all; what cannot be said by renaming is written down twice, as a ``Variant``.
+The statements of tests have the names of the reference shape. On a connection to another shape, the cursor translates
+these names. A statement that cannot be translated is written twice, as a ``Variant``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AnyConnection = TypeVar("AnyConnection", bound=Connection[Any])
 
 
 class Variant(NamedTuple, Generic[T]):
-    """What differs from shape to shape. None: there is nothing of the kind."""
+    """A value for each shape. None: the shape has no such value."""
 
     reference: T
     bookkeeping: T
@@ -28,33 +28,33 @@ class Variant(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A shape, and how tests get at a database that has it."""
+    """A shape, and the fixtures that give a database of this shape."""
 
     name: str
     tables: str
-    """The script that creates the tables."""
+    """The name of the script that creates the tables."""
     bare: str
-    """The fixture that gives a connection to a new database with these tables and nothing else."""
+    """The name of the fixture that connects to a new database with only the tables."""
     database: str
-    """The fixture that gives one with gaq-listen installed as well."""
+    """The name of the fixture that connects to a new database with gaq-listen installed as well."""
     template: str
-    """The fixture of the template that such a database is a copy of."""
+    """The name of the fixture of the template for that database."""
     cursor: type[psycopg.Cursor[Any]]
 
     def speak(self, connection: AnyConnection) -> AnyConnection:
-        """Lets the connection be spoken to in the names of the reference."""
+        """Make the connection accept statements in the names of the reference shape, and return it."""
         connection.cursor_factory = self.cursor
         return connection
 
     def of(self, thing: Any) -> Any:
-        """What is said in this shape."""
+        """Return the value for this shape, if the argument is a ``Variant``, or the argument itself."""
         return getattr(thing, self.name) if isinstance(thing, Variant) else thing
 
 
 LINK = "data_pass_quality_control_flag"
 
 BOOKKEEPING_EASED = """
--- What the Bookkeeping demands and the reference does not know has a default here: so the same statements do for both.
+-- Columns that the Bookkeeping requires and the reference lacks get defaults, so the same statements fit both shapes.
 INSERT INTO users (id, external_id, name) VALUES (7, 7, 'somebody');
 ALTER TABLE detectors ALTER type SET DEFAULT 'PHYSICAL';
 ALTER TABLE run_detectors ALTER quality SET DEFAULT 'good';
@@ -62,7 +62,7 @@ ALTER TABLE quality_control_flag_types
     ALTER method SET DEFAULT gen_random_uuid()::text, ALTER created_by_id SET DEFAULT 7;
 ALTER TABLE quality_control_flags ALTER created_by_id SET DEFAULT 7;
 ALTER TABLE quality_control_flag_verifications ALTER created_by_id SET DEFAULT 7;
--- Keys cascade as those of the reference do: what cascades marks as well.
+-- Foreign keys cascade as those of the reference do, so that tests can check the marks of cascades.
 DO $$
 DECLARE
     key record;
@@ -77,9 +77,9 @@ BEGIN
     END LOOP;
 END
 $$;
--- As pgloader by itself leaves what is virtual in MariaDB: plain columns that nobody keeps up to date.
+-- pgloader turns virtual columns of MariaDB into plain columns, which nothing keeps up to date.
 ALTER TABLE runs ALTER qc_time_start DROP EXPRESSION, ALTER qc_time_end DROP EXPRESSION;
--- The indexes that the plan offers.
+-- These are the indexes that the plan suggests.
 CREATE INDEX quality_control_flags_by_run ON quality_control_flags (run_number, detector_id, id);
 CREATE INDEX global_aggregated_quality_detectors_by_pair
     ON global_aggregated_quality_detectors (data_pass_id, run_number);
@@ -93,7 +93,7 @@ _NAMES = {
     "gaq_detectors": "global_aggregated_quality_detectors",
     "data_pass_runs": "data_passes_runs",
 }
-_A_NAME = re.compile(rf"(?<!gaq\.)\b({'|'.join(_NAMES)})\b")
+_NAME_PATTERN = re.compile(rf"(?<!gaq\.)\b({'|'.join(_NAMES)})\b")
 _FLAGS_OF_A_PASS = re.compile(
     r"\s*INSERT INTO qc_flags\s*\((?P<columns>[^)]*\bdata_pass_id\b[^)]*)\)"
     r"\s*VALUES(?P<rows>.*?)(?P<conflict>ON CONFLICT.*)?",
@@ -104,7 +104,7 @@ _TYPES = re.compile(r"(INSERT INTO qc_flag_types) (?=VALUES\s*\(([^)]*)\))")
 
 
 def in_bookkeeping(text: str) -> str:
-    """The same statements in the Bookkeeping's names.
+    """Translate statements into the names of the Bookkeeping.
 
     >>> in_bookkeeping("INSERT INTO qc_flags (id, data_pass_id, run_number) VALUES (7, 1, 101)").split("; ")[0]
     'INSERT INTO quality_control_flags (id, run_number) VALUES (7, 101)'
@@ -117,27 +117,27 @@ def in_bookkeeping(text: str) -> str:
     if "qc_flag_types" in text:
         text = re.sub(r"\bmc_reproducible\b", "monte_carlo_reproducible", text)
     text = re.sub(r"\bcreated_by = '[^']*'", "created_by_id = 7", text)
-    return _A_NAME.sub(lambda name: _NAMES[name[1]], text)
+    return _NAME_PATTERN.sub(lambda name: _NAMES[name[1]], text)
 
 
 def _linked(statement: str) -> str:
-    """Flags are inserted first, and linked to their pass a statement later."""
+    """Split the insertion of flags in two: one statement inserts the flags, and the next links them to data passes."""
     found = _FLAGS_OF_A_PASS.fullmatch(re.sub(r"^\s*--.*\n", "", statement, flags=re.MULTILINE))
     if found is None:
         return statement
     columns = re.split(r",\s*", found["columns"])
     conflict = found["conflict"] or ""
-    said = []
+    statements = []
     for row in re.findall(r"\(([^()]*)\)", found["rows"]):
         values = dict(zip(columns, re.split(r",\s*", row), strict=True))
         of = values.pop("data_pass_id")
         names = ", ".join(values)
-        said.append(f"INSERT INTO qc_flags ({names}) VALUES ({', '.join(values.values())}) {conflict}".rstrip())
+        statements.append(f"INSERT INTO qc_flags ({names}) VALUES ({', '.join(values.values())}) {conflict}".rstrip())
         if of != "null":
             row = f"VALUES ({of}, {values.get('id', _LAST_FLAG)})"
             once = " ON CONFLICT DO NOTHING" if conflict else ""
-            said.append(f"INSERT INTO {LINK} (data_pass_id, quality_control_flag_id) {row}{once}")
-    return "; ".join(said)
+            statements.append(f"INSERT INTO {LINK} (data_pass_id, quality_control_flag_id) {row}{once}")
+    return "; ".join(statements)
 
 
 def _with_columns(insert: re.Match[str]) -> str:
@@ -146,22 +146,22 @@ def _with_columns(insert: re.Match[str]) -> str:
 
 
 class BookkeepingCursor(psycopg.Cursor[Any]):
-    """Takes statements in the names of the reference."""
+    """A cursor for the Bookkeeping that accepts statements in the names of the reference shape."""
 
     def execute(self, query: Any, *rest: Any, **options: Any) -> Any:
-        """As psycopg's."""
-        return super().execute(self._said(query), *rest, **options)
+        """Translate the statement first."""
+        return super().execute(self._translated(query), *rest, **options)
 
     def executemany(self, query: Any, *rest: Any, **options: Any) -> None:
-        """As psycopg's."""
-        super().executemany(self._said(query), *rest, **options)
+        """Translate the statement first."""
+        super().executemany(self._translated(query), *rest, **options)
 
     def copy(self, statement: Any, *rest: Any, **options: Any) -> Any:
-        """As psycopg's."""
-        return super().copy(self._said(statement), *rest, **options)
+        """Translate the statement first."""
+        return super().copy(self._translated(statement), *rest, **options)
 
     @staticmethod
-    def _said(query: Any) -> Any:
+    def _translated(query: Any) -> Any:
         text = query.decode() if isinstance(query, bytes) else query
         return in_bookkeeping(text).encode() if isinstance(text, str) else text
 
@@ -181,20 +181,23 @@ SHAPES = (REFERENCE, BOOKKEEPING)
 
 
 def links_flags(connection: Connection[Any]) -> bool:
-    """Whether a flag tells its data pass by a link."""
+    """Return whether a link connects a flag with its data pass, as in the Bookkeeping."""
     return connection.cursor_factory is BookkeepingCursor
 
 
 in_every_shape = pytest.mark.parametrize("shape", SHAPES, indirect=True, ids=lambda shape: shape.name)
-"""A mark for tests that use ``db``, ``committed`` or ``rolled_back``: these have the shape."""
+"""Run a test in each shape. The fixtures ``db``, ``committed`` and ``rolled_back`` then have that shape."""
 
 
 def rows_in_every_shape(names: str, rows: Iterable[Sequence[Any]]) -> pytest.MarkDecorator:
-    """The same for tests with rows of parameters: of a ``Variant`` the shape's own; none that begins with None."""
-    told = [(shape, *(shape.of(value) for value in row)) for shape in SHAPES for row in rows]
+    """Run a test in each shape with rows of parameters.
+
+    In each row, a ``Variant`` becomes the value for the shape. A row whose first value is None is left out.
+    """
+    expanded = [(shape, *(shape.of(value) for value in row)) for shape in SHAPES for row in rows]
     found = [
         pytest.param(*row, id=f"{row[0].name}-{str(row[1])[:100]}-{number}")
-        for number, row in enumerate(told)
+        for number, row in enumerate(expanded)
         if row[1] is not None
     ]
     return pytest.mark.parametrize(("shape", *re.split(r",\s*", names)), found, indirect=["shape"])

@@ -1,4 +1,4 @@
-"""A small period to work on: two data passes of five runs, one good flag a detector, everything fresh."""
+"""The small period: two data passes of five runs, with one good flag for each detector, and nothing stale."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ select data_pass_id, run_number, detector_id, 1 from gaq_detectors;
 """
 
 BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 2)"
-"""Makes a pair's good fraction 0; its values are data pass and run."""
+"""Insert a flag that makes the good fraction of a pair 0. Its values are the ids of data pass and run."""
 
 
 @pytest.fixture
 def period(db: Connection[Any]) -> Connection[Any]:
-    """The connection ``db``, with the small period in its database."""
+    """Return the connection ``db`` to a database with the small period."""
     db.execute(PERIOD.encode())
     drain(db)
     return db

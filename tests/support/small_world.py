@@ -1,4 +1,4 @@
-"""A small world of source rows that tests can name one by one, and its summaries by the model."""
+"""The small world: source rows that tests know by their ids, and their summaries by the model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.model import Flag, FlagType, Instant, Pair, Summary, summary
 from tests.support.shapes import LINK, links_flags
 from tests.support.tables import Key, computed, drain, stale, stored
 
-# The pairs. Runs 101, 102 and 103 take their QC times from the time frames, from O2 and from the
-# trigger; run 104 has none, and is in no data pass.
+# The pairs. Runs 101, 102 and 103 take their QC times from the time frames, from O2 and from the trigger.
+# Run 104 has no QC time, and is in no data pass.
 A: Key = (1, 101)
 B: Key = (1, 102)
 C: Key = (2, 101)
@@ -66,7 +66,7 @@ SELECT setval(pg_get_serial_sequence('qc_flag_verifications', 'id'), 1000);
 
 @contextmanager
 def database(server: Server, name: str, template: str | None = None) -> Iterator[Connection[Any]]:
-    """A connection in autocommit to a new database, which is dropped at the end."""
+    """Create a database, yield a connection in autocommit, and drop the database at the end."""
     janitor = DatabaseJanitor(
         user=server.user,
         host=server.host,
@@ -81,14 +81,14 @@ def database(server: Server, name: str, template: str | None = None) -> Iterator
 
 
 def build(connection: Connection[Any]) -> None:
-    """Inserts the world, on a connection in autocommit, and refreshes all summaries."""
+    """Insert the world on a connection in autocommit, and refresh all summaries."""
     connection.execute(WORLD.encode())
     drain(connection)
     assert_fresh(connection)
 
 
 def rebuild(connection: Connection[Any]) -> None:
-    """The same where something is already: that goes first. Nobody else is at work."""
+    """Remove all rows, and insert the world again. No other session may use the database meanwhile."""
     connection.execute(
         "TRUNCATE runs, detectors, data_passes, qc_flag_types RESTART IDENTITY CASCADE;"
         " TRUNCATE gaq.summaries, gaq.invalidations, gaq.wide_invalidations, gaq.workers"
@@ -97,7 +97,7 @@ def rebuild(connection: Connection[Any]) -> None:
 
 
 def pairs(connection: Connection[Any]) -> set[Key]:
-    """The pairs there are."""
+    """Return the pairs that exist."""
     return set(connection.execute("SELECT data_pass_id, run_number FROM data_pass_runs").fetchall())
 
 
@@ -128,9 +128,9 @@ _OF_A_LINK = f"(SELECT qc_flags.*, data_pass_id FROM qc_flags JOIN {LINK} ON qua
 
 
 def judge(connection: Connection[Any]) -> tuple[set[Key], set[Key], set[Key]]:
-    """The pairs whose stored summary is wrong, those that are marked as stale, and those whose live summary is wrong.
+    """Return the pairs whose stored summary is wrong, the stale pairs, and the pairs whose live summary is wrong.
 
-    Wrong is what is not what the model says of the source tables, and what is shown but is no pair.
+    A summary is wrong if it differs from the model of the source tables, is missing, or belongs to no existing pair.
     """
     with connection.pipeline():
         shown = connection.execute(_SHOWN)
@@ -193,31 +193,33 @@ def _instant(seconds: Decimal | None) -> Instant | None:
 
 
 def wrong(connection: Connection[Any]) -> set[Key]:
-    """The pairs whose stored summary is not what the model says, or that are no pair any more."""
+    """Return the pairs whose stored summary differs from the model, or that do not exist any more."""
     return judge(connection)[0]
 
 
 def live_wrong(connection: Connection[Any]) -> set[Key]:
-    """The pairs of which gaq.live_summaries says something else than the model, or that are no pair any more."""
+    """Return the pairs whose row of gaq.live_summaries differs from the model, or that do not exist any more."""
     return judge(connection)[2]
 
 
 def assert_fresh(connection: Connection[Any]) -> None:
-    """Nothing is stale, and what is stored is what gaq.compute and the model say."""
+    """Assert that no pair is stale, and that all stored summaries agree with gaq.compute and with the model."""
     assert_settled(connection)
     assert wrong(connection) == set()
 
 
 def assert_settled(connection: Connection[Any]) -> None:
-    """Nothing is stale, and what is stored is what gaq.compute says: also of rows that no foreign
-    key would have let be, of which the model knows nothing."""
+    """Assert that no pair is stale, and that all stored summaries agree with gaq.compute.
+
+    This also holds for rows that break a foreign key, which the model does not know.
+    """
     assert stale(connection) == set()
     assert marks(connection) == (0, 0)
     assert stored(connection) == computed(connection, list(pairs(connection)))
 
 
 def marks(connection: Connection[Any]) -> tuple[int, int]:
-    """How many marks there are: those of pairs, and the wide ones."""
+    """Return the number of marks of pairs, and the number of wide marks."""
     row = connection.execute(
         "SELECT (SELECT count(*) FROM gaq.invalidations), (SELECT count(*) FROM gaq.wide_invalidations)"
     ).fetchone()

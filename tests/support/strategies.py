@@ -1,6 +1,8 @@
-"""Random pairs, made so that what is rare in nature is frequent: bounds that coincide or lie a
-microsecond apart, flags stacked on one detector and created together, spans that are empty,
-endless or outside the run."""
+"""Hypothesis strategies for random pairs, in which cases are frequent that are rare in real data.
+
+Bounds coincide or lie a microsecond apart, flags of one detector overlap and are created at the same time, and spans
+are empty, endless or outside the run.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ RUN_START = 1_700_000_000_000_000
 CREATION = 1_710_000_000_000_000
 
 DETECTORS = (1, 2, 3, 4)
-# Also the extremes of a key: it must not overflow, nor two pairs be taken for one.
+# The extremes are there because the key of a pair must not overflow, and two pairs must not share a key.
 DATA_PASSES = (1, 2, 2**31 - 1)
 RUN_NUMBERS = (1, 2, 560_123, 2**31 - 1)
 
@@ -34,7 +36,7 @@ FLAG_TYPES = (
 
 @dataclass(frozen=True)
 class Window:
-    """The QC times of a run, and the instants that the flags of its pairs choose from."""
+    """The QC times of a run, and a strategy for the bounds of the flags of its pairs."""
 
     start: Instant | None
     end: Instant | None
@@ -85,7 +87,7 @@ def pairs(draw: st.DrawFn, window: Window) -> Pair:
     how_many = draw(st.sampled_from([2, 3, 1, 4] * 3 + [0]))
     detectors = draw(st.sampled_from(list(combinations(DETECTORS, how_many))))
     drawn = draw(st.lists(flags(window), min_size=draw(st.sampled_from([8, 8, 4, 0])), max_size=12))
-    # Little would be anything but undefined if no detector were covered from end to end.
+    # If no detector were covered from end to end, almost all time would be undefined.
     if draw(st.booleans()):
         types = st.sampled_from([GOOD, GOOD, LIMITED])
         drawn += [full_run(detector, draw(types)) for detector in detectors]
@@ -100,7 +102,7 @@ def pairs(draw: st.DrawFn, window: Window) -> Pair:
 
 
 def full_run(detector_id: int, flag_type_id: int) -> Flag:
-    """A flag from end to end of the run, not verified; no random flag is created earlier."""
+    """Return a flag for the whole run, without verification. No random flag is created earlier."""
     return Flag(0, detector_id, flag_type_id, None, None, False, CREATION, 0)
 
 
@@ -110,7 +112,7 @@ def numbered(flags: Iterable[Flag], ids: Iterable[int]) -> tuple[Flag, ...]:
 
 @st.composite
 def batches(draw: st.DrawFn) -> dict[Key, Pair]:
-    """Some pairs: runs that are in one data pass or in several."""
+    """Draw pairs of up to three runs, each in one data pass or in two."""
     some_runs = st.lists(st.sampled_from(RUN_NUMBERS), min_size=1, max_size=3, unique=True)
     some_passes = st.lists(st.sampled_from(DATA_PASSES), min_size=1, max_size=2, unique=True)
     return {

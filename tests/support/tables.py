@@ -1,4 +1,4 @@
-"""Pairs of the model written into the source tables, and summaries read back."""
+"""Write pairs of the model into the source tables, and read summaries back."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _VALUES = """
 
 
 def insert(connection: Connection[Any], pairs: Mapping[Key, Pair]) -> None:
-    """Adds data passes and runs that are not there yet, with all that belongs to these pairs.
+    """Insert the pairs with their flags, detectors and verifications, and missing data passes and runs.
 
-    Pairs of one run must agree on its QC times. Flags get new ids, in the order of those they have.
+    Pairs of one run must agree on its QC times. Flags get new ids, in the order of their old ids.
     """
-    _insert_what_pairs_share(connection, pairs)
+    _insert_shared_rows(connection, pairs)
 
     flags = [(key, flag) for key, pair in pairs.items() for flag in pair.flags]
     in_order = sorted(flags, key=lambda entry: entry[1].id)
@@ -79,7 +79,7 @@ def _new_flag_ids(connection: Connection[Any], how_many: int) -> list[int]:
     return sorted(row[0] for row in rows)
 
 
-def _insert_what_pairs_share(connection: Connection[Any], pairs: Mapping[Key, Pair]) -> None:
+def _insert_shared_rows(connection: Connection[Any], pairs: Mapping[Key, Pair]) -> None:
     connection.execute(
         "INSERT INTO qc_flag_types (id, name, bad, mc_reproducible)"
         " SELECT 1 + bad::int + 2 * mcr::int, format('bad %s mcr %s', bad, mcr), bad, mcr"
@@ -112,17 +112,18 @@ def _insert_what_pairs_share(connection: Connection[Any], pairs: Mapping[Key, Pa
 
 
 def drain(connection: Connection[Any]) -> None:
-    """Refreshes all that is stale, batch after batch, on a connection in autocommit mode."""
+    """Refresh all stale pairs, batch after batch, on a connection in autocommit mode."""
     while connection.execute("SELECT * FROM gaq.refresh(max_pairs => 400)").fetchall():
         pass
 
 
 def stored(connection: Connection[Any]) -> dict[Key, Summary]:
-    """What gaq_summaries shows, whether it is stale or not."""
+    """Return the rows of gaq_summaries, stale or not."""
     return _summaries(connection.execute(f"SELECT {_VALUES} FROM gaq_summaries").fetchall())
 
 
 def stale(connection: Connection[Any]) -> set[Key]:
+    """Return the stale pairs."""
     return set(
         connection.execute(
             "SELECT data_pass_id, run_number FROM gaq_summaries WHERE invalidated_at IS NOT NULL"
@@ -131,7 +132,7 @@ def stale(connection: Connection[Any]) -> set[Key]:
 
 
 def computed(connection: Connection[Any], keys: Sequence[Key]) -> dict[Key, Summary]:
-    """What gaq.compute says; it must say it once for each pair."""
+    """Return the result of gaq.compute, which must have one row for each pair."""
     rows = connection.execute(
         f"SELECT {_VALUES} FROM gaq.compute(%s::bigint[], %s::bigint[])",
         [[data_pass_id for data_pass_id, _ in keys], [run_number for _, run_number in keys]],
@@ -142,6 +143,7 @@ def computed(connection: Connection[Any], keys: Sequence[Key]) -> dict[Key, Summ
 
 
 def timestamp(instant: Instant | None) -> str | None:
+    """Return an instant of the model as PostgreSQL reads it."""
     if instant is None:
         return None
     if math.isinf(instant):
@@ -150,7 +152,7 @@ def timestamp(instant: Instant | None) -> str | None:
 
 
 def _type_id(flag_type: FlagType) -> int:
-    """The flag types of all pairs share four rows: a type is what it says of the quality."""
+    """Return the id of the row for a flag type. All types with the same two properties share a row."""
     return 1 + flag_type.bad + 2 * flag_type.mc_reproducible
 
 

@@ -1,4 +1,4 @@
-"""Pairs that cannot be computed, made for real: they have more GAQ detectors than can be counted."""
+"""Make pairs that gaq.compute refuses, because they have too many GAQ detectors."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ ERROR = "at most 1023 can be counted"
 
 
 def poison(db: Connection[Any], data_pass_id: int, *run_numbers: int) -> None:
-    """Makes these pairs fail, and marks them by it."""
+    """Give these pairs too many GAQ detectors, which also marks them."""
     db.execute(
         "insert into detectors (id, name) select n, 'D' || n from generate_series(1000, 2100) n on conflict do nothing"
     )
@@ -19,5 +19,5 @@ def poison(db: Connection[Any], data_pass_id: int, *run_numbers: int) -> None:
 
 
 def heal(db: Connection[Any]) -> None:
-    """Makes all of them well, and marks them by it."""
+    """Remove the additional GAQ detectors of all pairs, which also marks the pairs."""
     db.execute("delete from gaq_detectors where detector_id >= 1000")
