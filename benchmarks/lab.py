@@ -10,7 +10,8 @@ import psycopg
 
 from benchmarks import peers
 from benchmarks.disk import require_disk
-from gaq_listen.dba import installer, plan, scripts
+from gaq_listen.dba import indexes, installer, scripts
+from gaq_listen.dba.sources import named
 from gaq_listen.private_postgres.server import PrivatePostgres
 
 SQL = Path(__file__).parent / "sql"
@@ -196,6 +197,6 @@ def _sources(
 
 def _install(connection: psycopg.Connection, sources: str = "reference") -> None:
     """Install gaq-listen, with the indexes that the plan suggests."""
-    for index in plan.make(connection, "public", sources).indexes:
-        connection.execute(index.statement.encode())
+    for index in indexes.missing(connection, "public", named(sources)):
+        connection.execute(index.fix.encode())
     installer.install(connection, sources=sources)

@@ -11,7 +11,6 @@ from gaq_listen.observers import observing
 from gaq_listen.observers.backlog_monitor import COUNT_EVERY, monitor_backlog
 from gaq_listen.observers.event_log import HEARTBEAT
 from gaq_listen.observers.http_server import serve_http
-from gaq_listen.observers.worker_state import Goals
 from gaq_listen.settings import OutputSettings, WorkerSettings
 from gaq_listen.worker import events
 from gaq_listen.worker.systemd import SystemdNotifier
@@ -58,7 +57,6 @@ async def observers_of(
     Others who observe are told ``also``. ``nobody_reads`` is called, in this loop, when the reader of stdout has gone.
     """
     loop = asyncio.get_running_loop()
-    aims = Goals(showing.objective, settings.min_batch, settings.max_batch, settings.sweep)
     async with AsyncExitStack() as stack:
         shows = list(also)
         show = _all(shows)
@@ -66,12 +64,13 @@ async def observers_of(
 
         # First what can refuse.
         if showing.metrics_listen is not None:
-            shows.append(stack.enter_context(serve_http(showing.metrics_listen, aims)))
+            shows.append(stack.enter_context(serve_http(showing.metrics_listen, showing.objective)))
 
         def reader_gone() -> None:
             loop.call_soon_threadsafe(nobody_reads)
 
-        shows.append(stack.enter_context(observing(showing.log_format, sys.stdout, reader_gone, aims)))
+        output = observing(showing.log_format, sys.stdout, reader_gone, settings, showing.objective)
+        shows.append(stack.enter_context(output))
         if not settings.once:
             # A log wants the number now and then; who watches a terminal or scrapes wants it now.
             watched = showing.metrics_listen is not None or sys.stdout.isatty()

@@ -1,1 +1,1 @@
-"""What only an application needs whose own table gaq_summaries, or whose database, moves to gaq-listen."""
+"""Support applications whose own table gaq_summaries, or whose database, moves to gaq-listen."""

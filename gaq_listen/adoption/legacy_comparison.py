@@ -9,10 +9,10 @@ from psycopg.rows import TupleRow
 
 from gaq_listen.adoption.legacy_reasons import PairFacts, Reason, reason
 from gaq_listen.errors import GaqListenError
-from gaq_listen.observers.wording import number
 from gaq_listen.reports.summary_values import SummaryValues
 from gaq_listen.reports.verification import BATCH
 from gaq_listen.types import columns
+from gaq_listen.wording import number
 from gaq_listen.worker.auditor import Difference
 
 _THERE = "select to_regclass('gaq.original_summaries') is not null"

@@ -1,8 +1,8 @@
-"""What ``plan`` tells of a table gaq_summaries that an application has kept itself, and that would be taken over."""
+"""Plan the adoption of a table gaq_summaries that an application has maintained itself."""
 
 from gaq_listen.adoption.lost_triggers import psql
-from gaq_listen.dba.plan_queries import PlanReader
-from gaq_listen.observers.wording import sanitize
+from gaq_listen.dba.plan.plan_reader import PlanReader
+from gaq_listen.wording import sanitize
 
 COLUMNS = [
     "data_pass_id",
@@ -18,7 +18,7 @@ COLUMNS = [
     "updated_at",
 ]
 KEPT = "gaq_summaries_original"
-"""The name under which it is kept."""
+"""The name that an installation gives to the adopted table."""
 
 _TABLE = """
 select c.oid, format('%%I.%%I', s.nspname, c.relname) as name, pg_has_role(c.relowner, 'usage') as owned,
@@ -69,67 +69,81 @@ from {table}
 """
 
 
-def adoption_of(look: PlanReader) -> str | None:
-    """Looks at the table; a sentence about it, None where there is none that can be taken over."""
-    for table in look.ask(_TABLE, columns=COLUMNS, kept=KEPT):
+def adoption_of(reader: PlanReader) -> str | None:
+    """Return a sentence about the application's table that an installation would adopt, or None if there is none."""
+    for table in reader.ask(_TABLE, columns=COLUMNS, kept=KEPT):
         name = table["name"]
         if table["lacking"]:
-            rename = (
-                f"Rename it: ALTER TABLE {name} RENAME TO ...; it cannot be taken over without {table['lacking'][0]}"
+            reader.obstacle(
+                f"a table {name} exists that is not gaq-listen's",
+                f"gaq-listen needs a view of that name, and cannot adopt a table without {table['lacking'][0]}",
+                f"rename the table: ALTER TABLE {name} RENAME TO ...",
             )
-            look.block(f"There is a table {name}, and it is not gaq-listen's", rename)
             return None
         if table["kept_before"]:
-            look.block(f"{name} cannot be kept as {KEPT}: there is something of that name", "Rename or drop that")
+            why = "a relation of that name exists"
+            reader.obstacle(f"{name} cannot be kept as {KEPT}", why, "rename or drop that relation")
         if not table["owned"]:
-            look.block(f"You do not own {name}, which is taken over", "Install as its owner, or as a superuser")
-        _warn(look, table["oid"], name)
-        counts = look.attempt(_COUNTS.format(table=name))
+            why = "only its owner can rename it, as an adoption does"
+            reader.obstacle(f"this role does not own {name}", why, "install as its owner, or as a superuser")
+        _advise(reader, table["oid"], name)
+        counts = reader.attempt(_COUNTS.format(table=name))
         return (
-            f"The table {name} ({counts or 'its rows could not be counted'}) would be taken over: its values are kept "
-            f"and shown, what is invalidated is marked, the table itself stays as {KEPT}, and uninstall gives it its "
-            "name back. The step that does it (52_gaq_summaries.sql) locks it against everybody (ACCESS EXCLUSIVE) "
-            "while it copies."
+            f"The installation would adopt the table {name} ({counts or 'the server could not count its rows'}): it "
+            f"keeps and shows the values, marks the invalidated pairs, and renames the table to {KEPT}. "
+            "uninstall gives the table its name back. The step that adopts it (52_gaq_summaries.sql) locks the table "
+            "under ACCESS EXCLUSIVE while it copies."
         )
     return None
 
 
-def _warn(look: PlanReader, table: int, name: str) -> None:
-    look.warn(
-        "Whatever stores summaries itself must stop first: gaq_summaries will be a view, and only its invalidated_at "
-        "can be updated",
-        "Stop the application's own worker; the application may go on",
+def _advise(reader: PlanReader, table: int, name: str) -> None:
+    """Add findings about what reads or writes the table."""
+    reader.advise(
+        "programs that store summaries themselves must stop before the installation",
+        "gaq_summaries will be a view, and only its invalidated_at can be updated",
+        "stop the application's own worker; the application can go on",
+        "warning",
     )
-    look.warn(
-        "INSERT ... ON CONFLICT ... DO UPDATE (an upsert), ON CONFLICT with a list of columns, and DELETE cannot work "
-        "on a view",
-        "Instead of each: INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (...), "
-        "which asks for recomputation whether there is a summary or not",
+    reader.advise(
+        "a view takes no INSERT ... ON CONFLICT ... DO UPDATE (an upsert), no ON CONFLICT with columns, and no DELETE",
+        "programs with such statements would fail after the installation",
+        "replace each by INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (...), which asks for a "
+        "recomputation whether a summary exists or not",
+        "warning",
     )
-    _warn_of_upserts(look, name)
-    if dependents := [row["what"] for row in look.ask(_DEPENDENTS, table=table)]:
-        what = f"What depends on the table {name} goes on with the one that is kept: {', '.join(dependents)}"
-        look.warn(what, "Make it anew, for the view gaq_summaries")
-    if holding := [row["name"] for row in look.ask(_HOLDING, table=table)]:
-        drops = ", ".join(f"DROP CONSTRAINT {key}" for key in holding)
-        look.warn(
-            f"The table that is kept goes on referring to runs and data passes ({', '.join(holding)}): one that has a "
-            "row in it cannot be deleted",
-            f"Where they are ever deleted, once installed: ALTER TABLE {name}_original {drops}",
+    _advise_upserts(reader, name)
+    if dependents := [row["what"] for row in reader.ask(_DEPENDENTS, table=table)]:
+        reader.advise(
+            f"these depend on the table {name}: {', '.join(dependents)}",
+            "after the installation, they depend on the renamed table, which nobody refreshes",
+            "create them again on the view gaq_summaries",
+            "warning",
+        )
+    if keys := [row["name"] for row in reader.ask(_HOLDING, table=table)]:
+        drops = ", ".join(f"DROP CONSTRAINT {key}" for key in keys)
+        reader.advise(
+            f"the foreign keys of {name} stay on the renamed table: {', '.join(keys)}",
+            "nobody can delete a run or a data pass that has a row there",
+            f"if anybody ever deletes these, after the installation: ALTER TABLE {name}_original {drops}",
+            "warning",
         )
 
 
-def _warn_of_upserts(look: PlanReader, name: str) -> None:
-    """Tell of upserts that sql/bookkeeping_upserts.sql has found, or that nobody looks for them."""
-    (watch,) = look.ask(_WATCH)
+def _advise_upserts(reader: PlanReader, name: str) -> None:
+    """Add a finding about the upserts that sql/bookkeeping_upserts.sql has recorded, or that it is not installed."""
+    (watch,) = reader.ask(_WATCH)
+    why = "an upsert fails on the view that gaq_summaries will be"
     if not watch["there"]:
-        what = f"Nothing looks for upserts of {name} that are still in use"
-        look.warn(
-            what,
-            f"Before the switch: gaq-listen sql bookkeeping_upserts | {psql(look.schema)}, and plan again a day later",
+        reader.advise(
+            f"nothing records which programs upsert into {name}",
+            why,
+            f"before the installation: gaq-listen sql bookkeeping_upserts | {psql(reader.schema)}; plan a day later",
         )
-    elif seen := look.attempt(_SEEN.replace("{table}", f"{name.rpartition('.')[0]}.gaq_upserts")):
-        look.warn(
-            f"The application upserts into {name}: {sanitize(seen)}",
-            "Replace it first: docs/guides/adopting.md says how",
+    elif seen := reader.attempt(_SEEN.replace("{table}", f"{name.rpartition('.')[0]}.gaq_upserts")):
+        reader.advise(
+            f"the application upserts into {name}: {sanitize(seen)}",
+            why,
+            "replace the statements first; docs/guides/adopting.md says how",
+            "warning",
         )

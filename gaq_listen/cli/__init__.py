@@ -1,1 +1,1 @@
-"""Define the commands: each parses its options, calls, and ends with an exit code."""
+"""Define the commands. A command parses its options, calls a module of another package, and sets the exit code."""

@@ -1,4 +1,4 @@
-"""The command ``changes``: which values refreshes changed, and why."""
+"""Define the command ``changes``, which lists the values that refreshes have changed, and why."""
 
 import click
 from rich.console import Console
@@ -11,9 +11,9 @@ from gaq_listen.cli.options import (
     optional_data_pass_argument,
     print_note,
 )
-from gaq_listen.observers.wording import duration as in_words
 from gaq_listen.reports import changes as changes_
 from gaq_listen.reports.data_pass_names import find_data_pass
+from gaq_listen.wording import duration as in_words
 
 
 @click.command(short_help="Show which values changed, when, and why.")

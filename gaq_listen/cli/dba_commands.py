@@ -1,4 +1,4 @@
-"""The commands of a DBA: install, detach, uninstall, doctor, sql."""
+"""Define the commands of a DBA: install, detach, uninstall, doctor, sql."""
 
 import json
 import sys
@@ -8,8 +8,10 @@ import click
 
 from gaq_listen.cli.options import DURATION, connected, dsn_option, option, print_note, shared_option
 from gaq_listen.dba import doctor as doctor_
-from gaq_listen.dba import findings_view, installer, plan, scripts
+from gaq_listen.dba import findings_view, installer, scripts
 from gaq_listen.dba import sources as sources_
+from gaq_listen.dba.plan.plan_text import render_plan
+from gaq_listen.dba.plan.planner import make_plan
 
 schema_option = shared_option(
     "--source-schema",
@@ -55,7 +57,9 @@ def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeo
     """
     with connected(dsn, installed=False) as connection:
         if only_plan:
-            sys.exit(0 if plan.show(connection, source_schema, sources) else 1)
+            plan = make_plan(connection, source_schema, sources)
+            click.echo(render_plan(plan))
+            sys.exit(1 if plan.obstacles else 0)
         installer.install(connection, source_schema, lock_timeout, print_note, sources)
         print_note(f"installed in database {connection.info.dbname!r}; start a worker: gaq-listen run")
 
@@ -128,7 +132,7 @@ def doctor(dsn: str, as_json: bool) -> None:
     with connected(dsn) as connection:
         findings = doctor_.examine(connection)
     as_data = [asdict(finding) for finding in findings]
-    click.echo(json.dumps(as_data, indent=2) if as_json else findings_view.render(findings))
+    click.echo(json.dumps(as_data, indent=2) if as_json else findings_view.render(findings, list(doctor_.CHECKS)))
     sys.exit(1 if findings else 0)
 
 

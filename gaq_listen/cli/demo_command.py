@@ -1,4 +1,4 @@
-"""The command ``demo``: a worker and a simulated shift on a private PostgreSQL."""
+"""Define the command ``demo``, which runs a worker and a simulated shift on a private PostgreSQL."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The program ``gaq-listen``: all commands in the order of its help."""
+"""List all commands of the program ``gaq-listen``, in the order of its help."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""The commands of an operator: pause, resume, recalculate, failures, verify."""
+"""Define the commands of an operator: pause, resume, recalculate, failures, verify."""
 
 import getpass
 import json
@@ -15,12 +15,11 @@ from gaq_listen.adoption import legacy_comparison
 from gaq_listen.adoption.legacy_reasons import Reason
 from gaq_listen.cli.options import connected, data_pass_argument, dsn_option, option, print_note, value_type
 from gaq_listen.db import source_bindings
-from gaq_listen.dba.checks.finding import listed
-from gaq_listen.observers.wording import count
 from gaq_listen.reports import failures as failures_
 from gaq_listen.reports import progress, run_ranges, verification
 from gaq_listen.reports.data_pass_names import find_data_pass
 from gaq_listen.reports.pause import read as read_pause
+from gaq_listen.wording import count, listed
 from gaq_listen.worker.auditor import Difference
 
 RUNS = value_type("run_ranges", run_ranges.parse)

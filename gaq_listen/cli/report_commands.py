@@ -1,4 +1,4 @@
-"""The commands ``status`` and ``explain``, which only read."""
+"""Define the commands ``status`` and ``explain``, which only read."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The command ``run``: a worker."""
+"""Define the command ``run``, which runs a worker."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""The command ``show``: the summaries of a data pass as a table, data, or a list of runs."""
+"""Define the command ``show``, which shows summaries of a data pass as a table, data, a picture or a run list."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from gaq_listen.cli.options import (
     value_type,
 )
 from gaq_listen.db.sessions import SQL_VERSION
-from gaq_listen.observers.wording import count, sanitize
 from gaq_listen.reports import picture, progress, run_list, show_view
 from gaq_listen.reports import show as show_
 from gaq_listen.reports.data_pass_names import find_data_pass
 from gaq_listen.reports.filters import Condition, parse_condition
 from gaq_listen.reports.saving import write
+from gaq_listen.wording import count, sanitize
 
 PICTURES = {".svg": picture.as_svg, ".html": picture.as_html}
 """The function that draws a data pass, by the ending of the file."""

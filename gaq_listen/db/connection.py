@@ -1,4 +1,4 @@
-"""A connection that is aborted when the server does not respond in time."""
+"""Connect to the server, and abort the connection when the server does not respond in time."""
 
 import asyncio
 import os

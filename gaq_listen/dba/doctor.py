@@ -1,37 +1,49 @@
-"""All checks, one after the other; each only reads, and none waits long for a lock."""
+"""Run all checks of an installation, one after the other. Each only reads, and waits only a short time for a lock."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.db.server_errors import sentence
+from gaq_listen.dba import catalog
 from gaq_listen.dba.checks import (
     backlog,
     installed_objects,
     notifications,
     rights,
-    source_tables,
+    swapped_tables,
     unseen_changes,
     vacuum,
 )
 from gaq_listen.dba.checks.finding import INSTALL, Finding
+from gaq_listen.dba.checks.unseen_changes import TABLE_CHECKS, TableCheck, installed_tables
 
-CHECKS: Mapping[str, Callable[[Connection[TupleRow]], list[Finding]]] = {
-    "source tables": source_tables.changed,
-    "unlogged tables": source_tables.unlogged,
+Check = Callable[[Connection[TupleRow]], list[Finding]]
+
+
+def _of_installed_tables(check: TableCheck, connection: Connection[TupleRow]) -> list[Finding]:
+    return check(connection, installed_tables(connection))
+
+
+RECORD_CHECKS: Mapping[str, Check] = {
+    "source tables": swapped_tables.swapped,
     "installed objects": installed_objects.changed,
+}
+"""The checks that compare the database with the record of the last installation. The plan runs them, too."""
+
+CHECKS: Mapping[str, Check] = {
+    **RECORD_CHECKS,
     "owners": installed_objects.owners,
-    "things attached to our tables": installed_objects.attached,
+    "objects attached to our tables": installed_objects.attached,
     "rights given": rights.given,
     "rights needed": rights.needed,
     "rights on the source tables": rights.on_sources,
-    "row-level security": unseen_changes.row_security,
-    "virtual columns": unseen_changes.virtual_columns,
-    "subscriptions": unseen_changes.subscriptions,
-    "partitions and inheritance": unseen_changes.inheritance,
+    **{name: partial(_of_installed_tables, check) for name, check in TABLE_CHECKS.items()},
     "publications": unseen_changes.publications,
     "indexes": backlog.unindexed,
     "triggers of the application": backlog.triggers_of_the_application,
@@ -43,63 +55,63 @@ CHECKS: Mapping[str, Callable[[Connection[TupleRow]], list[Finding]]] = {
     "prepared transactions": vacuum.prepared,
     "the notification queue": notifications.queue,
     "the doorbell": notifications.doorbell,
-    "what may be seen of other sessions": notifications.sight,
+    "the right to see other sessions": notifications.sight,
 }
-"""What is looked at, by the name under which it is told."""
+"""All checks, by the name that a report gives them."""
 
 _DETACHED = "whether gaq-listen is detached"
 
 LOCK_TIMEOUT = 3.0
 """Seconds that a check waits for a lock."""
 
-# What it reads cannot be altered meanwhile; and names are told with their schema.
-_CAREFULLY = """
+# The transaction can only read. With this search_path, PostgreSQL writes each name with its schema.
+_SESSION = """
 select set_config('transaction_read_only', 'on', true), set_config('search_path', 'pg_catalog, pg_temp', true),
        set_config('lock_timeout', %s, true)
 """
 
-
-_UPDATE = "UPDATE gaq_summaries "
-_VIEW = """
-select c.oid::regclass::text from pg_catalog.pg_trigger join pg_catalog.pg_class c on c.oid = tgrelid
-where tgfoid = to_regprocedure('gaq.request()') and relkind = 'v'
-"""
+_SUMMARIES = re.compile(r"(?<![\w.])gaq_summaries(?!\w)")
 
 
-def examine(connection: Connection[TupleRow]) -> list[Finding]:
-    """Looks at everything. What could not be looked at is a finding, too.
+def examine(connection: Connection[TupleRow], checks: Mapping[str, Check] = CHECKS) -> list[Finding]:
+    """Run the checks, and return their findings. If gaq-listen is detached, return only that.
+
+    Each check runs in a transaction that is rolled back. A check that lacks a right, or fails, is a finding, too.
 
     Raises:
-        psycopg.OperationalError: the connection is lost.
+        psycopg.OperationalError: The connection is lost.
     """
-    findings = _look(connection, _DETACHED, source_tables.detached) or [
-        finding for name, check in CHECKS.items() for finding in _look(connection, name, check)
+    findings = _run_check(connection, _DETACHED, swapped_tables.detached) or [
+        finding for name, check in checks.items() for finding in _run_check(connection, name, check)
     ]
-    return [replace(finding, fix=_qualified(connection, finding.fix)) for finding in findings]
+    view = _summaries_view(connection) if any(_SUMMARIES.search(finding.fix) for finding in findings) else None
+    if view is None:
+        return findings
+    # The schema of gaq_summaries need not be on the search path of the DBA.
+    return [replace(finding, fix=_SUMMARIES.sub(lambda _: view, finding.fix)) for finding in findings]
 
 
-def _qualified(connection: Connection[TupleRow], fix: str) -> str:
-    """Return the command with the schema of gaq_summaries, which need not be on the search path."""
-    if _UPDATE not in fix:
-        return fix
+def _summaries_view(connection: Connection[TupleRow]) -> str | None:
     with connection.transaction(force_rollback=True):
-        connection.execute(_CAREFULLY, (f"{LOCK_TIMEOUT * 1000:.0f}ms",))
-        views = connection.execute(_VIEW).fetchall()
-    return fix.replace(_UPDATE, f"UPDATE {views[0][0]} ") if len(views) == 1 else fix
+        _prepare(connection)
+        return catalog.summaries_view(connection)
 
 
-def _look(
-    connection: Connection[TupleRow], name: str, check: Callable[[Connection[TupleRow]], list[Finding]]
-) -> list[Finding]:
+def _run_check(connection: Connection[TupleRow], name: str, check: Check) -> list[Finding]:
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(_CAREFULLY, (f"{LOCK_TIMEOUT * 1000:.0f}ms",))
+            _prepare(connection)
             return check(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         fix = "run gaq-listen doctor as a superuser, or as a member of gaq_owner and pg_monitor"
-        return [Finding(f"could not look at {name}: {sentence(error)}", "this role may not", fix, "note")]
+        why = "this role lacks a right that the check needs"
+        return [Finding(f"could not check {name}: {sentence(error)}", why, fix, "note")]
     except psycopg.Error as error:
         if connection.closed:
             raise
-        why = "something that is read for it is not as installed, or is locked"
-        return [Finding(f"could not look at {name}: {sentence(error)}", why, f"{INSTALL}; then gaq-listen doctor")]
+        why = "an object that the check reads differs from the installed one, or another session has locked it"
+        return [Finding(f"could not check {name}: {sentence(error)}", why, f"{INSTALL}; then gaq-listen doctor")]
+
+
+def _prepare(connection: Connection[TupleRow]) -> None:
+    connection.execute(_SESSION, (f"{LOCK_TIMEOUT * 1000:.0f}ms",))

@@ -1,23 +1,24 @@
-"""What the scripts say that they want and make: parsed from their text, without a server."""
+"""Parse what a sources file names: source tables, views, columns, types and triggers. Needs no server."""
 
 import re
 from dataclasses import dataclass
 from functools import cache
 
-from gaq_listen.dba.plan_view import PlannedStep
-from gaq_listen.dba.scripts import PHRASES
 from gaq_listen.dba.sources import Sources
 
 ROLES = ["gaq_owner", "gaq_worker", "gaq_reader"]
-
+"""The roles that an installation creates."""
 
 _TRIGGER = re.compile(r"^-- \[trigger\] (\w+)\.(\w+): (\w+)$", flags=re.MULTILINE)
 _GENERATED = re.compile(r"^-- \[generated\] (\w+)\.(\w+): (.+)$", flags=re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """A column that others may expect to be generated, of a source table, and what of. We do not read it."""
+class GeneratedColumn:
+    """A column of a source table that other programs may expect to be generated, and its expression.
+
+    gaq-listen does not read the column.
+    """
 
     table: str
     column: str
@@ -25,8 +26,8 @@ class Generated:
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
-    """A trigger of the application that a move loses, the table that should have it, and our script that creates it."""
+class ApplicationTrigger:
+    """A trigger of the application that a move from another database may lose, and our script that creates it."""
 
     table: str
     name: str
@@ -35,28 +36,33 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a sources file names: tables that get triggers, other tables, views of these alone, every word that
-    may be a column, which columns it says are generated, and which kind of type columns need, a line each; and
-    which triggers are the application's."""
+    """What a sources file names."""
 
     marked: tuple[str, ...]
+    """Tables that get triggers."""
     read: tuple[str, ...]
+    """Other tables that the views read."""
     views: dict[str, str]
+    """The queries of the views that read only source tables, by name."""
     words: list[str]
-    generated: tuple[Generated, ...]
+    """Every word of the file that may be the name of a column."""
+    generated: tuple[GeneratedColumn, ...]
+    """Columns in lines that begin with ``-- [generated]``."""
     types: str
-    triggers: tuple[Trigger, ...]
+    """A line "table.column: kind" for each column that needs a type of that kind."""
+    triggers: tuple[ApplicationTrigger, ...]
+    """Triggers in lines that begin with ``-- [trigger]``."""
 
 
 @cache
 def manifest_of(sources: Sources) -> Manifest:
-    """From the file as it is, adapted or not. What the views call of ours is left out of them: it is not there yet."""
-    code = re.sub(r"\bgaq\.utc\(", "(", _code(sources.text))
-    marked = tuple(dict.fromkeys(_triggers(code)))
+    """Parse a sources file. Calls of gaq.utc are removed from the views, because the function may not exist yet."""
+    code = re.sub(r"\bgaq\.utc\(", "(", code_of(sources.text))
+    marked = tuple(dict.fromkeys(triggered_tables(code)))
     granted = [
         _name(word) for names in re.findall(r"grant select on (.+?)\s+to ", code, re.S) for word in names.split(",")
     ]
-    generated = tuple(Generated(*found) for found in _GENERATED.findall(sources.text))
+    generated = tuple(GeneratedColumn(*found) for found in _GENERATED.findall(sources.text))
     views = re.findall(r"create or replace view (\S+) as\s(.+?);", code, re.S)
     return Manifest(
         marked,
@@ -65,64 +71,21 @@ def manifest_of(sources: Sources) -> Manifest:
         sorted({*re.findall(r"\w+", code)} - {column.column for column in generated}),
         generated,
         "\n".join(re.findall(r"gaq\.require_types\('([^']*)'\)", code)),
-        tuple(Trigger(*found) for found in _TRIGGER.findall(sources.text)),
+        tuple(ApplicationTrigger(*found) for found in _TRIGGER.findall(sources.text)),
     )
 
 
-def _code(text: str) -> str:
+def code_of(text: str) -> str:
+    """Return SQL without its comments."""
     return re.sub(r"--[^\n]*", "", text)
 
 
-def _triggers(code: str) -> list[str]:
-    """The table of each trigger that marks."""
+def triggered_tables(code: str) -> list[str]:
+    """Return the table of each ``create trigger`` statement. A table with several triggers is in the list as often."""
     return [_name(table) for table in re.findall(r"create or replace trigger \S+ after \w+ on (\S+)", code)]
 
 
 def _name(text: str) -> str:
+    """Return a name without quotes, or in lower case if SQL writes it without quotes."""
     text = text.strip()
     return text[1:-1].replace('""', '"') if text.startswith('"') else text.lower()
-
-
-def planned_steps(sources: Sources, quoted: dict[str, str]) -> tuple[PlannedStep, ...]:
-    """Every transaction of an installation; ``quoted``: how the server writes the names of the tables."""
-    found = []
-    for step in sources.steps():
-        tables = dict.fromkeys(_triggers(_code(step.text)))
-        found.append(PlannedStep(_phrase(sources, step.title), tuple(quoted.get(table, table) for table in tables)))
-    return tuple(found)
-
-
-def _phrase(sources: Sources, title: str) -> str:
-    """Return what a step does, with the file that does it."""
-    file, _, part = title.partition(": ")
-    name = "20_sources" if file == f"{sources.file}.sql" else file.removesuffix(".sql")
-    return f"{part or PHRASES[name]} ({file})"
-
-
-def pinned(sources: Sources) -> dict[str, list[str]]:
-    """Return the columns that are read, by table: PostgreSQL refuses to drop them, and to change their types."""
-    columns: dict[str, list[str]] = {}
-    for table, column in re.findall(r"(\w+)\.(\w+):", manifest_of(sources).types):
-        columns.setdefault(table, []).append(column)
-    return columns
-
-
-def created(sources: Sources, schema: str) -> tuple[str, ...]:
-    """Everything that an installation makes, counted and named."""
-    code = "\n".join(_code(step.text) for step in sources.steps())
-    kinds = {
-        "table": r"table if not exists",
-        "view": r"or replace view",
-        "routine": r"or replace (?:function|procedure|aggregate)",
-    }
-    named = {kind: re.findall(rf"create {how} gaq\.(\w+)", code) for kind, how in kinds.items()}
-    named["view"] = list(dict.fromkeys(named["view"]))  # 15_marking.sql may create one for a while
-    listed = [f"{len(names)} {kind}s of schema gaq: {', '.join(names)}" for kind, names in named.items()]
-    triggers = _triggers(code)
-    tables = dict.fromkeys(triggers)
-    return (
-        f"schema gaq and roles of the whole server, unless there: {', '.join(ROLES)}",
-        *listed,
-        f"view {schema}.gaq_summaries",
-        f"{len(triggers)} triggers on {len(tables)} tables: {', '.join(tables)}",
-    )

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import IO
 
 from gaq_listen.observers.console import Terminal, live_console
-from gaq_listen.observers.event_log import JSON, PLAIN, event_log
-from gaq_listen.observers.worker_state import Goals
-from gaq_listen.settings import LogFormat
+from gaq_listen.observers.event_log import event_log
+from gaq_listen.observers.line_formats import JSON, PLAIN
+from gaq_listen.settings import LogFormat, WorkerSettings
 from gaq_listen.worker.events import Observer
 
 
@@ -17,7 +17,8 @@ def observing(
     format: LogFormat,  # noqa: A002
     stdout: IO[str],
     on_closed: Callable[[], None] = lambda: None,
-    aims: Goals | None = None,
+    settings: WorkerSettings | None = None,
+    objective: float = 1.0,
 ) -> Iterator[Observer]:
     """Shows what is observed on ``stdout``, until the end of the context.
 
@@ -37,8 +38,8 @@ def observing(
         live = console.is_interactive and stdout.isatty() and not console.options.ascii_only
         format = "rich" if live else "plain"  # noqa: A001
     if format == "rich":
-        showing = live_console(console, on_closed, aims)
+        showing = live_console(console, on_closed, settings or WorkerSettings(), objective)
     else:
-        showing = event_log(stdout, on_closed, JSON if format == "json" else PLAIN, aims or Goals())
+        showing = event_log(stdout, on_closed, JSON if format == "json" else PLAIN, objective)
     with showing as observe:
         yield observe

@@ -1,4 +1,4 @@
-"""The live console: joins the board and the tail to a terminal, through rich's ``Live``."""
+"""Show a worker on a terminal: lines of events scroll above a panel that is redrawn, through rich's ``Live``."""
 
 import math
 import sys
@@ -13,18 +13,19 @@ from rich.live import Live
 from rich.text import Text
 
 from gaq_listen.observers.background_writer import BackgroundWriter, divert
-from gaq_listen.observers.event_format import format_event, left_out
+from gaq_listen.observers.event_format import format_event, left_out_line
 from gaq_listen.observers.repeats import Repeats
-from gaq_listen.observers.status_panel import StatusPanel
-from gaq_listen.observers.worker_state import Goals
+from gaq_listen.observers.status_panel import status_panel
+from gaq_listen.observers.worker_state import WorkerState
+from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import events
 
-REFRESH = 0.5
-"""Seconds between two refreshes of the panel."""
+REDRAW = 0.5
+"""Seconds between two times that the panel is drawn."""
 
 
 class Terminal(Console):
-    """A rich console that leaves a broken pipe to whoever writes, rather than ending the program."""
+    """Raise BrokenPipeError to the writer when the reader has gone. Rich's own console would end the program."""
 
     def on_broken_pipe(self) -> None:
         raise
@@ -32,52 +33,55 @@ class Terminal(Console):
 
 @contextmanager
 def live_console(
-    console: Console, on_closed: Callable[[], None], aims: Goals | None = None
+    console: Console, on_closed: Callable[[], None], settings: WorkerSettings, objective: float
 ) -> Iterator[events.Observer]:
-    """Shows events on ``console``: the tail scrolls by above the board, which stays when it ends."""
-    board = StatusPanel(time.monotonic(), aims)
-    repeats = Repeats(math.inf)
-    # Told by the worker's thread, rendered by the output's.
-    lock = threading.RLock()
-    refreshed = 0.0
+    """Yield an observer that shows events on ``console``. The panel stays there when the context ends.
 
-    def render() -> RenderableType:
+    ``on_closed`` is called once, in another thread, when nobody reads the terminal any more.
+    """
+    state = WorkerState(time.monotonic(), objective)
+    repeats = Repeats(math.inf)
+    # The worker's thread changes the state, and the writer's thread draws it.
+    lock = threading.RLock()
+    drawn = 0.0
+
+    def draw() -> RenderableType:
         with lock:
-            panel = board.render(time.monotonic(), console.width)
-        # The cursor rests on an empty line, where the terminal echoes ^C: at the end of the panel, that would tear it.
+            panel = status_panel(state, settings, time.monotonic(), console.width)
+        # The cursor rests on an empty line, because the ^C that the terminal echoes would tear the panel.
         return Group(panel, Text())
 
-    # Stray messages would tear the panel, so they scroll by as well, unless they go elsewhere.
+    # A message that another part of the program prints would tear the panel, so rich prints it above the panel.
     live = Live(
         console=console,
-        get_renderable=render,
+        get_renderable=draw,
         auto_refresh=False,
         redirect_stderr=sys.stderr.isatty(),
     )
 
-    def write(texts: list[Text], missing: int) -> None:
-        nonlocal refreshed
-        if missing:
-            texts = [left_out(missing), *texts]
-        if texts:
-            console.print(*texts, sep="\n", no_wrap=True, overflow="ellipsis")
+    def write(lines: list[Text], left_out: int) -> None:
+        nonlocal drawn
+        if left_out:
+            lines = [left_out_line(left_out), *lines]
+        if lines:
+            console.print(*lines, sep="\n", no_wrap=True, overflow="ellipsis")
         now = time.monotonic()
-        if now - refreshed >= REFRESH:
-            refreshed = now
+        if now - drawn >= REDRAW:
+            drawn = now
             live.refresh()
 
     def observe(event: events.Event) -> None:
         now = time.monotonic()
         with lock:
-            board.apply(event, now)
-            text = format_event(event, datetime.now(UTC), board.standing.staleness)
-        # Said once: the panel goes on showing it.
-        if text is not None and repeats.judge(event, now) is not None:
-            output.put(text, last=isinstance(event, events.Stopped))
+            state.apply(event, now)
+            line = format_event(event, datetime.now(UTC), state.staleness)
+        # The console has one line for a condition that lasts, because the panel shows the condition.
+        if line is not None and repeats.check(event, now) is not None:
+            output.put(line, last=isinstance(event, events.Stopped))
 
     try:
         live.start(refresh=True)
-        with BackgroundWriter(write, console.file, on_closed, every=REFRESH) as output:
+        with BackgroundWriter(write, console.file, on_closed, every=REDRAW) as output:
             yield observe
     finally:
         try:

@@ -1,4 +1,4 @@
-"""Serves the numbers and the health of a worker over HTTP, in threads of its own."""
+"""Serve the metrics and the health of a worker over HTTP, in threads of its own."""
 
 import threading
 import time
@@ -7,25 +7,28 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET6
 from socketserver import TCPServer
+from typing import TypeAlias
 
 from gaq_listen.errors import BadSetting
 from gaq_listen.observers import health
-from gaq_listen.observers.worker_state import Goals, WorkerState
+from gaq_listen.observers.worker_state import WorkerState
 from gaq_listen.settings import Address
 from gaq_listen.worker import events
 
-Page = Callable[[], tuple[int, str, bytes]]
-"""Status, content type, body."""
+Page: TypeAlias = Callable[[], tuple[int, str, bytes]]
+"""Return the status, the content type and the body of an answer."""
 
 TEXT = "text/plain; charset=utf-8"
 
 
 @contextmanager
-def serve_http(address: Address, aims: Goals) -> Iterator[events.Observer]:
-    """Serves ``/metrics``, ``/healthz`` and ``/readyz`` at this host and port, until the end of the context.
+def serve_http(address: Address, objective: float) -> Iterator[events.Observer]:
+    """Serve ``/metrics``, ``/healthz`` and ``/readyz`` until the context ends. Yield the observer that feeds them.
+
+    ``objective`` is how many seconds a pair may be stale.
 
     Raises:
-        BadSetting: prometheus-client is not installed, or the address cannot be had.
+        BadSetting: prometheus-client is not installed, or the server cannot listen at the address.
     """
     try:
         from prometheus_client import CONTENT_TYPE_LATEST
@@ -34,35 +37,36 @@ def serve_http(address: Address, aims: Goals) -> Iterator[events.Observer]:
     except ImportError as error:
         raise BadSetting("--metrics-listen needs prometheus-client: pip install 'gaq-listen[metrics]'") from error
 
-    standing = WorkerState(time.monotonic(), aims)
-    metrics = Metrics(standing)
-    heard = time.monotonic()
+    state = WorkerState(time.monotonic(), objective)
+    metrics = Metrics(state)
+    last_event = time.monotonic()
     lock = threading.Lock()
 
     def observe(event: events.Event) -> None:
-        nonlocal heard
+        nonlocal last_event
         with lock:
-            heard = time.monotonic()
-            standing.apply(event, heard)
+            last_event = time.monotonic()
+            state.apply(event, last_event)
             metrics.observe(event)
 
-    def numbers() -> tuple[int, str, bytes]:
+    def metrics_page() -> tuple[int, str, bytes]:
         with lock:
             return 200, CONTENT_TYPE_LATEST, metrics.text()
 
-    def verdict(judge: Callable[[WorkerState, float, float], tuple[bool, str]]) -> Page:
+    def health_page(judge: Callable[[WorkerState, float, float], tuple[bool, str]]) -> Page:
         def page() -> tuple[int, str, bytes]:
             with lock:
-                good, said = judge(standing, heard, time.monotonic())
-            return 200 if good else 503, TEXT, f"{said}\n".encode()
+                good, sentence = judge(state, last_event, time.monotonic())
+            return 200 if good else 503, TEXT, f"{sentence}\n".encode()
 
         return page
 
-    pages = {"/metrics": numbers, "/healthz": verdict(health.alive), "/readyz": verdict(health.ready)}
+    pages = {"/metrics": metrics_page, "/healthz": health_page(health.alive), "/readyz": health_page(health.ready)}
     try:
         server = _Server(address, pages)
     except OSError as error:
-        raise BadSetting(f"--metrics-listen cannot have {address[0]}:{address[1]}: {error.strerror}") from error
+        host, port = address
+        raise BadSetting(f"--metrics-listen cannot listen at {host}:{port}: {error.strerror}") from error
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="gaq-listen metrics", daemon=True)
     thread.start()
     try:
@@ -83,12 +87,12 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Without asking a name server what this machine is called, as HTTPServer would."""
+        """Bind the socket without a query to a name server, which ``HTTPServer.server_bind`` would make."""
         TCPServer.server_bind(self)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = 10  # a client that says nothing
+    timeout = 10  # seconds for a client that sends nothing
     server: _Server
 
     def do_GET(self) -> None:
@@ -99,12 +103,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(*page())
 
-    def _answer(self, status: int, kind: str, body: bytes) -> None:
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Says nothing: who scrapes is no news."""
+        """Log no requests."""

@@ -1,4 +1,4 @@
-"""The numbers of a worker, for Prometheus. Needs the extra ``gaq-listen[metrics]``."""
+"""Count what a worker does, for Prometheus. This module needs the extra ``gaq-listen[metrics]``."""
 
 import time
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from gaq_listen import __version__
 from gaq_listen.observers.worker_state import STATES, WorkerState
 from gaq_listen.worker import events
 
-# From what a quiet database does to what an operator is called for.
+# Seconds, from what an idle database reaches to what an operator is woken up for.
 _STALE_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _BATCH_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """Counts events; what is so right now is read from ``standing`` when somebody asks."""
+    """Count events, and read present values from ``state`` at each scrape."""
 
-    def __init__(self, standing: WorkerState) -> None:
+    def __init__(self, state: WorkerState) -> None:
         self.registry = CollectorRegistry()
         self._freshness = Histogram(
             "gaq_listen_freshness_seconds",
@@ -33,75 +33,75 @@ class Metrics:
             buckets=_BATCH_BUCKETS,
             registry=self.registry,
         )
-        self._pairs = self._counter("pairs_refreshed", "Pairs that this worker has refreshed.")
-        self._found = self._counter("sweep_found", "Pairs that only a periodic sweep found.")
+        self._refreshed = self._counter("pairs_refreshed", "Pairs that this worker has refreshed.")
+        self._sweep_found = self._counter("sweep_found", "Pairs that only a periodic sweep found.")
         self._sweeps = self._counter("sweeps", "Periodic sweeps of this worker.")
-        self._lost = self._counter("connections_lost", "Times that this worker lost its connection to the database.")
+        self._connections_lost = self._counter(
+            "connections_lost", "Times that this worker lost its connection to the database."
+        )
         self._failures = self._counter("failures", "Computations of a pair that failed.")
         self._audited = self._counter("pairs_audited", "Fresh pairs that the audit recomputed.")
         self._drifted = self._counter("pairs_drifted", "Fresh pairs that differed from what the audit recomputed.")
-        self._down = False
-        self.registry.register(_Now(standing))
+        self._disconnected = False
+        self.registry.register(_PresentValues(state))
 
-    def _counter(self, name: str, says: str) -> Counter:
-        return Counter(f"gaq_listen_{name}", says, registry=self.registry)
+    def _counter(self, name: str, help_text: str) -> Counter:
+        return Counter(f"gaq_listen_{name}", help_text, registry=self.registry)
 
     def observe(self, event: events.Event) -> None:
-        """Takes note of an event."""
+        """Count an event."""
         match event:
             case events.BatchRefreshed(pairs, seconds):
                 self._batch.observe(seconds)
-                self._pairs.inc(len(pairs))
+                self._refreshed.inc(len(pairs))
                 for pair in pairs:
                     self._freshness.observe(max(0.0, pair.seconds_stale))
             case events.Swept(found):
                 self._sweeps.inc()
-                self._found.inc(found)
+                self._sweep_found.inc(found)
             case events.PairsFailed(failed):
                 self._failures.inc(len(failed))
             case events.Audited(audited, drifted):
                 self._audited.inc(audited)
                 self._drifted.inc(len(drifted))
             case events.Disconnected():
-                # It is told again with every try that fails.
-                self._lost.inc(not self._down)
-                self._down = True
+                # The worker emits this event again with every try that fails.
+                self._connections_lost.inc(not self._disconnected)
+                self._disconnected = True
             case events.Reconnected():
-                self._down = False
+                self._disconnected = False
 
     def text(self) -> bytes:
-        """All of it, in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
-class _Now(Collector):
-    """What is so at the moment."""
+class _PresentValues(Collector):
+    """Read the gauges from the state of the worker."""
 
-    def __init__(self, standing: WorkerState) -> None:
-        self._standing = standing
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
 
     def collect(self) -> Iterator[Metric]:
-        """As Prometheus calls it: once a scrape."""
-        standing, now = self._standing, time.monotonic()
-        word, _ = standing.state(now)
-        state = GaugeMetricFamily(
+        """Yield the gauges. Prometheus calls this once a scrape."""
+        state, now = self._state, time.monotonic()
+        word, _ = state.summary(now)
+        states = GaugeMetricFamily(
             "gaq_listen_state", "1 for the present state of the worker, 0 for others.", labels=["state"]
         )
         for each in STATES:
-            state.add_metric([each.lower()], float(each == word))
-        yield state
+            states.add_metric([each.lower()], float(each == word))
+        yield states
         info = GaugeMetricFamily(
             "gaq_listen_info", "Always 1. The labels name the worker.", labels=["version", "worker", "database"]
         )
-        if server := standing.server:
+        if server := state.server:
             info.add_metric([__version__, server.worker, server.database], 1)
         yield info
-        yield _gauge(
-            "objective_seconds", "Seconds that a pair may be stale, as --objective says.", standing.aims.objective
-        )
-        yield _gauge("up_seconds", "Seconds since the worker was started.", now - standing.began)
-        counted = standing.counted
-        # Nothing at all, rather than a zero, when nobody could count.
+        yield _gauge("objective_seconds", "Seconds that a pair may be stale, as --objective says.", state.objective)
+        yield _gauge("up_seconds", "Seconds since the worker was started.", now - state.began)
+        counted = state.counted
+        # If nobody could count, these gauges are absent. A zero would be wrong.
         if counted is not None and counted.stale_pairs is not None:
             yield _gauge(
                 "stale_pairs",
@@ -114,5 +114,5 @@ class _Now(Collector):
             yield _gauge("failing_pairs", "Pairs of the database that cannot be computed now.", counted.failing)
 
 
-def _gauge(name: str, says: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"gaq_listen_{name}", says, value=value)
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"gaq_listen_{name}", help_text, value=value)

@@ -12,9 +12,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, sanitize
-from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.reports.json_values import plain
+from gaq_listen.wording import count, data_pass_name, sanitize
 
 _CHANGES = """
 select c.changed_at, c.data_pass_id, named.name as data_pass, c.run_number, c.cause, c.refreshed_by, c.removed,
@@ -127,7 +126,7 @@ def render(changes: Sequence[SummaryChange]) -> RenderableType:
     """Draw one change after the other: when and what, and below it why and by which worker."""
     parts: list[RenderableType] = []
     for change in changes:
-        name = shown_name(change.data_pass, change.data_pass_id)
+        name = data_pass_name(change.data_pass, change.data_pass_id)
         parts.append(
             Text.assemble(f"{change.changed_at:%Y-%m-%d %H:%M:%S}  ", (f"{name} / {change.run_number}", "bold"))
         )

@@ -7,7 +7,6 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.errors import UnknownName
-from gaq_listen.observers.wording import sanitize
 
 _FIND = """
 select id, name from gaq.source_data_passes
@@ -43,8 +42,3 @@ def suggestion(wanted: str, known: Sequence[str]) -> str:
     if not alike:
         return ""
     return f"; did you mean {' or '.join(repr(by_lower[name]) for name in alike)}?"
-
-
-def shown_name(data_pass: str | None, data_pass_id: int) -> str:
-    """Return the name of a data pass, safe to print. Return ``#`` and the id if the data pass has no name any more."""
-    return sanitize(data_pass) if data_pass else f"#{data_pass_id}"

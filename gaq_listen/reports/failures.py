@@ -10,10 +10,9 @@ from psycopg.rows import TupleRow, class_row
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observers.wording import duration, sanitize
-from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.reports.json_values import plain
 from gaq_listen.types import Key
+from gaq_listen.wording import data_pass_name, duration, sanitize
 
 _FAILURES = """
 select data_pass_id, d.name as data_pass, run_number, error, sqlstate, attempts,
@@ -67,7 +66,7 @@ def render(failures: Sequence[Failure]) -> Table:
     table.add_column("error", overflow="fold")
     for failure in failures:
         table.add_row(
-            Text(shown_name(failure.data_pass, failure.data_pass_id)),
+            Text(data_pass_name(failure.data_pass, failure.data_pass_id)),
             str(failure.run_number),
             f"{failure.first_failed_at:%m-%d %H:%M:%S}" if failure.first_failed_at else "unknown",
             str(failure.attempts),

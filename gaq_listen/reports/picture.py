@@ -9,11 +9,11 @@ from html import escape
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from gaq_listen.observers.wording import percent, sanitize
 from gaq_listen.reports.quality import Quality, with_unknown
 from gaq_listen.reports.show import DataPassSummaries, Summary
 from gaq_listen.reports.show_view import total_line
 from gaq_listen.reports.totals import totals
+from gaq_listen.wording import percent, sanitize
 
 LABELS = 110
 """Pixels at the left for the names of detectors."""

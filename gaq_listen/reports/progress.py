@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gaq_listen.errors import GaqListenError
-from gaq_listen.observers.wording import count
 from gaq_listen.reports import pause
 from gaq_listen.types import Key, columns
+from gaq_listen.wording import count
 
 INTERVAL = 0.1
 """Seconds between two checks."""

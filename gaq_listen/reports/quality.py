@@ -6,7 +6,7 @@ from gaq_listen.reports.summary_values import SAME_COVERAGE
 
 
 class Quality(Enum):
-    """Quality of a period, of one detector or of all detectors that matter. The value is for people."""
+    """Name the quality of a period, for one detector or for all that matter. The value is for people."""
 
     GOOD = "good"
     MC_REPRODUCIBLE = "MC reproducible"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gaq_listen import __version__
 from gaq_listen.errors import GaqListenError
 from gaq_listen.reports.show import DataPassSummaries, Selection
+from gaq_listen.wording import listed
 
 NAMED = 8
 """Most stale runs that an error names. It counts the others."""
@@ -54,9 +55,8 @@ def make(source: DataPassSummaries, selection: Selection) -> RunList:
     """
     considered = [summary for summary in source.summaries if selection.includes(summary)]
     if stale := [summary for summary in considered if summary.invalidated_at is not None]:
-        runs = ", ".join(str(summary.run_number) for summary in stale[:NAMED])
-        more = f" and {len(stale) - NAMED} more" if len(stale) > NAMED else ""
-        which = f"{len(stale)} of {len(considered)} runs {'is' if len(stale) == 1 else 'are'} stale ({runs}{more})"
+        runs = listed([str(summary.run_number) for summary in stale], NAMED)
+        which = f"{len(stale)} of {len(considered)} runs {'is' if len(stale) == 1 else 'are'} stale ({runs})"
         if source.live:
             raise GaqListenError(
                 f"{which} and cannot be computed now: {stale[0].error}; "

@@ -12,11 +12,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, duration, number, percent, sanitize
 from gaq_listen.reports.quality import Quality
 from gaq_listen.reports.quality_style import STYLES, bar, legend
 from gaq_listen.reports.show import DataPassSummaries, Selection, Summary
 from gaq_listen.reports.totals import DataPassTotals, totals
+from gaq_listen.wording import count, duration, number, percent, sanitize
 
 _WIDE = 92
 """Columns of a terminal from which on the table shows how long a summary has been stale, beside since when."""

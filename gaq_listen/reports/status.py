@@ -120,7 +120,7 @@ def read(connection: Connection[TupleRow], objective: float) -> Status:
             what for kind, what in source_bindings.source_changes(connection) if kind != source_bindings.TRIGGER
         )
     if freshness.get("within_objective") is not None:
-        # The server computes it as numeric.
+        # The server returns a numeric, which psycopg reads as a Decimal.
         freshness["within_objective"] = float(freshness["within_objective"])
     return Status(
         objective=objective,

@@ -7,9 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, duration, number, percent, sanitize
-from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.reports.status import Status, WorkerRow
+from gaq_listen.wording import count, data_pass_name, duration, number, percent, sanitize
 
 SHOWN = 5
 """Most failures to show. The view counts the others."""
@@ -48,7 +47,7 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
         else Text(f"{count(len(status.failures), 'pair')}; see: gaq-listen failures", style="red"),
     )
     for failure in status.failures[:SHOWN]:
-        name = shown_name(failure.data_pass, failure.data_pass_id)
+        name = data_pass_name(failure.data_pass, failure.data_pass_id)
         tries = count(failure.attempts, "time")
         yield "", Text(f"{name}/{failure.run_number}, {tries}: {sanitize(failure.error)}", style="red")
     last = f"; the last refresh {_time(status.last_refresh)}" if status.last_refresh else ""

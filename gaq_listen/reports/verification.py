@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.observers.wording import number
-from gaq_listen.reports.data_pass_names import shown_name
 from gaq_listen.types import Key, columns
+from gaq_listen.wording import data_pass_name, number
 from gaq_listen.worker.auditor import DIFFERENCES, REPAIR, Difference
 
 BATCH = 400
@@ -96,7 +95,7 @@ _EXPLANATIONS = {
 
 def pair_name(difference: Difference) -> str:
     """Return the pair as people write it: ``LHC22o_apass7/526621``."""
-    return f"{shown_name(difference.data_pass, difference.data_pass_id)}/{difference.run_number}"
+    return f"{data_pass_name(difference.data_pass, difference.data_pass_id)}/{difference.run_number}"
 
 
 def side_by_side(difference: Difference) -> str:

@@ -8,7 +8,8 @@ from psycopg.rows import class_row
 
 from gaq_listen.db.connection import AbortableConnection, fetch_with_locks
 from gaq_listen.types import Key, columns
-from gaq_listen.worker.events import Audited, DriftedPair
+from gaq_listen.worker.event_pairs import DriftedPair
+from gaq_listen.worker.events import Audited
 
 DIFFERENCES = """
 select data_pass_id, data_pass, run_number, differs, stored, recomputed from gaq.differences(%s, %s)

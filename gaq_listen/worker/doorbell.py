@@ -68,10 +68,10 @@ class Doorbell:
             if notification.pid != self._own_pid:
                 self._ringers.add(notification.pid)
 
-    async def listen(self, notify: Callable[[str, str], Awaitable[None]], patience: float = 2.0) -> bool:
+    async def listen(self, notify: Callable[[str, str], Awaitable[None]], within: float = 2.0) -> bool:
         """Start to listen, and test it with ``notify(channel, payload)``, which uses another connection.
 
-        Return False if the notification does not arrive within ``patience`` seconds, as through a pooler. In that case
+        Return False if the notification does not arrive in ``within`` seconds, as through a pooler. In that case
         no session of the pooler goes on listening.
         """
         await self._execute(f"listen {CHANNEL}")
@@ -80,7 +80,7 @@ class Doorbell:
             await notify(CHANNEL, self._probe)
         except errors.ProgramLimitExceeded:
             return True  # The server's queue is full, which says nothing about the connection.
-        deadline = asyncio.get_running_loop().time() + patience
+        deadline = asyncio.get_running_loop().time() + within
         while self._probe is not None and not self._stop.is_set():
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:

@@ -12,7 +12,7 @@ from gaq_listen.db.connection import AbortableConnection, fetch_with_locks
 from gaq_listen.db.server_errors import sentence
 from gaq_listen.types import Key, columns
 from gaq_listen.worker.batching import BatchTimeout, BatchTimeouts
-from gaq_listen.worker.events import FailedPair, RefreshedPair
+from gaq_listen.worker.event_pairs import FailedPair, RefreshedPair
 
 # One message, so one transaction: the settings hold for this batch alone, and need no round trip of their own.
 _REFRESH = """

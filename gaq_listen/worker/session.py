@@ -81,6 +81,7 @@ class WorkerSession:
         self._was_due = False
         """Whether a pair was due at the last check."""
         self._drain_began = 0.0
+        self._changed_at = -inf
         self._next_sweep = clock() + settings.sweep
         self._next_report = 0.0
         self._next_ring = 0.0
@@ -141,7 +142,10 @@ class WorkerSession:
             paused=check.pause is not None,
             found=found,
             took=began - self._drain_began,
-            rest=self._settings.max_wait if self._parts.doorbell is None else self._poll_interval.next(found > 0),
+            since_change=began - self._changed_at,
+            rest=self._settings.max_wait
+            if self._parts.doorbell is None
+            else self._poll_interval.next(restart=found > 0 or doorbell is not DoorbellState.NOT_HELD),
         )
         if not polls_again:
             self._was_due = check.next_due == 0
@@ -170,7 +174,8 @@ class WorkerSession:
         if state.doorbell is DoorbellState.UNAVAILABLE or state.paused or state.claimed or state.next_due is None:
             return
         if state.next_due <= self._settings.debounce:
-            self._contention.record_change(self._clock())
+            self._changed_at = self._clock()
+            self._contention.record_change()
         if state.next_due == 0 and state.doorbell is not DoorbellState.GIVEN_UP:
             self._contention.record_wake_up(slept=0.0)
 
@@ -222,7 +227,8 @@ class WorkerSession:
             if batch.pairs:
                 self._totals.batches += 1
                 self._totals.pairs += len(batch.pairs)
-                self._contention.record_change(self._clock())
+                self._changed_at = self._clock()
+                self._contention.record_change(len(batch.pairs))
                 self._observe(events.BatchRefreshed(batch.pairs, seconds, limit, sweeping))
             if batch.failed:
                 self._observe(events.PairsFailed(batch.failed))

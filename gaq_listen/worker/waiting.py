@@ -12,10 +12,10 @@
       │  any of these    a claimed pair     LISTENING   RETRY_CLAIMED                            │
       │  any             work is paused     LISTENING   CHECK_PAUSE                              │
       └─────────┬──────────────────────────────────────────────────────────────────▲─────────────┘
-        contention.py sees contention                          nothing was marked for a while
+        contention.py sees contention                             changes were few for a while
       ┌─────────▼──────────────────────────────────────────────────────────────────┴─────────────┐
-      │  GIVEN_UP        found pairs        POLLING     about TICK; longer after many pairs      │
-      │                  found none         POLLING     up to LONGEST_TICK                       │
+      │  GIVEN_UP        found pairs        POLLING     TICK; longer after more pairs            │
+      │                  found none         POLLING     TICK to LONGEST_TICK, as changes age     │
       │  UNAVAILABLE     any                POLLING     ``max_wait``                             │
       └──────────────────────────────────────────────────────────────────────────────────────────┘
 
@@ -24,9 +24,10 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 
-TICK = 0.025
-"""Time from one poll to the next while the worker polls because writers contend, and finds changes."""
+TICK = 0.01
+"""Time from one poll to the next while the worker polls because writers contend, and finds few changes."""
 
 SHORTEST_TICK = 0.005
 """Shortest rest between two such polls, after a refresh that took as long as a tick."""
@@ -34,8 +35,11 @@ SHORTEST_TICK = 0.005
 LONGEST_TICK = 0.1
 """Longest rest between two polls of a worker that polls because writers contend, and finds nothing."""
 
+REST_SHARE = 0.25
+"""Share of the time since the last change for which a worker rests that no ring would wake."""
+
 MANY = 20
-"""Pairs that a poll finds under load. The worker then rests longer, so that it refreshes larger batches."""
+"""Pairs that a poll finds under load. Up to this number, the worker rests longer with each, so that batches grow."""
 
 BUSY_TICK = 0.05
 LONGEST_BUSY_TICK = 0.25
@@ -83,7 +87,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How a worker waits, and for how many seconds at most. None: until a ring, or until the sweep."""
+    """Hold how a worker waits, and for how many seconds at most. None: until a ring, or until the sweep."""
 
     mode: Mode
     seconds: float | None
@@ -96,7 +100,8 @@ class WaitState:
     ``next_due`` is the number of seconds until a pair is due, by ``gaq.next_due`` after the drain. 0: a pair is due.
     None: no pair is marked, or the worker did not check. ``was_due``: a pair was due at the check before, too.
     ``found`` and ``took`` are the number of pairs that the drain has found, and its duration.
-    ``rest`` is how long to wait where marks may come without a ring.
+    ``since_change`` is the time since the worker has found the mark of a change.
+    ``rest`` is the longest time to wait where marks may come without a ring.
     """
 
     doorbell: DoorbellState
@@ -105,6 +110,7 @@ class WaitState:
     paused: bool = False
     found: int = 0
     took: float = 0.0
+    since_change: float = inf
     rest: float = TICK
 
     @property
@@ -125,7 +131,7 @@ def next_wait(state: WaitState) -> Wait:
         case _ if state.claimed:
             return Wait(Mode.LISTENING, RETRY_CLAIMED)
         case DoorbellState.NOT_HELD:
-            return Wait(Mode.LISTENING, _until_due(state.next_due, state.rest))
+            return Wait(Mode.LISTENING, _until_due(state, state.rest))
         case DoorbellState.HELD_BY_OTHER if state.next_due is None:
             return Wait(Mode.FOLLOWING, CHECK_HOLDER)
         case DoorbellState.HELD_BY_OTHER:
@@ -139,26 +145,27 @@ def _tick(state: WaitState) -> float:
     if state.found >= MANY:
         return min(max(BUSY_TICK, state.took), LONGEST_BUSY_TICK)
     if state.found:
-        return max(SHORTEST_TICK, TICK - state.took)
+        return max(SHORTEST_TICK, max(TICK, BUSY_TICK * state.found / MANY) - state.took)
     if state.claimed:
         return LONGEST_TICK
-    return _until_due(state.next_due, min(state.rest, LONGEST_TICK))
+    return _until_due(state, LONGEST_TICK)
 
 
-def _until_due(next_due: float | None, longest: float) -> float:
-    """Return how long to rest where marks may come without a ring: until a pair is due, but at most ``longest``."""
-    return longest if next_due is None else min(max(next_due, TICK), longest)
+def _until_due(state: WaitState, longest: float) -> float:
+    """Return how long to rest where no ring would come: longer as changes age, but at most until a pair is due."""
+    rest = min(max(REST_SHARE * state.since_change, TICK), longest)
+    return rest if state.next_due is None else min(max(state.next_due, TICK), rest)
 
 
 class PollInterval:
-    """Choose how long to rest where marks may come without a ring: longer and longer while the worker finds nothing."""
+    """Choose the longest rest where marks may come without a ring: longer and longer while that goes on."""
 
     def __init__(self, longest: float) -> None:
         self._longest = max(longest, TICK)
         self._rest = TICK
 
-    def next(self, found: bool) -> float:
-        """Record whether the worker has found pairs, and return how long to rest."""
-        rest = TICK if found else self._rest
+    def next(self, restart: bool) -> float:
+        """Return the longest rest. Restart when a ring would be heard again, or when the worker has found pairs."""
+        rest = TICK if restart else self._rest
         self._rest = min(self._longest, rest * 2)
         return rest

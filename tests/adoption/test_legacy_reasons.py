@@ -1,4 +1,4 @@
-"""Why an application's own summary differs from ours, told from the golden cases and from what may be."""
+"""Check the reasons for differences between an application's summary and ours, with the golden cases and others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gaq_listen.reports.summary_values import SummaryValues
 from tests.support.golden_cases import Scenario, scenarios
 from tests.support.model import Instant, Pair, Summary
 
-# How the golden cases say it.
+# The reason for each explanation in the golden cases.
 WHY = {
     "": Reason.AGREES,
     "the original stores 0/0/0 for a run whose QC start or end is unknown; here the coverage is unknown too, so not"
@@ -65,12 +65,12 @@ def test_each_golden_difference_has_its_reason(case: Scenario) -> None:
     assert reason(values(case.original), values(case.expected), facts(case.pair)) is WHY[case.why]
 
 
-def test_every_reason_of_the_golden_cases_is_seen() -> None:
+def test_each_reason_of_the_golden_cases_is_known() -> None:
     assert {case.why for case in scenarios()} == WHY.keys()
 
 
 @pytest.mark.parametrize("case", [case for case in scenarios()[::10] if not case.original], ids=lambda case: case.id)
-def test_what_agrees_with_the_original_agrees(case: Scenario) -> None:
+def test_golden_cases_without_a_difference_agree(case: Scenario) -> None:
     ours = values(case.expected)
     bad, good, mc_reproducible = (value and float(f"{value:.6g}") for value in ours.coverages)
     theirs = replace(ours, bad=bad, good=good, mc_reproducible=mc_reproducible)
@@ -100,11 +100,13 @@ def test_what_agrees_with_the_original_agrees(case: Scenario) -> None:
         (GOOD, NONE, PLAIN, Reason.UNEXPLAINED),
     ],
 )
-def test_what_explains_a_difference(theirs: SummaryValues, ours: SummaryValues, known: PairFacts, why: Reason) -> None:
+def test_a_fact_explains_only_its_difference(
+    theirs: SummaryValues, ours: SummaryValues, known: PairFacts, why: Reason
+) -> None:
     assert reason(theirs, ours, known) is why
     assert why.expected == (why is not Reason.UNEXPLAINED)
 
 
 @pytest.mark.parametrize(("theirs", "same"), [(0.3333333, True), (0.333336, False), (0.3333, False)])
-def test_sums_of_32_bit_floats_are_the_same(theirs: float, same: bool) -> None:
+def test_sums_of_32_bit_floats_agree_within_precision(theirs: float, same: bool) -> None:
     assert agree(replace(GOOD, bad=theirs), replace(GOOD, bad=1 / 3)) is same

@@ -1,4 +1,4 @@
-"""The commands as people run them: a process, its output, its exit code."""
+"""Run commands as processes, and check their output and exit codes."""
 
 import json
 import os
@@ -48,12 +48,12 @@ def run(dsn: str) -> Run:
 
 
 def shown_runs(answer: Result) -> list[int]:
-    """The run numbers in the table that ``show`` has printed."""
+    """Return the run numbers in the table that ``show`` has printed."""
     assert answer.returncode == 0, answer.stderr
     return [int(number) for number in re.findall(r"^(\d+)  ", answer.stdout, re.MULTILINE)]
 
 
-def test_status_tells_fresh_from_stale_by_exit_code(run: Run, period: Connection[Any]) -> None:
+def test_status_exits_with_1_while_a_pair_is_stale(run: Run, period: Connection[Any]) -> None:
     fresh = run("status")
     assert fresh.returncode == 0
     assert "FRESH" in fresh.stdout
@@ -67,7 +67,7 @@ def test_status_tells_fresh_from_stale_by_exit_code(run: Run, period: Connection
     assert run("status", "--objective", "1h").returncode == 0
 
 
-def test_status_sees_a_disabled_trigger(run: Run, period: Connection[Any]) -> None:
+def test_status_reports_a_disabled_trigger(run: Run, period: Connection[Any]) -> None:
     period.execute("alter table qc_flags disable trigger gaq_insert")
     answer = run("status")
     assert answer.returncode == 1
@@ -100,7 +100,7 @@ def test_show_prints_a_data_pass_by_name_or_id(run: Run, period: Connection[Any]
         (["status", "--dsn", "no=such password=s3cret"], 2, "not a PostgreSQL connection string"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
+def test_a_wrong_option_or_server_ends_with_one_sentence(
     run: Run, period: Connection[Any], words: list[str], code: int, message: str
 ) -> None:
     answer = run(*words)
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert "s3cret" not in answer.stderr
 
 
-def test_without_an_installation_commands_say_what_to_do(run: Run, bare_dsn: str) -> None:
+def test_commands_without_an_installation_name_install(run: Run, bare_dsn: str) -> None:
     for words in (["status"], ["show", "1"], ["run", "--once"]):
         answer = run(*words, GAQ_LISTEN_DSN=bare_dsn)
         assert answer.returncode == 1
@@ -131,7 +131,7 @@ def test_sql_prints_only_sql(run: Run) -> None:
         assert name.endswith(".load") or answer.stdout.count("set lock_timeout = '3s'") == 1
 
 
-def test_run_once_drains_and_tells(run: Run, period: Connection[Any]) -> None:
+def test_run_once_refreshes_everything_and_exits(run: Run, period: Connection[Any]) -> None:
     period.execute(BAD_FLAG.encode())
     answer = run("run", "--once")
     assert answer.returncode == 0
@@ -140,7 +140,7 @@ def test_run_once_drains_and_tells(run: Run, period: Connection[Any]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_worker_cleanly(period: Connection[Any], dsn: str, number: signal.Signals) -> None:
+def test_the_first_signal_lets_the_worker_finish(period: Connection[Any], dsn: str, number: signal.Signals) -> None:
     with subprocess.Popen(
         [PROGRAM, "run"],
         env=environment(dsn),
@@ -159,7 +159,7 @@ def test_a_signal_stops_the_worker_cleanly(period: Connection[Any], dsn: str, nu
     assert "pairs=1" in out.splitlines()[-1]
 
 
-def test_a_second_signal_ends_it_at_once(period: Connection[Any], dsn: str, connect: Connect) -> None:
+def test_the_second_signal_ends_the_worker_at_once(period: Connection[Any], dsn: str, connect: Connect) -> None:
     other = connect()
     other.execute("lock table gaq.invalidations")
     with subprocess.Popen(
@@ -179,7 +179,7 @@ def test_a_second_signal_ends_it_at_once(period: Connection[Any], dsn: str, conn
     assert b"Traceback" not in err
 
 
-def test_install_and_uninstall(run: Run, bare_dsn: str, bare_db: Connection[Any]) -> None:
+def test_install_and_uninstall_can_be_repeated(run: Run, bare_dsn: str, bare_db: Connection[Any]) -> None:
     bare_db.execute(
         "insert into data_passes (id, name) values (1, 'p'); insert into runs (run_number) values (7);"
         "insert into data_pass_runs values (1, 7)"
@@ -200,7 +200,7 @@ def test_install_and_uninstall(run: Run, bare_dsn: str, bare_db: Connection[Any]
 
 
 @pytest.mark.parametrize(("version", "advice"), [(1, "run: gaq-listen install"), (99, "upgrade the program")])
-def test_another_version_than_the_programs_is_said(
+def test_another_sql_version_is_refused_with_advice(
     run: Run, period: Connection[Any], version: int, advice: str
 ) -> None:
     period.execute("update gaq.installation set version = %s", (version,))
@@ -210,9 +210,7 @@ def test_another_version_than_the_programs_is_said(
         assert advice in answer.stderr
 
 
-def test_the_plan_changes_nothing_and_says_what_is_in_the_way(
-    run: Run, bare_dsn: str, bare_db: Connection[Any]
-) -> None:
+def test_plan_changes_nothing_and_names_obstacles(run: Run, bare_dsn: str, bare_db: Connection[Any]) -> None:
     answer = run("install", "--plan", GAQ_LISTEN_DSN=bare_dsn)
     assert answer.returncode == 0, answer.stdout
     assert "SHARE ROW EXCLUSIVE" in answer.stdout
@@ -224,7 +222,7 @@ def test_the_plan_changes_nothing_and_says_what_is_in_the_way(
     assert bare_db.execute("select to_regnamespace('gaq')").fetchone() == (None,)
 
 
-def test_doctor_finds_nothing_and_then_what_was_done(run: Run, period: Connection[Any]) -> None:
+def test_doctor_reports_a_trigger_that_was_disabled(run: Run, period: Connection[Any]) -> None:
     healthy = run("doctor")
     assert healthy.returncode == 0, healthy.stdout
     assert json.loads(run("doctor", "--json").stdout) == []
@@ -238,7 +236,7 @@ def test_doctor_finds_nothing_and_then_what_was_done(run: Run, period: Connectio
     assert run("doctor").returncode == 0
 
 
-def test_install_waits_for_a_lock_and_says_so(run: Run, bare_dsn: str, bare_db: Connection[Any]) -> None:
+def test_install_reports_that_it_tries_a_lock_again(run: Run, bare_dsn: str, bare_db: Connection[Any]) -> None:
     with psycopg.connect(bare_dsn) as writer:
         writer.execute("insert into data_passes (id, name) values (1, 'p')")
         writer.execute("insert into runs (run_number) values (7)")
@@ -258,7 +256,7 @@ def test_install_waits_for_a_lock_and_says_so(run: Run, bare_dsn: str, bare_db: 
     assert "installed" in rest
 
 
-def test_install_elsewhere_than_public(run: Run, bare_dsn: str, bare_db: Connection[Any]) -> None:
+def test_install_into_another_schema_than_public(run: Run, bare_dsn: str, bare_db: Connection[Any]) -> None:
     bare_db.execute("alter schema public rename to bookkeeping")
     bare_db.execute("create schema public")
     missing = run("install", GAQ_LISTEN_DSN=bare_dsn)
@@ -276,8 +274,8 @@ def test_install_elsewhere_than_public(run: Run, bare_dsn: str, bare_db: Connect
     ).fetchall() == [(7, True, None)]
 
 
-def test_psql_applies_the_files_in_order(bare_dsn: str, bare_db: Connection[Any]) -> None:
-    """What ``psql -1 -f session.sql -f FILE`` does: each file as one transaction, and once more."""
+def test_psql_applies_the_scripts_twice_in_order(bare_dsn: str, bare_db: Connection[Any]) -> None:
+    """Apply each script in one transaction, as ``psql -1 -f session.sql -f FILE`` does, and all of them again."""
     directory = Path(__file__).parents[2] / "sql"
     for path in sorted(directory.glob("[0-9]*.sql")) * 2:
         with psycopg.connect(bare_dsn) as connection:
@@ -291,7 +289,7 @@ def test_psql_applies_the_files_in_order(bare_dsn: str, bare_db: Connection[Any]
     )
 
 
-def test_a_reader_that_leaves_stops_the_worker_quietly(period: Connection[Any], dsn: str) -> None:
+def test_a_closed_stdout_stops_the_worker_without_an_error(period: Connection[Any], dsn: str) -> None:
     with subprocess.Popen(
         [PROGRAM, "run"], env=environment(dsn), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -1,4 +1,4 @@
-"""Every command's help: it has an example, and the examples work when they are pasted."""
+"""Check that each command has an example in its help, and run the examples."""
 
 import re
 import shlex
@@ -20,14 +20,14 @@ LAST = ("detach", "install", "uninstall", "doctor")
 
 
 def examples(name: str) -> list[str]:
-    """The command lines in the help of a command."""
+    """Return the command lines in the help of a command."""
     text = main.commands[name].help or ""
     _, _, shown = text.partition("Example")
     return re.findall(r"^ *(gaq-listen .*)$", shown, re.MULTILINE)
 
 
 def everything() -> Iterator[str]:
-    """With what the demo prints, in an order in which they can be run one after the other on one database."""
+    """Yield all examples, and the hints of the demo, in an order in which they can run on one database."""
     for name in sorted(main.commands, key=lambda name: (name in LAST, name)):
         yield from examples(name)
         if name == "detach":
@@ -37,16 +37,19 @@ def everything() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", main.commands)
-def test_every_help_has_an_example_and_every_option_a_help(name: str) -> None:
+def test_each_command_has_an_example_and_help_of_options(name: str) -> None:
     assert examples(name)
     assert all(example.startswith(f"gaq-listen {name}") for example in examples(name))
     for parameter in main.commands[name].params:
         if isinstance(parameter, click.Option):
             assert parameter.help
-            assert parameter.help.endswith((".", "?")) or ":" in parameter.help
+            assert parameter.help[0].isupper()
+            assert parameter.help.endswith(".")
 
 
-def test_the_examples_work(db: Connection[Any], dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_the_help_work(
+    db: Connection[Any], dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(db, seed=0)
     db.execute("call gaq.drain()")
     monkeypatch.chdir(tmp_path)
@@ -57,10 +60,10 @@ def test_the_examples_work(db: Connection[Any], dsn: str, tmp_path: Path, monkey
         line, _, file = line.partition(" > ")
         _, name, *words = shlex.split(line)
         if line.removeprefix("gaq-listen ").startswith(ENDLESS) and "--once" not in words:
-            # What does not end by itself is parsed, to the last option.
+            # A command that does not end by itself is only parsed.
             main.commands[name].make_context(name, words)
             continue
-        # Nobody works here, so nobody would make fresh what is waited for.
+        # No worker is running, so waiting would never end.
         words = [word for word in words if word != "--wait"] if name == "recalculate" else words
         answer = runner.invoke(main, [name, *words], env={"GAQ_LISTEN_DSN": dsn, "COLUMNS": "80"})
         assert answer.exit_code == 0, f"{example}: {answer.output}"

@@ -1,4 +1,4 @@
-"""The commands of an operator, as people run them."""
+"""Run the commands of an operator as processes."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def run(environment: dict[str, str]) -> Run:
 
 @contextmanager
 def running(environment: dict[str, str], *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that goes on meanwhile."""
+    """Start a command in the background."""
     with subprocess.Popen([PROGRAM, *words], env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -49,7 +49,7 @@ def running(environment: dict[str, str], *words: str) -> Iterator[subprocess.Pop
             process.terminate()
 
 
-def test_pause_and_resume_say_what_they_changed(run: Run, period: Connection[Any]) -> None:
+def test_pause_and_resume_report_what_they_changed(run: Run, period: Connection[Any]) -> None:
     assert "no worker begins a batch" in run("pause", "--reason", "maintenance").stderr
     again = run("pause")
     assert again.returncode == 0
@@ -74,7 +74,7 @@ def test_pause_waits_for_the_batch_in_flight(
         assert pausing.wait(20) == 0
 
 
-def test_recalculate_marks_the_runs_that_are_named(run: Run, period: Connection[Any]) -> None:
+def test_recalculate_marks_the_runs_of_its_ranges(run: Run, period: Connection[Any]) -> None:
     answer = run("recalculate", "LHC22o_apass7", "--runs", "501,503-504")
     assert answer.returncode == 0
     assert answer.stderr == "marked: 3 runs of LHC22o_apass7\n"
@@ -93,16 +93,16 @@ def test_recalculate_marks_the_runs_that_are_named(run: Run, period: Connection[
         (["LHC99", "--wait"], "no data pass has the name or id 'LHC99'"),
     ],
 )
-def test_recalculate_refuses_what_does_not_exist(
-    run: Run, period: Connection[Any], words: list[str], said: str
-) -> None:
+def test_recalculate_refuses_unknown_runs(run: Run, period: Connection[Any], words: list[str], said: str) -> None:
     answer = run("recalculate", *words)
     assert answer.returncode == 2
     assert said in answer.stderr
     assert stale(period) == 0
 
 
-def test_recalculate_waits_until_they_are_fresh(environment: dict[str, str], period: Connection[Any]) -> None:
+def test_recalculate_with_wait_returns_when_runs_are_fresh(
+    environment: dict[str, str], period: Connection[Any]
+) -> None:
     with running(environment, "recalculate", "LHC22o_apass7", "--wait") as waiting:
         assert waiting.stderr is not None
         assert waiting.stderr.readline() == "marked: 5 runs of LHC22o_apass7\n"
@@ -112,7 +112,7 @@ def test_recalculate_waits_until_they_are_fresh(environment: dict[str, str], per
         assert "5/5" in waiting.stderr.read()
 
 
-def test_recalculate_does_not_wait_for_what_cannot_be_computed(run: Run, period: Connection[Any]) -> None:
+def test_recalculate_with_wait_ends_if_runs_cannot_be_computed(run: Run, period: Connection[Any]) -> None:
     poison(period, 1, 501)
     period.execute("call gaq.drain()")
     period.execute("update gaq.failures set next_try_at = 'infinity'")
@@ -121,7 +121,7 @@ def test_recalculate_does_not_wait_for_what_cannot_be_computed(run: Run, period:
     assert ERROR in answer.stderr
 
 
-def test_failures_are_listed_and_retried(run: Run, period: Connection[Any]) -> None:
+def test_failures_lists_failing_pairs_and_retries_them(run: Run, period: Connection[Any]) -> None:
     none = run("failures")
     assert (none.returncode, none.stdout) == (0, "every pair can be computed\n")
     poison(period, 1, 501)
@@ -142,7 +142,7 @@ def test_failures_are_listed_and_retried(run: Run, period: Connection[Any]) -> N
     assert run("failures").returncode == 0
 
 
-def test_verify_finds_what_no_trigger_saw_and_repairs_it(run: Run, period: Connection[Any]) -> None:
+def test_verify_finds_and_repairs_an_unseen_change(run: Run, period: Connection[Any]) -> None:
     clean = run("verify", "--all")
     assert (clean.returncode, clean.stdout) == (0, "10 of 10 pairs compared: none differs\n")
 
@@ -178,14 +178,14 @@ def test_verify_finds_what_no_trigger_saw_and_repairs_it(run: Run, period: Conne
     assert run("verify", "--all").returncode == 0
 
 
-def test_verify_takes_a_sample(run: Run, period: Connection[Any]) -> None:
+def test_verify_without_all_compares_a_sample(run: Run, period: Connection[Any]) -> None:
     assert run("verify", "--sample", "3").stdout == "3 of 10 pairs compared: none differs\n"
     period.execute("update gaq.summaries set bad_run_coverage = 0.25")
     assert "3 of 10 pairs compared: 3 differ" in run("verify", "--sample", "3").stdout
 
 
-def test_verify_sees_one_moment(period: Connection[Any], connect: Connect) -> None:
-    """A change that is committed meanwhile is either in both, value and mark, or in neither: never a difference."""
+def test_verify_compares_in_one_snapshot(period: Connection[Any], connect: Connect) -> None:
+    """A change during the comparison shows in value and mark, or in neither, so it is no difference."""
     writer = connect()
     writer.execute(BAD_FLAG.encode())
     differing = "select from gaq.differences(array[1], array[501])"

@@ -1,4 +1,4 @@
-"""status, show and explain, in this process: what they print, refuse and write."""
+"""Run the commands that read in this process, and check what they print, refuse and write."""
 
 import asyncio
 import csv
@@ -32,7 +32,7 @@ def ask(dsn: str, *words: str) -> Result:
     return CliRunner().invoke(main, words, env={"GAQ_LISTEN_DSN": dsn, "COLUMNS": "80"})
 
 
-async def test_status_tells_of_workers_and_of_how_fresh_it_was(period: Connection[Any], dsn: str) -> None:
+async def test_status_reports_workers_and_freshness(period: Connection[Any], dsn: str) -> None:
     async with running_worker(dsn, name="gaq-1") as work:
         period.execute(BAD_FLAG.encode())
         await work.until(lambda: period.execute("select stale_pairs from gaq.status").fetchone() == (0,))
@@ -47,7 +47,7 @@ async def test_status_tells_of_workers_and_of_how_fresh_it_was(period: Connectio
     assert "none is running: start one with gaq-listen run" in " ".join(gone.stdout.split())
 
 
-def test_freshness_is_of_the_last_minutes(period: Connection[Any]) -> None:
+def test_freshness_counts_refreshes_of_five_minutes(period: Connection[Any]) -> None:
     period.execute("update gaq.summaries set seconds_stale = run_number - 500.5")
     period.execute("update gaq.summaries set updated_at = now() - interval '6 min' where data_pass_id = 2")
     fresh = "select refreshed, p50_seconds, p99_seconds, within_objective from gaq.freshness('2 s')"
@@ -56,7 +56,7 @@ def test_freshness_is_of_the_last_minutes(period: Connection[Any]) -> None:
     assert period.execute(fresh.encode()).fetchone() == (0, None, None, None)
 
 
-def test_status_tells_of_a_pause_a_failure_and_a_trigger_that_is_gone(period: Connection[Any], dsn: str) -> None:
+def test_status_reports_a_pause_a_failure_and_a_lost_trigger(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG.encode())
     period.execute("select gaq.pause('upgrade', 'ops'), gaq.fail(1, 501, 'division by zero', '22012')")
     period.execute("drop trigger gaq_insert on qc_flags")
@@ -97,7 +97,7 @@ def test_show_ends_with_totals(period: Connection[Any], dsn: str) -> None:
     assert (found["runs"], found["hours"], found["bad_run_coverage"]) == (5, 5.0, pytest.approx(0.05))
 
 
-def test_show_live_computes_what_is_stale_and_stores_nothing(period: Connection[Any], dsn: str) -> None:
+def test_show_live_computes_stale_pairs_and_stores_nothing(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG.encode())
     poison(period, 1, 502)
     before = period.execute("select * from gaq_summaries order by 1, 2").fetchall()
@@ -114,7 +114,7 @@ def test_show_live_computes_what_is_stale_and_stores_nothing(period: Connection[
     assert period.execute("select * from gaq_summaries order by 1, 2").fetchall() == before
 
 
-def test_too_much_to_compute_live_is_refused_with_what_to_do(period: Connection[Any], dsn: str) -> None:
+def test_show_live_refuses_too_many_stale_pairs(period: Connection[Any], dsn: str) -> None:
     period.execute(
         "insert into runs (run_number) select 10000 + n from generate_series(1, 1001) n;"
         "insert into data_pass_runs select 1, 10000 + n from generate_series(1, 1001) n"
@@ -125,7 +125,7 @@ def test_too_much_to_compute_live_is_refused_with_what_to_do(period: Connection[
     assert ask(dsn, "show", "1", "501", "10007", "--live").exit_code == 0
 
 
-def test_a_run_list_is_never_made_of_stale_values(period: Connection[Any], dsn: str) -> None:
+def test_show_list_refuses_stale_runs(period: Connection[Any], dsn: str) -> None:
     criteria = ("--not-bad", ">=0.95", "--max-undefined", "0", "--list")
     assert ask(dsn, "show", "1", *criteria).stdout == "501,502,503,504,505\n"
     period.execute(BAD_FLAG.encode())
@@ -140,7 +140,7 @@ def test_a_run_list_is_never_made_of_stale_values(period: Connection[Any], dsn: 
     assert (found["version"], found["sql_version"], found["live"]) == (__version__, SQL_VERSION, True)
 
 
-async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) -> None:
+async def test_show_list_with_wait_waits_for_a_worker(period: Connection[Any], dsn: str) -> None:
     period.execute("select gaq.pause()")
     period.execute(BAD_FLAG.encode())
     asking = asyncio.create_task(asyncio.to_thread(ask, dsn, "show", "1", "--not-bad", ">0.9", "--list", "--wait"))
@@ -152,7 +152,7 @@ async def test_a_run_list_waits_for_a_worker(period: Connection[Any], dsn: str) 
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".html"])
-def test_show_saves_a_picture(period: Connection[Any], dsn: str, tmp_path: Path, suffix: str) -> None:
+def test_show_save_draws_a_picture(period: Connection[Any], dsn: str, tmp_path: Path, suffix: str) -> None:
     period.execute(BAD_FLAG.encode())
     file = tmp_path / f"pass{suffix}"
     answer = ask(dsn, "show", "LHC22o_apass7", "501", "503", "--live", "--save", str(file))
@@ -171,7 +171,7 @@ def test_show_saves_a_picture(period: Connection[Any], dsn: str, tmp_path: Path,
     assert (refused.exit_code, refused.stderr.partition(": ")[2][:12]) == (1, "cannot write")
 
 
-def test_changes_say_what_dropped_and_why(period: Connection[Any], dsn: str) -> None:
+def test_changes_lists_values_before_and_after_with_cause(period: Connection[Any], dsn: str) -> None:
     period.execute("delete from gaq.changes")
     assert ask(dsn, "changes").stdout == "no change in the last 1 d\n"
     period.execute(BAD_FLAG.encode())
@@ -195,7 +195,7 @@ def test_changes_say_what_dropped_and_why(period: Connection[Any], dsn: str) -> 
     assert json.loads(ask(dsn, "explain", "1", "501", "--json").stdout)["changes"] == [found]
 
 
-def test_how_long_changes_are_kept_is_set_and_said(period: Connection[Any], dsn: str) -> None:
+def test_changes_keep_sets_and_reports_the_retention(period: Connection[Any], dsn: str) -> None:
     answer = ask(dsn, "changes", "--keep", "2d")
     assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", "changes are kept for 2 d (before: 90 d)\n")
     assert "keeps changes for 2 d only: see --keep" in ask(dsn, "changes", "--since", "7d").stderr
@@ -205,7 +205,7 @@ def test_how_long_changes_are_kept_is_set_and_said(period: Connection[Any], dsn:
     assert "no changes are kept: see --keep" in ask(dsn, "changes").stderr
 
 
-def test_explain_draws_the_pair_and_why_it_is_stale(period: Connection[Any], dsn: str) -> None:
+def test_explain_draws_a_pair_and_why_it_is_stale(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG.encode())
     answer = ask(dsn, "explain", "LHC22o_apass7", "501")
     assert answer.exit_code == 0, answer.output
@@ -220,7 +220,7 @@ def test_explain_draws_the_pair_and_why_it_is_stale(period: Connection[Any], dsn
     assert re.search(r"Refreshed .* after it had become stale, for: flag, by \S+ Fresh: nothing has changed", again)
 
 
-def test_explain_exports_what_it_draws(period: Connection[Any], dsn: str) -> None:
+def test_explain_json_has_what_the_drawing_has(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG.encode())
     answer = ask(dsn, "explain", "LHC22o_apass7", "501", "--json")
     assert answer.exit_code == 0, answer.output
@@ -237,7 +237,9 @@ def test_explain_exports_what_it_draws(period: Connection[Any], dsn: str) -> Non
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".html", ".txt"])
-def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_path: Path, suffix: str) -> None:
+def test_explain_save_writes_a_file_that_needs_no_other(
+    period: Connection[Any], dsn: str, tmp_path: Path, suffix: str
+) -> None:
     file = tmp_path / f"501{suffix}"
     answer = ask(dsn, "explain", "1", "501", "--save", str(file))
     assert answer.exit_code == 0, answer.output
@@ -281,7 +283,7 @@ def test_explain_saves_what_can_be_sent(period: Connection[Any], dsn: str, tmp_p
         (["verfy"], "did you mean 'verify'?"),
     ],
 )
-def test_what_is_wrong_is_refused_with_what_to_do(
+def test_a_wrong_argument_is_refused_with_advice(
     period: Connection[Any], dsn: str, words: list[str], message: str
 ) -> None:
     answer = ask(dsn, *words)
@@ -291,7 +293,7 @@ def test_what_is_wrong_is_refused_with_what_to_do(
     assert not answer.stdout
 
 
-def test_the_shell_completes_names_of_data_passes(period: Connection[Any], dsn: str) -> None:
+def test_the_shell_completes_data_pass_names(period: Connection[Any], dsn: str) -> None:
     def complete(words: str) -> list[str]:
         variables = {"_GAQ_LISTEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "2"}
         answer = CliRunner().invoke(main, prog_name="gaq-listen", env={"GAQ_LISTEN_DSN": dsn} | variables)
@@ -305,7 +307,7 @@ def test_the_shell_completes_names_of_data_passes(period: Connection[Any], dsn: 
     assert complete("gaq-listen show LHC") == []
 
 
-async def test_a_reader_sees_who_works(period: Connection[Any], dsn: str, reader: Connection[Any]) -> None:
+async def test_a_reader_sees_running_workers(period: Connection[Any], dsn: str, reader: Connection[Any]) -> None:
     async with running_worker(dsn, name="gaq-1"):
         found = read(reader, objective=1.0)
     assert [(worker.name, worker.alive) for worker in found.workers] == [("gaq-1", True)]

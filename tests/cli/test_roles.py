@@ -1,4 +1,4 @@
-"""What each role can do, and with which GRANT: the table of docs/guides/dba.md, tried."""
+"""Run the commands as each role of the table in docs/guides/dba.md, with the grants of the table."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ NOBODY: tuple[str, tuple[str, ...], list[str]] = ("", (), [])
 
 @pytest.fixture
 def role(period: Connection[Any], request: pytest.FixtureRequest) -> Iterator[str]:
-    """A role with these attributes and grants; the owner's role owns the tables, their schema and the database."""
+    """Create a role with attributes and grants. The owner has the tables, their schema and the database."""
     attributes, grants, _ = request.param
     name = f"somebody_{period.info.dbname}"
     role = sql.Identifier(name)
@@ -48,7 +48,7 @@ def role(period: Connection[Any], request: pytest.FixtureRequest) -> Iterator[st
     indirect=["role"],
     ids=["superuser", "owner", "operator", "reader", "nobody"],
 )
-def test_what_a_role_can_do(period: Connection[Any], dsn: str, role: str, allowed: list[str]) -> None:
+def test_each_role_can_run_its_commands(period: Connection[Any], dsn: str, role: str, allowed: list[str]) -> None:
     mine = f"{dsn} user={role}"
     for command in [*READING, *OPERATING, *INSTALLING]:
         answer = call(mine, command)

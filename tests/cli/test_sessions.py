@@ -1,4 +1,4 @@
-"""Whatever a session's settings are, each command does the same: no traceback, the exit code, the same answer."""
+"""Run each command under unusual settings of the session, and expect the same answer and exit code."""
 
 import json
 import os
@@ -47,7 +47,7 @@ COMMANDS: list[tuple[str, int]] = [
     ("install", 0),
     ("doctor", 0),
 ]
-"""Each command with its exit code, in this order."""
+"""The commands in the order in which they run, each with its exit code."""
 SHOWN = "show LHC22o_apass7 --json"
 
 SETTINGS: list[tuple[str, str]] = [
@@ -89,7 +89,7 @@ def call(dsn: str, command: str, **environment: str) -> Result:
 
 
 def check_all(dsn: str, **environment: str) -> dict[str, str]:
-    """Run every command; return what each said."""
+    """Run each command. Return what each has printed."""
     said = {}
     for command, code in COMMANDS:
         answer = call(dsn, command, **environment)
@@ -101,7 +101,7 @@ def check_all(dsn: str, **environment: str) -> dict[str, str]:
 
 @contextmanager
 def configured(db: Connection[Any], name: str, value: str) -> Iterator[None]:
-    """A setting of the database, for sessions that begin within the context."""
+    """Set a setting of the database, for sessions that begin within the context."""
     target = sql.Identifier(db.info.dbname)
     try:
         db.execute(sql.SQL("alter database {} set {} = {}").format(target, sql.SQL(name), sql.Literal(value)))
@@ -112,7 +112,7 @@ def configured(db: Connection[Any], name: str, value: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("name", "value"), SETTINGS)
-def test_no_setting_of_the_database_changes_a_command(period: Connection[Any], dsn: str, name: str, value: str) -> None:
+def test_settings_of_the_database_change_no_command(period: Connection[Any], dsn: str, name: str, value: str) -> None:
     # A third, which no short number is.
     period.execute("""update qc_flags set "to" = '2026-01-01 04:20Z' where run_number = 502 and detector_id = 1""")
     period.execute("call gaq.drain()")
@@ -125,17 +125,17 @@ def test_no_setting_of_the_database_changes_a_command(period: Connection[Any], d
 
 
 def values(shown: str) -> list[Any]:
-    """What is shown of those runs that no command has changed."""
+    """Return what is shown of the runs that no command has changed."""
     return [row for row in json.loads(shown)["summaries"] if row["run_number"] != 501]
 
 
 @pytest.mark.parametrize(("name", "value"), ENVIRONMENT)
-def test_no_variable_changes_a_command(period: Connection[Any], dsn: str, name: str, value: str) -> None:
+def test_libpq_variables_change_no_command(period: Connection[Any], dsn: str, name: str, value: str) -> None:
     check_all(dsn, **{name: value})
 
 
 @pytest.mark.parametrize("space", ["\n", "\r\n", "  \n", "\t"])
-def test_whitespace_around_the_dsn_is_no_part_of_it(period: Connection[Any], dsn: str, space: str) -> None:
+def test_whitespace_around_the_dsn_is_ignored(period: Connection[Any], dsn: str, space: str) -> None:
     url = f"postgresql:///{period.info.dbname}?host={period.info.host}&port={period.info.port}&user={period.info.user}"
     for given in (url, dsn):
         assert call(space + given + space, "status").exit_code == 0
@@ -143,7 +143,7 @@ def test_whitespace_around_the_dsn_is_no_part_of_it(period: Connection[Any], dsn
 
 @pytest.fixture
 def sql_ascii(server: Server) -> Iterator[str]:
-    """A database without an encoding, in which a data pass and a comment have a byte that is not UTF-8."""
+    """Create a database without an encoding, with a byte that is not UTF-8 in a data pass and in a comment."""
     name = f"gaq_listen_test_{os.getpid()}_ascii"
     with psycopg.connect(server.dsn(server.maintenance_dbname), autocommit=True) as admin:
         admin.execute(f"create database {name} encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template template0")
@@ -160,7 +160,7 @@ def sql_ascii(server: Server) -> Iterator[str]:
             admin.execute(f"drop database {name} with (force)")
 
 
-def test_a_database_without_an_encoding(sql_ascii: str) -> None:
+def test_commands_work_on_a_database_without_encoding(sql_ascii: str) -> None:
     check_all(sql_ascii)
     assert "LHC22o_\N{REPLACEMENT CHARACTER}" in call(sql_ascii, "show 2").stdout
     assert "caf\N{REPLACEMENT CHARACTER}" in call(sql_ascii, "explain 2 502").stdout
@@ -168,7 +168,7 @@ def test_a_database_without_an_encoding(sql_ascii: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 @pytest.mark.parametrize("words", ["show 1", "explain 1 501", "status", "doctor", "--help", "run --once"])
-def test_an_output_that_is_not_utf_8(period: Connection[Any], dsn: str, encoding: str, words: str) -> None:
+def test_output_in_another_encoding_has_stand_ins(period: Connection[Any], dsn: str, encoding: str, words: str) -> None:
     period.execute("update data_passes set name = 'LHC22o_\u03bb' where id = 1")
     period.execute("call gaq.drain()")
     answer = subprocess.run(
@@ -185,7 +185,7 @@ def test_an_output_that_is_not_utf_8(period: Connection[Any], dsn: str, encoding
     assert b"Traceback" not in answer.stderr
 
 
-def test_a_name_in_json_survives_an_ascii_output(period: Connection[Any], dsn: str) -> None:
+def test_json_in_ascii_keeps_names(period: Connection[Any], dsn: str) -> None:
     period.execute("update data_passes set name = 'LHC22o_\u03bb' where id = 1")
     period.execute(BAD_FLAG, (1, 501))
     answer = subprocess.run(
@@ -199,7 +199,7 @@ def test_a_name_in_json_survives_an_ascii_output(period: Connection[Any], dsn: s
     assert [line["pairs"][0]["data_pass"] for line in lines if line["event"] == "batch_refreshed"] == ["LHC22o_\u03bb"]
 
 
-def test_a_lock_timeout_is_no_lost_connection(
+def test_a_lock_timeout_does_not_count_as_lost_connection(
     period: Connection[Any], dsn: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "_FIX_SETTINGS", sessions._FIX_SETTINGS.replace("'10s'", "'100ms'"))
@@ -228,7 +228,7 @@ Grant = Callable[[str], list[str]]
         ("", ["grant gaq_reader to {role}"], "recalculate 1", "may only read; for a worker or an operator: GRANT"),
     ],
 )
-def test_what_a_role_lacks_is_what_the_hint_says(
+def test_the_error_names_the_right_that_a_role_lacks(
     period: Connection[Any], dsn: str, attributes: str, grants: list[str], words: str, said: str
 ) -> None:
     role = f"somebody_{period.info.dbname}"
@@ -247,7 +247,7 @@ def test_what_a_role_lacks_is_what_the_hint_says(
         period.execute(f"drop role {role}".encode())
 
 
-def test_row_level_security_is_named(period: Connection[Any], dsn: str) -> None:
+def test_the_error_names_row_level_security(period: Connection[Any], dsn: str) -> None:
     period.execute("alter table data_pass_runs enable row level security")
     period.execute("update runs set time_trg_end = time_o2_end - interval '5 min' where run_number = 503")
     answer = call(dsn, "run --once")

@@ -1,4 +1,4 @@
-"""The program as an operator has it: on a real terminal, and in pipes."""
+"""Run the program on a real terminal and in pipes."""
 
 import json
 import os
@@ -23,7 +23,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 def on_terminal(environment: dict[str, str], *words: str) -> Any:
-    """The program on a terminal of 80 columns, which Ctrl-C reaches also when the tests run in the background."""
+    """Start the program on a terminal of 80 columns. Ctrl-C reaches it also when the tests run in the background."""
 
     def hear_ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -47,13 +47,13 @@ def environment(dsn: str) -> dict[str, str]:
 
 @pytest.fixture
 def terminal(environment: dict[str, str], period: Connection[Any]) -> Iterator[Any]:
-    """``gaq-listen run`` on a terminal of 80 columns."""
+    """Start ``gaq-listen run`` on a terminal of 80 columns."""
     child = on_terminal(environment, "run", "--name", "gaq-1")
     yield child
     child.close(force=True)
 
 
-def test_the_console_on_a_terminal(terminal: Any, period: Connection[Any]) -> None:
+def test_run_on_a_terminal_shows_the_console(terminal: Any, period: Connection[Any]) -> None:
     terminal.expect("connected to ")
     terminal.expect("LISTENING")
     period.execute(BAD_FLAG.encode())
@@ -85,7 +85,7 @@ def test_the_console_on_a_terminal(terminal: Any, period: Connection[Any]) -> No
     assert (terminal.exitstatus, terminal.signalstatus) == (0, None)
 
 
-def test_a_pipe_into_head_ends_the_worker_quietly(environment: dict[str, str], period: Connection[Any]) -> None:
+def test_run_piped_into_head_exits_without_an_error(environment: dict[str, str], period: Connection[Any]) -> None:
     with subprocess.Popen(
         ["sh", "-c", f"'{PROGRAM}' run; echo $? >&2"],  # noqa: S607
         env=environment,
@@ -105,7 +105,7 @@ def test_a_pipe_into_head_ends_the_worker_quietly(environment: dict[str, str], p
 
 
 @pytest.mark.parametrize("words", [["status", "--watch"], ["status", "--watch", "--json"]])
-def test_a_watch_whose_reader_leaves_ends_quietly(
+def test_status_watch_with_a_closed_stdout_exits_quietly(
     environment: dict[str, str], period: Connection[Any], words: list[str]
 ) -> None:
     with subprocess.Popen(
@@ -119,7 +119,7 @@ def test_a_watch_whose_reader_leaves_ends_quietly(
         assert watch.stderr.read() == ""
 
 
-def test_json_lines(environment: dict[str, str], period: Connection[Any]) -> None:
+def test_run_with_json_log_writes_an_object_a_line(environment: dict[str, str], period: Connection[Any]) -> None:
     with subprocess.Popen(
         [PROGRAM, "run", "--log-format", "json"], env=environment, stdout=subprocess.PIPE, text=True
     ) as worker:
@@ -135,7 +135,7 @@ def test_json_lines(environment: dict[str, str], period: Connection[Any]) -> Non
     assert batch["pairs"][0]["run_number"] == 501
 
 
-def test_watching_status_on_a_terminal(environment: dict[str, str], period: Connection[Any]) -> None:
+def test_status_watch_on_a_terminal_shows_changes(environment: dict[str, str], period: Connection[Any]) -> None:
     child = on_terminal(environment, "status", "--watch")
     child.expect("FRESH")
     child.expect("nothing is stale")

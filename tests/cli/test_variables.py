@@ -1,4 +1,4 @@
-"""Settings of a worker and options of commands: bounds, defaults, and environment variables."""
+"""Check defaults, bounds, help and environment variables of settings and options."""
 
 import os
 from collections import defaultdict
@@ -23,11 +23,11 @@ KINDS: tuple[type[WorkerSettings] | type[OutputSettings], ...] = (WorkerSettings
 
 
 def options(command: str) -> dict[str, click.Option]:
-    """The options of a command, by name."""
+    """Return the options of a command by name."""
     return {p.opts[0]: p for p in main.commands[command].params if isinstance(p, click.Option)}
 
 
-def test_each_variable_is_read_by_one_command_unless_the_option_is_shared() -> None:
+def test_a_variable_is_read_by_one_command_unless_shared() -> None:
     readers: dict[str, list[str]] = defaultdict(list)
     for command in main.commands:
         for name, option in options(command).items():
@@ -40,7 +40,7 @@ def test_each_variable_is_read_by_one_command_unless_the_option_is_shared() -> N
     assert several == SHARED
 
 
-def test_a_forgotten_variable_of_another_command_does_not_make_verify_write(period: Connection[Any], dsn: str) -> None:
+def test_verify_ignores_a_variable_of_another_command(period: Connection[Any], dsn: str) -> None:
     period.execute("update gaq.summaries set bad_run_coverage = 0.5 where run_number = 501")
     for name, marked in (("GAQ_LISTEN_REPAIR", False), ("GAQ_LISTEN_VERIFY_REPAIR", True)):
         answer = CliRunner().invoke(main, ["verify", "--all"], env={"GAQ_LISTEN_DSN": dsn, name: "1"})
@@ -65,7 +65,7 @@ def test_options_and_settings_have_the_same_defaults() -> None:
 
 
 @pytest.mark.parametrize("setting", [each for each in settings_of(WorkerSettings) if each.bounds], ids=str)
-def test_a_value_at_a_bound_is_accepted_and_one_beyond_refused(setting: Setting) -> None:
+def test_settings_accept_a_bound_and_refuse_a_value_beyond(setting: Setting) -> None:
     widest: dict[str, Any] = {"debounce": 0, "min_batch": 1, "max_batch": 1_000}
     for bound, step in ((setting.low, -1), (setting.high, 1)):
         if bound is not None:
@@ -75,7 +75,7 @@ def test_a_value_at_a_bound_is_accepted_and_one_beyond_refused(setting: Setting)
 
 
 @pytest.mark.parametrize("setting", [each for each in settings_of(WorkerSettings) if each.low], ids=str)
-def test_the_command_refuses_a_value_beyond_a_bound(setting: Setting) -> None:
+def test_run_refuses_a_value_beyond_a_bound(setting: Setting) -> None:
     assert setting.low is not None
     answer = CliRunner().invoke(main, ["run", setting.option, str(setting.low / 2 if setting.kind is float else 0)])
     assert answer.exit_code == 2
@@ -83,6 +83,6 @@ def test_the_command_refuses_a_value_beyond_a_bound(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize("setting", [each for kind in KINDS for each in settings_of(kind)], ids=str)
-def test_an_option_says_what_its_setting_says(setting: Setting) -> None:
+def test_an_option_of_run_has_the_help_of_its_setting(setting: Setting) -> None:
     option = options(WORKER)[setting.option]
     assert (option.help, option.envvar) == (setting.help, variable(setting.option))

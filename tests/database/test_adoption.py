@@ -11,7 +11,9 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.dba import doctor, installer
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import named
 from gaq_listen.errors import GaqListenError
@@ -215,7 +217,7 @@ def test_uninstall_gives_it_back_as_it_was(original: Connection[Any], shape: Sha
     install(original, shape)
     drain(original)
     original.execute("UPDATE gaq_summaries SET invalidated_at = now()")
-    installer.uninstall(original, tell=told.append)
+    installer.uninstall(original, report=told.append)
     assert dump(where(original)) == before
     assert "UPDATE gaq_summaries SET invalidated_at = now()" in told[-1]
 
@@ -232,7 +234,7 @@ def test_a_second_installation_changes_nothing(original: Connection[Any], shape:
 
 def test_a_table_in_another_shape_is_left_alone(original: Connection[Any], shape: Shape) -> None:
     original.execute("ALTER TABLE gaq_summaries DROP COLUMN not_computable")
-    with pytest.raises(GaqListenError, match="cannot be taken over without not_computable"):
+    with pytest.raises(GaqListenError, match="cannot adopt a table without not_computable"):
         install(original, shape)
     assert original.execute("SELECT count(*) FROM gaq_summaries").fetchone() == (5,)
 
@@ -323,14 +325,14 @@ def test_it_can_be_let_go(original: Connection[Any], shape: Shape) -> None:
 
 
 def test_the_plan_tells(original: Connection[Any], shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
     original.execute("CREATE VIEW theirs AS SELECT * FROM gaq_summaries")
-    found = plan.make(original, "public", shape.name)
-    assert found.blockers == ()
-    assert "The table public.gaq_summaries (5 rows, 1 of them invalidated) would be taken over" in found.found
-    told = " / ".join(f"{warning.what} {warning.remedy}" for warning in found.warnings)
+    found = make_plan(original, "public", shape.name)
+    assert found.obstacles == ()
+    assert "would adopt the table public.gaq_summaries (5 rows, 1 of them invalidated)" in found.existing
+    told = " / ".join(f"{warning.what} {warning.fix}" for warning in found.advice)
     for words in (
-        "Stop the application's own worker",
+        "stop the application's own worker",
         "DO UPDATE (an upsert)",
         "INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (...)",
         "view public.theirs" if "view public.theirs" in told else "view theirs",
@@ -338,8 +340,8 @@ def test_the_plan_tells(original: Connection[Any], shape: Shape, monkeypatch: py
     ):
         assert words in told
     original.execute("ALTER TABLE gaq_summaries DROP COLUMN invalidated_at CASCADE")
-    (blocker,) = plan.make(original, "public", shape.name).blockers
-    assert blocker.remedy.endswith("it cannot be taken over without invalidated_at")
+    (blocker,) = make_plan(original, "public", shape.name).obstacles
+    assert blocker.why.endswith("cannot adopt a table without invalidated_at")
 
 
 UPSERT = """
@@ -352,13 +354,13 @@ def test_an_upsert_that_is_still_in_use_is_found(
     original: Connection[Any], shape: Shape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the plan and by a query, before the switch. The application needs no right for it."""
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
     def told() -> str:
         with psycopg.connect(where(original), autocommit=True) as dba:
-            return " / ".join(f"{each.what} {each.remedy}" for each in plan.make(dba, "public", shape.name).warnings)
+            return " / ".join(f"{each.what} {each.fix}" for each in make_plan(dba, "public", shape.name).advice)
 
-    assert "Nothing looks for upserts of public.gaq_summaries" in told()
+    assert "nothing records which programs upsert into public.gaq_summaries" in told()
     before = dump(where(original))
     original.execute(script("bookkeeping_upserts").encode())
     original.execute(script("bookkeeping_upserts").encode())
@@ -372,13 +374,13 @@ def test_an_upsert_that_is_still_in_use_is_found(
             application.execute(
                 "INSERT INTO gaq_summaries (data_pass_id, run_number) VALUES (1, 103) ON CONFLICT DO NOTHING"
             )
-            assert "The application upserts" not in told()
+            assert "the application upserts" not in told()
             application.execute(UPSERT.encode())
             application.execute(UPSERT.replace("101, now()", "%s, now()"), (101,))
     finally:
         original.execute(sql.SQL("DROP OWNED BY {}").format(role))
         original.execute(sql.SQL("DROP ROLE {}").format(role))
-    assert "The application upserts into public.gaq_summaries: 2 of them, the last at 2" in told()
+    assert "the application upserts into public.gaq_summaries: 2 of them, the last at 2" in told()
     assert original.execute("SELECT count(*) FROM gaq_upserts WHERE query ~ 'DO UPDATE'").fetchall() == [(2,)]
 
     # As the file says, everything goes away again.

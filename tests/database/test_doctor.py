@@ -44,7 +44,7 @@ def number_of(connection: Connection[Any], query: str) -> int:
 
 def test_a_new_installation(db: Connection[Any]) -> None:
     assert doctor.examine(db) == []
-    assert findings_view.render([]).startswith("nothing found: looked at ")
+    assert findings_view.render([]).startswith("nothing found by ")
 
 
 def test_installed_by_the_installer_twice(bare_db: Connection[Any]) -> None:
@@ -129,7 +129,7 @@ def test_another_major_version(db: Connection[Any]) -> None:
     db.execute("update gaq.installation set server_version = 130005")
     db.execute("update gaq.installed_objects set checksum = 'other' where kind in ('function', 'view', 'index')")
     major = db.info.server_version // 10000
-    assert whats(db) == [f"installed on PostgreSQL 13, now on {major}"]
+    assert whats(db) == [f"gaq-listen was installed on PostgreSQL 13, and the server is PostgreSQL {major}"]
     db.execute("drop procedure gaq.drain(int); drop trigger gaq_insert on runs")
     assert len(whats(db)) == 3
 
@@ -157,7 +157,7 @@ def test_a_subscription(undone: Connection[Any]) -> None:
         "insert into pg_subscription_rel (srsubid, srrelid, srsubstate)"
         " select oid, 'qc_flags'::regclass, 'r' from pg_subscription where subname = 'elsewhere'"
     )
-    assert only(undone).what == "public.qc_flags is written by logical replication, subscription elsewhere"
+    assert only(undone).what == "logical replication writes public.qc_flags, by subscription elsewhere"
 
 
 def test_pairs_that_came_or_left_unnoticed(committed: Connection[Any]) -> None:
@@ -187,7 +187,7 @@ def test_a_reader_may_ask_and_is_told_what_was_not_seen(undone: Connection[Any])
     findings = doctor.examine(undone)
     assert {finding.level for finding in findings} == {"note"}
     assert [finding.what for finding in findings] == [
-        "could not look at pairs without a mark: permission denied for view source_pairs",
+        "could not check pairs without a mark: permission denied for view source_pairs",
         "gaq_reader cannot see what other sessions do",
     ]
 
@@ -199,8 +199,8 @@ def test_a_locked_table_is_not_waited_for(
     connect().execute("lock table gaq.installed_objects")
     found = doctor.examine(db)
     assert [finding.what.partition(":")[0] for finding in found] == [
-        "could not look at installed objects",
-        "could not look at owners",
+        "could not check installed objects",
+        "could not check owners",
     ]
 
 

@@ -42,7 +42,7 @@ CONDITIONS = [
         "create or replace function gaq.bell_key() returns bigint language sql immutable parallel safe return 1",
         "function gaq.bell_key() was altered",
     ),
-    ("drop view gaq.status", "could not look at stale pairs"),
+    ("drop view gaq.status", "could not check stale pairs"),
     ("drop view gaq.status", "view gaq.status is missing"),
     ("drop index gaq.invalidations_by_age", "index gaq.invalidations_by_age is missing"),
     (
@@ -57,7 +57,7 @@ CONDITIONS = [
         ),
         "function gaq.f() is not ours",
     ),
-    ("delete from gaq.installed_objects", "nothing is recorded of what was installed"),
+    ("delete from gaq.installed_objects", "the database has no record of the installed objects"),
     # owners
     ("alter function gaq.ring() owner to pg_monitor", "function gaq.ring() belongs to pg_monitor"),
     ("alter procedure gaq.drain owner to pg_monitor", "function gaq.drain(IN max_pairs integer) belongs to pg_monitor"),
@@ -92,7 +92,7 @@ CONDITIONS = [
     ("revoke select on gaq_summaries from gaq_reader", "gaq_reader lacks SELECT on table public.gaq_summaries"),
     ("revoke usage on schema gaq from gaq_reader", "gaq_reader lacks USAGE on schema gaq"),
     ("revoke gaq_reader from gaq_worker", "gaq_worker lacks gaq_reader"),
-    ("alter role gaq_worker rename to somebody", "there is no role gaq_worker"),
+    ("alter role gaq_worker rename to somebody", "role gaq_worker does not exist"),
     # rights on the source tables
     ("revoke select on qc_flag_types from gaq_owner", "gaq_owner cannot read id, name, bad, mc_reproducible of"),
     ("grant insert, truncate on runs to gaq_owner", "gaq_owner may INSERT, TRUNCATE on public.runs"),

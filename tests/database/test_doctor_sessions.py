@@ -33,7 +33,7 @@ def test_a_backlog(committed: Connection[Any], connect: Connect) -> None:
     committed.execute("insert into gaq.invalidations values (1, 101, now() - interval '2 minutes', 'flag')")
     found = only(committed)
     assert re.fullmatch(r"1 pair stale, the oldest for 2 min 0\d s", found.what)
-    assert found.why == "no worker is connected, so nothing is refreshed"
+    assert found.why == "no worker is connected, so nothing refreshes them"
     worker = connect(autocommit=True)
     worker.execute("select gaq.enroll('a', 'here', 7)")
     assert f"pid {worker.info.backend_pid}" in only(committed).why
@@ -45,7 +45,7 @@ def test_a_forgotten_transaction(db: Connection[Any], connect: Connect, monkeypa
     other = connect(application_name="forgetful")
     other.execute("select 1")
     assert doctor.examine(db) == []
-    monkeypatch.setattr(vacuum, "IDLE_IN_TRANSACTION", 0.0)
+    monkeypatch.setattr(vacuum, "MAX_IDLE_IN_TRANSACTION", 0.0)
     found = only(db)
     assert found.what.startswith(f"session {other.info.backend_pid} of forgetful has been in an idle transaction for ")
     db.execute(found.fix.encode())
@@ -58,8 +58,8 @@ def test_dead_rows_and_who_holds_them(db: Connection[Any], connect: Connect, mon
         writer.execute("insert into gaq.invalidations select g, g, now(), 'flag' from generate_series(1, 3000) g")
         writer.execute("delete from gaq.invalidations")
     # Sessions report such numbers when they end.
-    monkeypatch.setattr(vacuum, "DEAD_ROWS", 2000)
-    monkeypatch.setattr(vacuum, "HELD", 0.0)
+    monkeypatch.setattr(vacuum, "MAX_DEAD_ROWS", 2000)
+    monkeypatch.setattr(vacuum, "MAX_SNAPSHOT_AGE", 0.0)
     expected = f"gaq.invalidations has 3 000 dead rows, held by session {holder.info.backend_pid} of report, open for "
     wait = psycopg.connect(db.info.dsn, password=db.info.password or None, autocommit=True)
     with wait:
@@ -68,7 +68,7 @@ def test_dead_rows_and_who_holds_them(db: Connection[Any], connect: Connect, mon
                 break
             wait.execute("select pg_sleep(0.05)")
     assert only(db).what.startswith(expected)
-    monkeypatch.setattr(vacuum, "HELD", 60.0)
+    monkeypatch.setattr(vacuum, "MAX_SNAPSHOT_AGE", 60.0)
     assert doctor.examine(db) == []
 
 
@@ -83,7 +83,7 @@ def test_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.execute("insert into data_passes values (1, 'x')")
         connection.execute("prepare transaction 'it''s'")
         assert doctor.examine(connection) == []
-        monkeypatch.setattr(vacuum, "PREPARED", 0.0)
+        monkeypatch.setattr(vacuum, "MAX_PREPARED", 0.0)
         commit, _, rollback = only(connection).fix.partition(" or ")
         assert commit == "COMMIT PREPARED 'it''s';"
         connection.execute(rollback.encode())
@@ -91,14 +91,14 @@ def test_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_prepared_transactions_are_named_as_literals() -> None:
-    (found,) = vacuum.forgotten([("'it''s'", 90)])
-    assert found.what == "transaction 'it''s' was prepared 1 min 30 s ago, and not ended"
+    (found,) = vacuum.prepared_findings([("'it''s'", 90)])
+    assert found.what == "transaction 'it''s' was prepared 1 min 30 s ago, and has not ended"
     assert found.fix == "COMMIT PREPARED 'it''s'; or ROLLBACK PREPARED 'it''s';"
 
 
 def test_the_notification_queue() -> None:
-    assert notifications.filling(0.25, ["7"]) == []
-    (found,) = notifications.filling(0.31, ["7", "8"])
+    assert notifications.queue_findings(0.25, ["7"]) == []
+    (found,) = notifications.queue_findings(0.31, ["7", "8"])
     assert found.what == "the notification queue is 31% full"
     assert "7, 8" in found.fix
 
@@ -108,7 +108,7 @@ def test_a_stranger_at_the_doorbell(db: Connection[Any], connect: Connect) -> No
     stranger.execute("select pg_advisory_lock(gaq.bell_key())")
     found = only(db)
     assert found.what.startswith(f"session {stranger.info.backend_pid} of psql holds the doorbell's lock")
-    assert "writers ring for nobody" in found.why
+    assert "writers ring and wake no worker" in found.why
     stranger.execute("select pg_advisory_unlock_all(), pg_advisory_lock_shared(gaq.bell_key())")
     assert "workers cannot sleep" in only(db).why
     stranger.execute("select pg_advisory_unlock_all()")
@@ -121,7 +121,7 @@ def test_a_writer_that_keeps_workers_awake(
     writer = connect(application_name="import")
     writer.execute("select pg_try_advisory_xact_lock_shared(gaq.bell_key())")
     assert doctor.examine(db) == []
-    monkeypatch.setattr(notifications, "OPEN", 0.0)
+    monkeypatch.setattr(notifications, "MAX_WRITER_TRANSACTION", 0.0)
     assert only(db).what.startswith(f"session {writer.info.backend_pid} of import holds the doorbell's lock for ")
 
 
@@ -132,11 +132,11 @@ def test_a_worker_that_hangs(db: Connection[Any], connect: Connect, monkeypatch:
     worker.execute("select gaq.enroll('a', 'here', 7)")
     worker.execute("select gaq.enroll_doorbell('a', %s)", (listening.info.backend_pid,))
     assert doctor.examine(db) == []
-    monkeypatch.setattr(notifications, "ASLEEP", 0.0)
-    assert only(db).what.startswith(f"a worker listens (session {listening.info.backend_pid}), but neither works nor")
+    monkeypatch.setattr(notifications, "MAX_INACTIVITY", 0.0)
+    assert only(db).what.startswith(f"a worker listens (session {listening.info.backend_pid}), but neither refreshes")
     with worker.transaction():
         worker.execute("select 1")
-        assert doctor.examine(db) == [], "it works through a backlog"
+        assert doctor.examine(db) == [], "the worker drains a backlog"
     listening.execute("select pg_advisory_lock(gaq.bell_key())")
     assert doctor.examine(db) == []
 

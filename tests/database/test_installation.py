@@ -150,7 +150,7 @@ def test_a_table_that_stays_locked_is_given_up_and_writers_go_on(
     with psycopg.connect(bare_dsn) as writer:
         writer.execute("insert into runs (run_number) values (7)")
         with pytest.raises(GaqListenError, match=r"triggers on runs.*stayed locked"):
-            installer.install(bare_db, lock_timeout=0.1, tell=told.append)
+            installer.install(bare_db, lock_timeout=0.1, report=told.append)
         # The steps before are committed and do no harm; this one may be repeated.
         writer.execute("insert into data_passes (id, name) values (1, 'p')")
         writer.execute("insert into data_pass_runs values (1, 7)")

@@ -13,7 +13,9 @@ from psycopg import Connection
 
 from gaq_listen.cli.main import main
 from gaq_listen.db import source_bindings
-from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.dba import doctor, installer
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.errors import GaqListenError
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import events
@@ -35,7 +37,7 @@ everywhere = pytest.mark.parametrize("shape", SHAPES, indirect=True, ids=lambda 
 
 @pytest.fixture(autouse=True)
 def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
 
 @pytest.fixture
@@ -162,7 +164,7 @@ def test_the_plan_names_every_column_that_is_pinned(dba: Connection[Any], shape:
     """But those of names and comments, which it sums up in words."""
     columns = {
         (table, column)
-        for line in plan.make(dba, measure=False).pinned
+        for line in make_plan(dba).pinned
         for table, _, listed in [line.rstrip(")").partition(" (")]
         for column in listed.split(", ")
     }
@@ -171,14 +173,14 @@ def test_the_plan_names_every_column_that_is_pinned(dba: Connection[Any], shape:
 
 
 def test_the_plan_of_a_second_installation_says_what_differs(dba: Connection[Any]) -> None:
-    assert plan.make(dba, measure=False).differences == ()
+    assert make_plan(dba).differences == ()
     dba.execute("DROP FUNCTION gaq.next_due; ALTER TABLE gaq.failures ALTER sqlstate DROP NOT NULL")
     dba.execute("ALTER TABLE qc_flags RENAME deleted TO a; ALTER TABLE qc_flags ADD deleted bool DEFAULT false")
-    alarm, missing, altered = plan.make(dba, measure=False).differences
-    assert alarm.startswith("column deleted of public.qc_flags is another column")
-    assert alarm.endswith("this would bind anew, and mark everything")
-    assert missing == "function gaq.next_due(quiet interval, max_wait interval) is missing, and would be created"
-    assert altered == "table gaq.failures was altered, and would stay so"
+    alarm, missing, altered = make_plan(dba).differences
+    assert alarm.what.startswith("column deleted of public.qc_flags is another column")
+    assert alarm.fix == missing.fix == "gaq-listen install"
+    assert missing.what == "function gaq.next_due(quiet interval, max_wait interval) is missing"
+    assert altered.what == "table gaq.failures was altered"
 
 
 DAMAGE = {

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from psycopg import Connection
 
 from gaq_listen.cli.main import main
-from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.dba import doctor, installer
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import for_psql, script
 from gaq_listen.dba.sources import chosen, named, shipped, used
 from gaq_listen.errors import GaqListenError, UnknownName
@@ -27,7 +29,7 @@ in_bookkeeping = pytest.mark.parametrize("shape", [BOOKKEEPING], indirect=True, 
 
 @pytest.fixture(autouse=True)
 def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
 
 @pytest.fixture
@@ -55,11 +57,11 @@ def test_an_installation_keeps_to_its_sources(dba: Connection[Any]) -> None:
     assert used(dba) is None
     installer.install(dba, sources="bookkeeping")
     assert dba.execute("SELECT sources FROM gaq.installation").fetchall() == [("bookkeeping",)]
-    assert (plan.make(dba, "public").sources, plan.make(dba, "public").blockers) == ("bookkeeping", ())
+    assert (make_plan(dba, "public").sources, make_plan(dba, "public").obstacles) == ("bookkeeping", ())
     assert [finding.what for finding in doctor.examine(dba)] == []
     installer.install(dba)
     installer.install(dba, sources="bookkeeping")
-    for act in (installer.install, lambda dba, sources: plan.make(dba, "public", sources)):
+    for act in (installer.install, lambda dba, sources: make_plan(dba, "public", sources)):
         with pytest.raises(GaqListenError, match="installed with the sources 'bookkeeping', not 'reference'"):
             act(dba, sources="reference")
     assert used(dba) == "bookkeeping"
@@ -91,16 +93,16 @@ def test_sources_of_ones_own(bare_db: Connection[Any], tmp_path: Path) -> None:
     installer.install(bare_db, sources=str(ours))
     assert bare_db.execute("SELECT sources FROM gaq.installation").fetchall() == [("ours",)]
     assert [(finding.what[:27], finding.level) for finding in doctor.examine(bare_db)] == [
-        ("indexes were not looked for", "note")
+        ("the doctor did not check in", "note")
     ]
-    for act in (installer.install, lambda db: plan.make(db, "public"), lambda db: chosen(db, None)):
-        with pytest.raises(GaqListenError, match="'ours', a file of yours: name it"):
+    for act in (installer.install, lambda db: make_plan(db, "public"), lambda db: chosen(db, None)):
+        with pytest.raises(GaqListenError, match="'ours', a file of your own: name it"):
             act(bare_db)
-    assert plan.make(bare_db, "public", str(ours)).blockers == ()
+    assert make_plan(bare_db, "public", str(ours)).obstacles == ()
     installer.install(bare_db, sources=str(ours))
 
     ours.write_text("select 1")
-    with pytest.raises(UnknownName, match="does not say its name"):
+    with pytest.raises(UnknownName, match="does not name its sources"):
         installer.install(bare_db, sources=str(ours))
 
 
@@ -163,7 +165,7 @@ def test_the_command_refuses_unknown_sources(bare_db: Connection[Any]) -> None:
     for command in (["install", "--dsn", where(bare_db)], ["sql", "install"]):
         answer = CliRunner().invoke(main, [*command, "--sources", "elsewhere"])
         assert answer.exit_code == 2
-        assert "there are: reference, bookkeeping" in answer.stderr
+        assert "use one of reference, bookkeeping" in answer.stderr
 
 
 @in_bookkeeping
@@ -175,14 +177,12 @@ def test_the_plan_offers_generated_columns(bare_db: Connection[Any], dba: Connec
         "INSERT INTO runs (run_number, time_trg_start, time_o2_start, time_o2_end)"
         " VALUES (1, '2024-01-01 01:00Z', '2024-01-01 00:00Z', '2024-01-01 02:00Z')"
     )
-    plain, missing = plan.make(dba, "public", "bookkeeping").warnings
-    assert plain.what.startswith(
-        "public.runs.qc_time_start is a plain column, which nobody keeps up to date; it is wrong"
-    )
+    plain, missing = make_plan(dba, "public", "bookkeeping").advice
+    assert plain.what.startswith("public.runs.qc_time_start is not a generated column")
     assert missing.what.startswith("public.runs has no column qc_time_end")
     installer.install(dba, sources="bookkeeping")
     for warning in (plain, missing):
-        dba.execute(warning.remedy.removeprefix("For others who read it: ").partition(" (writes")[0].encode())
-    assert plan.make(dba, "public").warnings == ()
+        dba.execute(warning.fix.encode())
+    assert make_plan(dba, "public").advice == ()
     qc_times = "SELECT qc_time_start = time_trg_start, qc_time_end = time_o2_end FROM runs"
     assert dba.execute(qc_times.encode()).fetchall() == [(True, True)]

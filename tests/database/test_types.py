@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from psycopg import Connection
 
 from gaq_listen.cli.main import main
-from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.dba import doctor, installer
 from gaq_listen.dba.manifest import manifest_of
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
 from gaq_listen.errors import GaqListenError
@@ -86,7 +88,7 @@ WHERE attidentity <> '' AND relnamespace = 'public'::regnamespace
 
 @pytest.fixture(autouse=True)
 def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
 
 @pytest.fixture
@@ -150,7 +152,7 @@ def test_every_type_of_a_kind_works(
     prepare(bare_db, VARIANTS[variant])
     retype(dba, shape, VARIANTS[variant])
     dba.execute("SET timezone = 'Asia/Tokyo'")
-    assert plan.make(dba, "public", shape.name).blockers == ()
+    assert make_plan(dba, "public", shape.name).obstacles == ()
     installer.install(dba, sources=shape.name)
     with psycopg.connect(where(bare_db), autocommit=True) as elsewhere:
         elsewhere.execute("SET timezone = 'Europe/Zurich'")
@@ -247,7 +249,7 @@ def test_a_type_that_cannot_work_is_refused_by_plan_and_installation(
     using = _AS[type_].format(column=name)
     dba.execute(f"ALTER TABLE {table} ALTER {name} DROP DEFAULT, ALTER {name} TYPE {type_} USING {using}".encode())
     says = f"olumn {column} has type {type_}, and gaq-listen needs {needed}"
-    found = plan.make(dba, "public", shape.name).blockers
+    found = make_plan(dba, "public", shape.name).obstacles
     assert [blocker for blocker in found if says in blocker.what], found
     with pytest.raises(GaqListenError, match=says):
         installer.install(dba, sources=shape.name)
@@ -293,7 +295,7 @@ def test_the_bookkeepings_qc_times_may_be_of_any_kind(
             dba.execute(f"ALTER TABLE runs ADD {column} timestamptz {generated.format(expression)}".encode())
     bare_db.execute(WORLD)
     dba.execute(script("bookkeeping_boundaries").encode())
-    assert plan.make(dba, "public", shape.name).blockers == ()
+    assert make_plan(dba, "public", shape.name).obstacles == ()
     installer.install(dba, sources=shape.name)
     dba.execute("CALL gaq.drain()")
     assert_fresh(bare_db)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from gaq_listen.observers.metrics import Metrics
-from gaq_listen.observers.worker_state import STATES, Goals, WorkerState
+from gaq_listen.observers.worker_state import STATES, WorkerState
 from gaq_listen.worker.events import BacklogCounted, Started
 
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring"
@@ -57,11 +57,11 @@ def selectors(node: Any) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def exported() -> dict[str, set[str]]:
     """Return the labels of each series that a worker exports, by the name of the series."""
-    standing = WorkerState(time.monotonic(), Goals())
+    state = WorkerState(time.monotonic(), objective=1.0)
     for event in (Started("gaq", "18.1", "gaq-1"), BacklogCounted(0)):
-        standing.apply(event, time.monotonic())
+        state.apply(event, time.monotonic())
     series: dict[str, set[str]] = {}
-    for line in Metrics(standing).text().decode().splitlines():
+    for line in Metrics(state).text().decode().splitlines():
         if not line.startswith("#"):
             name, labels = re.match(r"(\w+)(\{.*\})?", line).groups()  # type: ignore[union-attr]
             series.setdefault(name, set()).update(re.findall(r"(\w+)=", labels or ""))

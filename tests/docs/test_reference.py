@@ -10,7 +10,7 @@ from psycopg import Connection
 from docs.generate import DIRECTORY, PAGES
 from docs.generate_sql import READER, ROUTINES, WORKERS, relations_of, sql
 from gaq_listen.worker import events
-from tests.observers.scene import ONE_OF_EACH
+from tests.observers.example_events import ONE_OF_EACH
 
 REMEDY = "run: make reference"
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from psycopg import Connection
 
 from gaq_listen.cli.main import main
-from gaq_listen.dba import plan
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import script
 from tests.conftest import Server, where
 from tests.database.test_golden import key
@@ -248,17 +248,18 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
     }
     planned = ask("install", "--plan", "--sources", "bookkeeping", *dsn)
     assert planned.exit_code == 0, planned.output
-    assert planned.output.endswith("Nothing stands in the way.\n")
+    assert planned.output.endswith("No obstacle is in the way of the installation.\n")
     with psycopg.connect(where(moved), autocommit=True) as dba:
-        found = plan.make(dba, "public", "bookkeeping")
-        assert [index.statement for index in found.indexes] == [
+        found = make_plan(dba, "public", "bookkeeping")
+        indexes = [finding.fix for finding in found.advice if finding.what.startswith("no index")]
+        assert indexes == [
             "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, detector_id, id);",
             "CREATE INDEX CONCURRENTLY ON public.global_aggregated_quality_detectors (data_pass_id, run_number);",
         ]
-        assert "trigger" in " ".join(warning.what for warning in found.warnings)
-        assert not [warning for warning in found.warnings if "qc_time" in warning.what]
-        for index in found.indexes:
-            dba.execute(index.statement.encode())
+        assert "trigger" in " ".join(warning.what for warning in found.advice)
+        assert not [warning for warning in found.advice if "qc_time" in warning.what]
+        for index in indexes:
+            dba.execute(index.encode())
         dba.execute(script("bookkeeping_boundaries").encode())
 
     def well(*words: str) -> str:

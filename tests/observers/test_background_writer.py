@@ -17,7 +17,7 @@ from gaq_listen.observers import observing
 from gaq_listen.observers.background_writer import KEPT, BackgroundWriter
 from gaq_listen.settings import LogFormat
 from gaq_listen.worker.events import Listening, Stopped, Swept
-from tests.observers.scene import WORKING, batch, pair
+from tests.observers.example_events import WORKING, batch, pair
 
 PATIENCE = 20.0
 """Seconds within which what should happen at once has happened, also on a machine that is busy."""

@@ -1,4 +1,4 @@
-"""The live console on a terminal, and when it is chosen."""
+"""Test the live console on a terminal, and when an observer chooses it."""
 
 import fcntl
 import io
@@ -17,8 +17,9 @@ from rich.console import Console
 
 from gaq_listen.observers import observing
 from gaq_listen.observers.console import live_console
+from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker.events import Listening, Stopped, Swept
-from tests.observers.scene import ENDED, WORKING, batch, pair
+from tests.observers.example_events import ENDED, WORKING, batch, pair
 
 PATIENCE = 20.0
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -26,7 +27,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What rich would go by, whatever the tests are run from."""
+    """Set the variables that rich reads, whatever terminal runs the tests."""
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -35,7 +36,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Terminal:
-    """A pseudo-terminal: a stream to write to, and what has arrived."""
+    """Open a pseudo-terminal, with a stream to write to, and keep what arrives."""
 
     def __init__(self, encoding: str = "utf-8") -> None:
         self._master, slave = os.openpty()
@@ -49,12 +50,12 @@ class Terminal:
         while True:
             try:
                 data = os.read(self._master, 4096)
-            except OSError:  # how a pseudo-terminal says that the other side has closed
+            except OSError:  # the other side has closed
                 return
             self._arrived += data
 
     def close(self) -> str:
-        """Closes it; returns all that has arrived."""
+        """Close the terminal, and return all that has arrived."""
         if not self.stream.closed:
             self.stream.close()
             self._thread.join()
@@ -76,7 +77,7 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
 
 
 def on_screen(written: str) -> list[str]:
-    """The lines of a tall terminal after all this was written to it."""
+    """Return the lines of a tall terminal after this was written to it."""
     lines, row = [""], 0
     for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\n)", written):
         if part == "\n":
@@ -95,9 +96,9 @@ def fake_terminal(file: IO[str]) -> Console:
     return Console(file=file, force_terminal=True, width=80, height=24, color_system="standard")
 
 
-def test_the_tail_scrolls_by_above_a_panel_that_stays() -> None:
+def test_lines_scroll_above_a_panel_that_stays() -> None:
     file = io.StringIO()
-    with live_console(fake_terminal(file), lambda: None) as observe:
+    with live_console(fake_terminal(file), lambda: None, WorkerSettings(), 1.0) as observe:
         for event in ENDED:
             observe(event)
     shown = file.getvalue()
@@ -117,9 +118,9 @@ def test_the_tail_scrolls_by_above_a_panel_that_stays() -> None:
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor must come back"
 
 
-def test_the_panel_refreshes_by_itself() -> None:
+def test_the_panel_is_redrawn_without_events() -> None:
     file = io.StringIO()
-    with live_console(fake_terminal(file), lambda: None) as observe:
+    with live_console(fake_terminal(file), lambda: None, WorkerSettings(), 1.0) as observe:
         # A sweep that found nothing leaves no line in the tail.
         observe(Swept(0))
         deadline = time.monotonic() + PATIENCE
@@ -129,12 +130,12 @@ def test_the_panel_refreshes_by_itself() -> None:
     assert "sweep found nothing" in shown
 
 
-def test_the_console_comes_down_when_the_worker_fails() -> None:
+def test_the_console_closes_when_the_worker_fails() -> None:
     file = io.StringIO()
     stdout = sys.stdout
 
     def fail() -> None:
-        with live_console(fake_terminal(file), lambda: None) as observe:
+        with live_console(fake_terminal(file), lambda: None, WorkerSettings(), 1.0) as observe:
             observe(Listening())
             raise ZeroDivisionError
 
@@ -145,18 +146,18 @@ def test_the_console_comes_down_when_the_worker_fails() -> None:
     assert not [t for t in threading.enumerate() if t.name == "gaq-listen output"]
 
 
-def test_what_others_print_scrolls_by_too() -> None:
+def test_a_stray_message_scrolls_above_the_panel() -> None:
     file = io.StringIO()
-    with live_console(fake_terminal(file), lambda: None):
+    with live_console(fake_terminal(file), lambda: None, WorkerSettings(), 1.0):
         print("a stray message")  # noqa: T201
     assert "a stray message" in file.getvalue()
 
 
-def test_messages_on_stderr_stay_there_unless_it_is_a_terminal(
+def test_stderr_is_left_alone_unless_it_is_a_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = io.StringIO()
-    with live_console(fake_terminal(file), lambda: None):
+    with live_console(fake_terminal(file), lambda: None, WorkerSettings(), 1.0):
         print("an error", file=sys.stderr)  # noqa: T201
     assert "an error" not in file.getvalue()
     assert capsys.readouterr().err == "an error\n"
@@ -165,14 +166,14 @@ def test_messages_on_stderr_stay_there_unless_it_is_a_terminal(
 COLOURS = re.compile(r"\x1b\[[0-9;]*3[1-7]")
 
 
-def test_colours(terminal: Callable[..., Terminal]) -> None:
+def test_a_terminal_has_colours(terminal: Callable[..., Terminal]) -> None:
     screen = terminal()
     with observing("auto", screen.stream) as observe:
         observe(batch(pair()))
     assert COLOURS.search(screen.close())
 
 
-def test_no_color(terminal: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_removes_colours(terminal: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     screen = terminal()
     with observing("auto", screen.stream) as observe:
@@ -183,7 +184,7 @@ def test_no_color(terminal: Callable[..., Terminal], monkeypatch: pytest.MonkeyP
     assert not COLOURS.search(shown)
 
 
-def test_auto_is_plain_elsewhere_also_where_colours_are_forced(
+def test_auto_is_plain_off_a_terminal_despite_force_color(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -210,7 +211,7 @@ def test_auto_is_plain_on_a_terminal_without_unicode(terminal: Callable[..., Ter
     assert re.fullmatch(r"\S+Z INFO listening\r\n", screen.close())
 
 
-def test_plain_can_be_asked_for_on_a_terminal(terminal: Callable[..., Terminal]) -> None:
+def test_plain_is_plain_on_a_terminal(terminal: Callable[..., Terminal]) -> None:
     screen = terminal()
     with observing("plain", screen.stream) as observe:
         observe(Stopped(0, 0, 0.0))

@@ -1,4 +1,4 @@
-"""The numbers and the health of a worker, and who may ask for them."""
+"""Test the metrics and the health of a worker, and the HTTP server that serves them."""
 
 import socket
 import subprocess
@@ -16,7 +16,7 @@ from gaq_listen.errors import BadSetting
 from gaq_listen.observers import health
 from gaq_listen.observers.http_server import serve_http
 from gaq_listen.observers.metrics import Metrics
-from gaq_listen.observers.worker_state import Goals, WorkerState
+from gaq_listen.observers.worker_state import WorkerState
 from gaq_listen.worker.events import (
     Audited,
     BacklogCounted,
@@ -33,7 +33,7 @@ from gaq_listen.worker.events import (
     Stopping,
     Swept,
 )
-from tests.observers.scene import DRIFTED, batch, failed, pair
+from tests.observers.example_events import DRIFTED, batch, failed, pair
 
 Series = dict[tuple[str, tuple[str, ...]], float]
 
@@ -46,16 +46,17 @@ def series(text: str) -> Series:
     }
 
 
-def after(*told: Event) -> Series:
-    standing = WorkerState(0.0, Goals())
-    metrics = Metrics(standing)
-    for event in told:
-        standing.apply(event, 0.0)
+def after(*events: Event) -> Series:
+    """Return the metrics after these events."""
+    state = WorkerState(0.0, objective=1.0)
+    metrics = Metrics(state)
+    for event in events:
+        state.apply(event, 0.0)
         metrics.observe(event)
     return series(metrics.text().decode())
 
 
-def test_what_is_counted() -> None:
+def test_counters_and_histograms_count_events() -> None:
     found = after(
         batch(pair(seconds_stale=0.3), pair(seconds_stale=0.003)),
         batch(pair(seconds_stale=-0.001)),
@@ -77,12 +78,12 @@ def test_what_is_counted() -> None:
     assert found["gaq_listen_pairs_drifted_total", ()] == 1
 
 
-def test_a_lost_connection_counts_once_however_often_it_is_tried() -> None:
+def test_a_lost_connection_counts_once_despite_retries() -> None:
     lost = Disconnected("refused", 1.0)
     assert after(lost, lost, Reconnected(2.0), lost)["gaq_listen_connections_lost_total", ()] == 2
 
 
-def test_what_is_so_now() -> None:
+def test_gauges_show_present_values() -> None:
     found = after(Started("gaq", "18.1", "gaq-1"), Listening(), BacklogCounted(12, 0.3, 2, "division by zero"))
     assert found["gaq_listen_stale_pairs", ()] == 12
     assert found["gaq_listen_oldest_stale_seconds", ()] == 0.3
@@ -93,13 +94,13 @@ def test_what_is_so_now() -> None:
     assert len(states) == 12
 
 
-def test_what_is_not_known_is_not_zero() -> None:
+def test_a_gauge_without_a_value_is_absent() -> None:
     assert ("gaq_listen_stale_pairs", ()) not in after(BacklogCounted(None))
     assert ("gaq_listen_oldest_stale_seconds", ()) not in after()
 
 
 @pytest.mark.parametrize(
-    ("told", "ready", "said"),
+    ("events", "ready", "sentence"),
     [
         ([Listening(), BacklogCounted(0)], True, "listening: 0 stale pairs"),
         ([Listening(), BacklogCounted(12, 0.3)], True, "listening: 12 stale pairs, the oldest for 0.3 s"),
@@ -109,8 +110,8 @@ def test_what_is_not_known_is_not_zero() -> None:
             "not fresh: 12 stale pairs, the oldest for 1.5 s; the objective is 1 s",
         ),
         ([], False, "connecting"),
-        ([Listening()], False, "could not be counted"),
-        ([Listening(), BacklogCounted(None)], False, "could not be counted"),
+        ([Listening()], False, "the stale pairs could not be counted"),
+        ([Listening(), BacklogCounted(None)], False, "the stale pairs could not be counted"),
         ([Listening(), BacklogCounted(0), Paused("ops", 1.0)], False, "paused: by ops"),
         ([Listening(), BacklogCounted(0), Paused("ops", 1.0), Resumed(2.0)], True, "listening"),
         (
@@ -126,27 +127,27 @@ def test_what_is_not_known_is_not_zero() -> None:
         ([Listening(), BacklogCounted(0), Stopping("SIGTERM")], False, "stopping"),
     ],
 )
-def test_ready(told: list[Event], ready: bool, said: str) -> None:
-    standing = WorkerState(0.0, Goals())
-    for event in told:
-        standing.apply(event, 0.0)
-    assert health.alive(standing, heard=0.0, now=health.SILENT)[0]
-    answer = health.ready(standing, heard=0.0, now=0.0)
+def test_ready_needs_a_listening_and_fresh_worker(events: list[Event], ready: bool, sentence: str) -> None:
+    state = WorkerState(0.0, objective=1.0)
+    for event in events:
+        state.apply(event, 0.0)
+    assert health.alive(state, last_event=0.0, now=health.SILENT)[0]
+    answer = health.ready(state, last_event=0.0, now=0.0)
     assert answer[0] is ready
-    assert said in answer[1]
+    assert sentence in answer[1]
 
 
-def test_a_worker_of_which_nothing_is_heard_is_neither_alive_nor_ready() -> None:
-    standing = WorkerState(0.0, Goals())
+def test_a_silent_worker_is_neither_alive_nor_ready() -> None:
+    state = WorkerState(0.0, objective=1.0)
     for event in (Listening(), BacklogCounted(0)):
-        standing.apply(event, 0.0)
+        state.apply(event, 0.0)
     for judge in (health.alive, health.ready):
-        assert judge(standing, 0.0, health.SILENT + 1) == (False, "nothing heard of the worker for 61 s")
+        assert judge(state, 0.0, health.SILENT + 1) == (False, "the worker has reported nothing for 61 s")
 
 
 @dataclass(frozen=True)
 class Served:
-    """A worker's numbers, served at a port of this machine."""
+    """Hold the observer and the port of a server."""
 
     observe: Observer
     port: int
@@ -159,9 +160,9 @@ def served() -> Iterator[Served]:
             with socket.socket() as found:
                 found.bind(("127.0.0.1", 0))
                 port = found.getsockname()[1]
-            # Somebody else may be faster.
+            # Another process may have taken the port meanwhile.
             with suppress(BadSetting):
-                yield Served(stack.enter_context(serve_http(("127.0.0.1", port), Goals())), port)
+                yield Served(stack.enter_context(serve_http(("127.0.0.1", port), 1.0)), port)
                 return
 
 
@@ -174,7 +175,7 @@ def get(port: int, path: str) -> tuple[int, str]:
     return answer.status, text
 
 
-def test_all_three_pages(served: Served) -> None:
+def test_the_server_serves_three_pages(served: Served) -> None:
     assert get(served.port, "/healthz") == (200, "alive, connecting\n")
     assert get(served.port, "/readyz")[0] == 503
     for event in (Listening(), BacklogCounted(0), batch(pair())):
@@ -186,7 +187,7 @@ def test_all_three_pages(served: Served) -> None:
     assert get(served.port, "/") == (404, "there is only: /metrics, /healthz, /readyz\n")
 
 
-def test_somebody_who_asks_and_does_not_read_holds_up_nobody(served: Served) -> None:
+def test_a_client_that_does_not_read_blocks_nobody(served: Served) -> None:
     silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
     silent[0].sendall(b"GET /metrics HTTP/1.0\r\n")
 
@@ -194,28 +195,28 @@ def test_somebody_who_asks_and_does_not_read_holds_up_nobody(served: Served) -> 
         for _ in range(100):
             served.observe(batch(pair()))
 
-    told = threading.Thread(target=work)
-    told.start()
-    told.join(20)
-    assert not told.is_alive()
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join(20)
+    assert not worker.is_alive()
     assert get(served.port, "/healthz")[0] == 200
     for each in silent:
         each.close()
 
 
-def test_an_address_that_is_taken_is_said(served: Served) -> None:
+def test_an_address_in_use_is_an_error(served: Served) -> None:
     with pytest.raises(
-        BadSetting, match=f"--metrics-listen cannot have 127.0.0.1:{served.port}: Address already in use"
+        BadSetting, match=f"--metrics-listen cannot listen at 127.0.0.1:{served.port}: Address already in use"
     ):
-        serve_http(("127.0.0.1", served.port), Goals()).__enter__()
+        serve_http(("127.0.0.1", served.port), 1.0).__enter__()
 
 
-def test_an_address_of_another_machine_is_said() -> None:
-    with pytest.raises(BadSetting, match=r"--metrics-listen cannot have 192\.0\.2\.1:9187: "):
-        serve_http(("192.0.2.1", 9187), Goals()).__enter__()
+def test_an_address_of_another_machine_is_an_error() -> None:
+    with pytest.raises(BadSetting, match=r"--metrics-listen cannot listen at 192\.0\.2\.1:9187: "):
+        serve_http(("192.0.2.1", 9187), 1.0).__enter__()
 
 
-def test_without_the_extra_it_says_what_to_install() -> None:
+def test_without_the_extra_the_error_says_what_to_install() -> None:
     program = """
 import sys
 sys.modules["prometheus_client"] = None

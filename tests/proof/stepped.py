@@ -164,7 +164,7 @@ class SteppedWorker:
         async def notify(channel: str, payload: str) -> None:
             await self.work.execute("SELECT pg_notify(%s, %s)", [channel, payload])
 
-        assert await doorbell.listen(notify, patience=20)
+        assert await doorbell.listen(notify, within=20)
         self.stops.heard = 0
         parts = SessionParts(self.work, refresher, registration, Auditor(self.work, PATIENCE), doorbell)
         session = WorkerSession(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), WorkTotals(), parts)

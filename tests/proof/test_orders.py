@@ -39,7 +39,7 @@ class Order:
     anna: list[Say]
     bob: list[Say]
     turns: list[Turn]
-    frequent: int
+    shared: int
     parts: Parts
 
 
@@ -55,8 +55,8 @@ orders = st.builds(
     anna=programs("anna"),
     bob=programs("bob"),
     turns=st.lists(st.one_of([paces, goes] * 12 + [crashes]), min_size=10, max_size=40),
-    # With 1, a worker polls after each wake-up; with the default, seldom.
-    frequent=st.sampled_from([contention.FREQUENT, 1]),
+    # With 0, a worker polls after each hold; with the default, seldom.
+    shared=st.sampled_from([contention.SHARED, 0]),
     parts=st.sampled_from([Parts(), Parts(refresher=LetsGoFirst)]),
 )
 
@@ -100,7 +100,7 @@ def test_any_order_of_steps_loses_nothing(gated: Connection[Any], dsn: str, monk
     )
     @given(orders)
     def any_order(order: Order) -> None:
-        monkeypatch.setattr(contention, "FREQUENT", order.frequent)
+        monkeypatch.setattr(contention, "SHARED", order.shared)
         small_world.rebuild(gated)
 
         asyncio.run(perform(order, gated, dsn))

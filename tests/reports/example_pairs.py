@@ -1,4 +1,4 @@
-"""A pair to explain: two experts disagree about the TPC."""
+"""Define a pair to explain, in which two experts disagree about the TPC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,17 +21,17 @@ HOSTILE = "[bold]x[/] \x1b[2J\n\u202e"
 
 
 def at(minute: float) -> datetime:
-    """An instant of the run."""
+    """Return an instant of the run, in minutes from its start."""
     return START + timedelta(minutes=minute)
 
 
 def span(first: float, last: float) -> Span:
-    """Some minutes of it."""
+    """Return a span of the run, in minutes from its start."""
     return at(first), at(last)
 
 
 def flag(flag_id: int, detector: str, quality: Quality, *effective: Span, **other: Any) -> ExplainedFlag:
-    """A flag on one of the detectors of ``DETECTORS``, over the whole run unless told otherwise."""
+    """Return a flag on a detector, over the whole run unless ``other`` says otherwise."""
     ids = {name: number for number, name in (*DETECTORS, (9, "ZDC"))}
     values: dict[str, Any] = {
         "flag_id": flag_id,
@@ -101,7 +101,7 @@ VALUES = SummaryValues(
 
 
 def explained(**other: Any) -> Explanation:
-    """The pair; fresh unless told otherwise."""
+    """Return the pair, fresh unless ``other`` says otherwise."""
     values: dict[str, Any] = {
         "at": NOW,
         "data_pass_id": 12,

@@ -1,4 +1,4 @@
-"""Conditions on the not-bad fraction."""
+"""Check how conditions on fractions are parsed and compared."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_each_operator_compares(condition: str, below: bool, equal: bool, above:
     assert str(found) == condition
 
 
-def test_a_sum_of_two_fractions_that_is_not_exact_counts_as_equal() -> None:
+def test_rounding_errors_count_as_equal() -> None:
     total = 0.1 + 0.2
     assert total != 0.3
     assert parse_condition("=0.3").holds(total)
@@ -39,17 +39,17 @@ def test_a_sum_of_two_fractions_that_is_not_exact_counts_as_equal() -> None:
         (">= 99.5 %", Condition(">=", 0.995)),
     ],
 )
-def test_spaces_and_percent_are_read(text: str, found: Condition) -> None:
+def test_a_condition_may_have_spaces_and_percent(text: str, found: Condition) -> None:
     assert parse_condition(text) == found
 
 
 @pytest.mark.parametrize("text", ["", "0.95", "=>0.95", "==0.95", ">=", ">=-1", ">=x", "!=0.9", ">=0.9 0.8", ">=nan"])
-def test_what_is_no_condition_is_refused(text: str) -> None:
+def test_a_text_that_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(BadSetting, match=r"is not a condition: write '>=0\.95'"):
         parse_condition(text)
 
 
 @pytest.mark.parametrize("text", [">=95", "<1.01", "=101%"])
-def test_a_limit_above_one_is_refused_with_two_ways_to_write_it(text: str) -> None:
+def test_a_limit_above_one_is_refused_with_advice(text: str) -> None:
     with pytest.raises(BadSetting, match=r"limit above 1: write '.+0\.95' or '.+95%'"):
         parse_condition(text)

@@ -1,4 +1,4 @@
-"""The summaries of a data pass: chosen, sorted, drawn."""
+"""Check how summaries of a data pass are selected, sorted and drawn."""
 
 import csv
 import io
@@ -85,11 +85,11 @@ SHOWN = DataPassSummaries(12, "LHC22o_apass7", NOW, False, tuple(ALL))
         (Selection(max_undefined=3, max_unverified=12), [1, 2, 3, 4, 5]),
     ],
 )
-def test_chosen(chosen: Selection, runs: list[int]) -> None:
+def test_a_selection_selects_and_sorts(chosen: Selection, runs: list[int]) -> None:
     assert [each.run_number for each in chosen.select(ALL)] == runs
 
 
-def test_every_order_is_tried() -> None:
+def test_each_sort_order_has_a_case() -> None:
     assert set(SORTS) == {"run", "good", "bad", "unverified", "undefined", "stale"}
 
 
@@ -115,13 +115,13 @@ def test_drawn(mc_as_not_bad: bool, size: tuple[int, int]) -> None:
         ((0.999999, 0.0000005, 0.0000005), "────────▒█"),
     ],
 )
-def test_bar(shares: tuple[float, float, float], drawn: str) -> None:
+def test_a_bar_shows_each_share(shares: tuple[float, float, float], drawn: str) -> None:
     shown = bar(dict(zip((Quality.GOOD, Quality.MC_REPRODUCIBLE, Quality.BAD), shares, strict=True)), 10)
     assert isinstance(shown, Text)
     assert shown.plain == drawn
 
 
-def test_json_and_csv_count_what_is_mc_reproducible_where_they_are_told_to() -> None:
+def test_json_counts_mc_reproducible_as_not_bad_on_request() -> None:
     def values(mc_as_not_bad: bool) -> list[tuple[float | None, float | None, float | None]]:
         columns = ("explicitly_not_bad_run_coverage", "bad_run_coverage", "not_bad_fraction")
         objects = json.loads(as_json(SHOWN, mc_as_not_bad))["summaries"]
@@ -166,7 +166,7 @@ FRESH = DataPassSummaries(12, "LHC22o_apass7", NOW, False, tuple(each for each i
 GOOD_RUNS = Selection(good=compared(">=0.5"), max_unverified=2)
 
 
-def test_a_run_list_says_why_each_other_run_is_out() -> None:
+def test_a_run_list_says_why_other_runs_are_left_out() -> None:
     made = run_list.make(FRESH, GOOD_RUNS)
     assert made.runs == (1,)
     assert made.left_out == {
@@ -181,7 +181,7 @@ def test_a_run_list_says_why_each_other_run_is_out() -> None:
     assert (found["database_time"], found["live"]) == (NOW.isoformat(), False)
 
 
-def test_a_run_list_without_conditions_has_all_runs_that_have_values() -> None:
+def test_a_run_list_without_conditions_has_runs_with_values() -> None:
     made = run_list.make(FRESH, Selection())
     assert made.as_text(one_a_line=False) == "1,2,5"
     assert made.as_text(one_a_line=True) == "1\n2\n5"
@@ -189,7 +189,7 @@ def test_a_run_list_without_conditions_has_all_runs_that_have_values() -> None:
 
 
 def test_a_run_list_with_a_stale_run_is_refused() -> None:
-    """Also when its old values do not meet the conditions: its new ones might."""
+    """A stale run counts even if its stored values do not meet the conditions, because its new ones might."""
     with pytest.raises(GaqListenError, match=r"3 of 7 runs are stale \(3, 4, 7\), .*--live .*--wait"):
         run_list.make(SHOWN, GOOD_RUNS)
     with pytest.raises(GaqListenError, match=r"1 of 2 runs is stale \(3\)"):

@@ -1,4 +1,4 @@
-"""A status: when it is good, and how it is drawn."""
+"""Check when a status is good, and how it is drawn."""
 
 import io
 import json
@@ -118,14 +118,14 @@ def test_drawn(name: str, status: Status, size: tuple[int, int]) -> None:
         (STALE, False),
     ],
 )
-def test_good(status: Status, good: bool) -> None:
+def test_a_status_is_good_unless_something_is_wrong(status: Status, good: bool) -> None:
     assert status.good is good
     assert bool(status.wrong()) is not good
     assert status.as_json()["good"] is good
 
 
-def test_json_is_stable() -> None:
-    """What monitors rely on: names may be added, none may go."""
+def test_the_status_json_keeps_its_names() -> None:
+    """Monitors rely on the names: later versions may add some, and remove none."""
     found = json.loads(json.dumps(STALE.as_json()))
     assert set(found) == {
         "at", "objective", "good", "wrong", "stale_pairs", "stale_since", "seconds_stale", "refreshed", "p50_seconds",
@@ -138,7 +138,7 @@ def test_json_is_stable() -> None:
     assert found["failures"][0]["run_number"] == 1
 
 
-def test_every_name_of_the_json_is_documented() -> None:
+def test_each_name_of_the_status_json_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text[text.index("## `status`") : text.index("## `show`")]))
     found = STALE.as_json()

@@ -1,4 +1,4 @@
-"""The wheel has all files, works without a checkout, and has a README for PyPI."""
+"""Check what the wheel contains, and that it works without a checkout."""
 
 import os
 import re

@@ -114,7 +114,7 @@ async def test_listen_returns_false_if_notifications_do_not_arrive(period: Conne
 
     connection = await sessions.connect(dsn, "doorbell under test")
     try:
-        assert not await Doorbell(connection, asyncio.Event()).listen(lose, patience=0.2)
+        assert not await Doorbell(connection, asyncio.Event()).listen(lose, within=0.2)
     finally:
         await connection.close()
 

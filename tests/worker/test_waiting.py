@@ -1,5 +1,7 @@
 """Test how a worker waits, in each state."""
 
+from math import inf
+
 import pytest
 
 from gaq_listen.worker.waiting import (
@@ -9,6 +11,7 @@ from gaq_listen.worker.waiting import (
     LONGEST_BUSY_TICK,
     LONGEST_TICK,
     MANY,
+    REST_SHARE,
     RETRY_CLAIMED,
     SHORTEST_TICK,
     TICK,
@@ -48,25 +51,28 @@ def test_wait_without_contention(doorbell: DoorbellState, next_due: float | None
 
 
 @pytest.mark.parametrize(
-    ("next_due", "rest", "seconds"),
+    ("next_due", "since_change", "seconds"),
     [
-        (None, 0.05, 0.05),
-        (None, 1.0, LONGEST_TICK),
-        (0, 1.0, TICK),
-        (0.07, 1.0, 0.07),
-        (5.0, 1.0, LONGEST_TICK),
+        (None, inf, LONGEST_TICK),
+        (None, 0.0, TICK),
+        (None, 0.03 / REST_SHARE, 0.03),
+        (0, inf, TICK),
+        (0.07, inf, 0.07),
+        (0.07, 0.03 / REST_SHARE, 0.03),
+        (5.0, inf, LONGEST_TICK),
     ],
 )
-def test_wait_after_a_poll_that_found_nothing(next_due: float | None, rest: float, seconds: float) -> None:
-    assert next_wait(WaitState(GIVEN_UP, next_due, rest=rest)) == Wait(Mode.POLLING, seconds)
+def test_wait_after_a_poll_that_found_nothing(next_due: float | None, since_change: float, seconds: float) -> None:
+    assert next_wait(WaitState(GIVEN_UP, next_due, since_change=since_change)) == Wait(Mode.POLLING, seconds)
 
 
 @pytest.mark.parametrize(
     ("found", "took", "seconds"),
     [
         (1, 0.0, TICK),
-        (1, 0.02, TICK - 0.02),
+        (1, 0.004, TICK - 0.004),
         (1, 0.04, SHORTEST_TICK),
+        (MANY // 2, 0.0, BUSY_TICK / 2),
         (MANY, 0.0, BUSY_TICK),
         (MANY, 0.12, 0.12),
         (MANY, 3.0, LONGEST_BUSY_TICK),
@@ -91,6 +97,11 @@ def test_pair_that_became_due_after_a_drain_is_not_claimed(doorbell: DoorbellSta
     assert next_wait(WaitState(doorbell, 0, was_due=True, found=1)) == at_once
 
 
+def test_wait_beside_writers_that_do_not_ring_is_short_after_a_change() -> None:
+    state = WaitState(NOT_HELD, since_change=0.03 / REST_SHARE, rest=1.0)
+    assert next_wait(state) == Wait(Mode.LISTENING, 0.03)
+
+
 def test_claimed_pair_is_polled_slowly_under_contention() -> None:
     assert next_wait(WaitState(GIVEN_UP, 0, was_due=True)) == Wait(Mode.POLLING, LONGEST_TICK)
 
@@ -101,13 +112,13 @@ def test_paused_worker_checks_now_and_then(doorbell: DoorbellState) -> None:
     assert next_wait(WaitState(doorbell, 0, was_due=True, paused=True)) == Wait(mode, CHECK_PAUSE)
 
 
-def test_poll_interval_grows_while_nothing_is_found() -> None:
-    interval = PollInterval(longest=0.5)
-    expected = [TICK, 2 * TICK, 4 * TICK, 8 * TICK, 16 * TICK, 0.5, 0.5]
-    assert [interval.next(found=False) for _ in expected] == expected
-    assert [interval.next(found=True), interval.next(found=False)] == [TICK, 2 * TICK]
+def test_poll_interval_grows_until_restarted() -> None:
+    interval = PollInterval(longest=0.05)
+    expected = [TICK, 2 * TICK, 4 * TICK, 0.05, 0.05]
+    assert [interval.next(restart=False) for _ in expected] == expected
+    assert [interval.next(restart=True), interval.next(restart=False)] == [TICK, 2 * TICK]
 
 
 def test_poll_interval_without_max_wait_is_no_busy_loop() -> None:
     interval = PollInterval(longest=0.0)
-    assert [interval.next(found=False) for _ in range(3)] == [TICK, TICK, TICK]
+    assert [interval.next(restart=False) for _ in range(3)] == [TICK, TICK, TICK]

@@ -12,6 +12,7 @@ from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker import audit_schedule, contention, events
 from gaq_listen.worker.batching import WARN_AFTER
 from gaq_listen.worker.doorbell import Doorbell
+from gaq_listen.worker.event_pairs import FailedPair
 from gaq_listen.worker.refresher import BatchResult, DueCheck, Refresher
 from gaq_listen.worker.waiting import RETRY_CLAIMED, DoorbellState
 from gaq_listen.worker.worker import Worker
@@ -165,7 +166,7 @@ async def test_doorbell_is_let_go_during_a_refresh(
 async def test_worker_that_has_given_the_doorbell_up_polls(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contention, "FREQUENT", 0)
+    monkeypatch.setattr(contention, "SHARED", 0)
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
     async with running_worker(dsn, sweep=NEVER) as work:
         for number in range(1, 6):
@@ -196,7 +197,7 @@ async def test_worker_gives_the_doorbell_up_if_sessions_queue(
 async def test_pairs_found_by_polling_do_not_count_for_the_sweep(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contention, "FREQUENT", 0)
+    monkeypatch.setattr(contention, "SHARED", 0)
     monkeypatch.setattr(contention, "SHORTEST_QUIET", NEVER)
     async with running_worker(dsn, sweep=1.0, debounce=0) as work:
         began = work.worker._clock()
@@ -213,11 +214,11 @@ async def test_doorbell_is_held_beside_a_claimed_pair(period: Connection[Any], d
     period.execute(BAD_FLAG, (1, 501))
     assert other.execute("select run_number from gaq.refresh()").fetchall() == [(501,)]
     async with running_worker(dsn, sweep=NEVER) as work:
-        for _ in range(2 * contention.FREQUENT):
+        for _ in range(2 * contention.RECENT):
             looks = len(work.of(events.Idle))
             await work.until(lambda: len(work.of(events.Idle)) > looks)  # noqa: B023
         await work.until(lambda: asleep(period))
-        for number in range(2 * contention.FREQUENT):
+        for number in range(2 * contention.RECENT):
             period.execute(BAD_FLAG, (2, 501 + number % 5))
             await work.until(lambda: stale(period) == 1)
             await work.until(lambda: asleep(period))
@@ -228,16 +229,16 @@ async def test_failing_pairs_do_not_keep_a_worker_polling(
     period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: Refresher, limit: int) -> BatchResult:
-        return BatchResult((), (events.FailedPair(1, None, 501, "too many", 1, 0.0),))
+        return BatchResult((), (FailedPair(1, None, 501, "too many", 1, 0.0),))
 
     monkeypatch.setattr(contention, "SHORTEST_QUIET", 0.3)
-    monkeypatch.setattr(contention, "FREQUENT", 0)
+    monkeypatch.setattr(contention, "SHARED", 0)
     async with running_worker(dsn, sweep=NEVER) as work:
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.BatchRefreshed) and stale(period) == 0)
         monkeypatch.setattr(Refresher, "refresh", fail)
         await work.until(lambda: len(work.of(events.PairsFailed)) > 3)
-        monkeypatch.setattr(contention, "FREQUENT", 1000)
+        monkeypatch.setattr(contention, "SHARED", 1000)
         await work.until(lambda: asleep(period))
 
 

@@ -1,1 +1,1 @@
-"""The checks of the doctor, one module for each subject."""
+"""Check a database. Each module has the checks of one subject, and each check returns findings."""

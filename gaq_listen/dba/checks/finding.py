@@ -1,42 +1,42 @@
-"""What a check finds."""
+"""Define the result of a check, for the doctor and for the plan of an installation."""
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 _COMMAND = r"(?:gaq-listen [a-z]+|[A-Z]{4,} [^;]+)"
 _COMMANDS = re.compile(rf"{_COMMAND}(?:; then {_COMMAND})*;?(?: -- .*)?")
 
+Level: TypeAlias = Literal["obstacle", "error", "warning", "note"]
+"""How bad a finding is.
+
+- obstacle: ``gaq-listen install`` refuses to start.
+- error: summaries may be wrong, or a command or a writer fails.
+- warning: something is slower or less protected than it should be.
+- note: the reader should know it, and it may be intended.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to fix, as sentences for a DBA. Names in them stand as SQL writes them."""
+    """A fact that a DBA should know, as sentences. They write names as SQL does."""
 
     what: str
     why: str
-    """What follows from it."""
+    """The consequence."""
     fix: str
-    """The command or the SQL that puts it right."""
-    level: Literal["error", "warning", "note"] = "error"
-    """Error: summaries may be wrong, or somebody fails. Warning: slower, or less guarded, than it should be. Note: good
-    to know, and maybe meant so."""
+    """The command or the SQL that fixes the cause, or advice if no command can."""
+    level: Level = "error"
 
     @property
     def is_fix(self) -> bool:
-        """Whether ``fix`` is one or several commands that can be given as they stand; else it is advice."""
+        """Whether ``fix`` consists of commands that the DBA can run unchanged. Otherwise it is advice."""
         return _COMMANDS.fullmatch(self.fix) is not None
 
 
 INSTALL = "gaq-listen install"
 REPAIR = "UPDATE gaq_summaries SET invalidated_at = now(); -- recomputes all"
-"""Marks everything, after changes that nothing marked."""
+"""Marks every pair, after changes that no trigger saw."""
 
-
-FEW = 3
-"""Findings of one kind that are told one by one; more of them are one finding."""
-
-
-def listed(names: list[str], most: int = 5) -> str:
-    """Some names: ``a, b and 12 more``."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+MAX_SINGLE = 3
+"""Findings of one kind that a check reports one by one. It reports more of them as one finding."""

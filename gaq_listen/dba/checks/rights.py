@@ -1,12 +1,13 @@
-"""Who may do what, against what ``70_grants.sql`` and ``20_sources.sql`` give."""
+"""Check the rights of roles against those that ``70_grants.sql`` and the sources file grant."""
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from gaq_listen.dba.checks import marked_tables
-from gaq_listen.dba.checks.finding import FEW, INSTALL, Finding, listed
+from gaq_listen.dba import catalog
+from gaq_listen.dba.checks.finding import INSTALL, MAX_SINGLE, Finding
+from gaq_listen.wording import listed
 
-# gaq_summaries is for others to grant; everything in schema gaq is not.
+# Owners may grant rights on gaq_summaries to anybody, so this query leaves it out.
 _GIVEN = """
 with given as (
     select 'SCHEMA' as kind, 'gaq' as name, nspowner as owner, nspacl as acl
@@ -31,7 +32,7 @@ where grantee <> owner
   and (rolname is null
        or not rolsuper and rolname <> 'gaq_owner'
           and (rolname not in ('gaq_worker', 'gaq_reader') or privilege_type not in ('SELECT', 'USAGE', 'EXECUTE')))
-  -- What gaq_summaries calls with the rights of whoever reads it.
+  -- gaq_summaries calls these functions with the rights of its reader.
   and not (rolname is null and name ~ '^gaq[.](oldest_wide_mark|wide_marks|first_wide_marks)[(]')
 group by kind, name, rolname
 order by kind, name, rolname
@@ -59,8 +60,7 @@ with roles as (
       on relnamespace = 'gaq'::regnamespace
          and relname in ('status', 'pending', 'current_summaries', 'source_data_passes', 'source_detectors',
                          'installation', 'installed_objects')
-      or c.oid in (select tgrelid from pg_catalog.pg_trigger
-                   where tgfoid = to_regprocedure('gaq.request()') and relkind = 'v')
+      or c.oid = to_regclass(%s)
     where rolname = 'gaq_reader'
     union all
     select rolname, 'USAGE', 'SCHEMA', quote_ident(nspname), has_schema_privilege(r.oid, n.oid, 'USAGE')
@@ -77,15 +77,8 @@ select rolname, privilege, kind, name from needed where not has order by rolname
 
 _UNREADABLE = """
 select attrelid::regclass::text, array_agg(attname::text order by attnum)
-from (
-    select distinct d.refobjid, d.refobjsubid
-    from pg_catalog.pg_class v
-    join pg_catalog.pg_rewrite w on w.ev_class = v.oid
-    join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
-    where v.relnamespace = 'gaq'::regnamespace and d.refclassid = 'pg_catalog.pg_class'::regclass
-      and d.refobjsubid > 0 and d.refobjid = any (%s)
-) used
-join pg_catalog.pg_attribute on attrelid = refobjid and attnum = refobjsubid
+from unnest(%s::oid[], %s::int2[]) read_column (table_oid, number)
+join pg_catalog.pg_attribute on attrelid = table_oid and attnum = number
 where not has_column_privilege((select oid from pg_catalog.pg_roles where rolname = 'gaq_owner'),
                                attrelid, attnum, 'SELECT')
 group by attrelid order by 1
@@ -95,18 +88,21 @@ _WRITABLE = """
 select c.oid::regclass::text, string_agg(privilege, ', ' order by privilege)
 from pg_catalog.pg_class c
 cross join unnest(array['DELETE', 'INSERT', 'TRUNCATE', 'UPDATE']) privilege
-where c.oid = any (%s) and relkind in ('r', 'p')
+where c.oid = any (%s::oid[]) and relkind in ('r', 'p')
   and has_table_privilege((select oid from pg_catalog.pg_roles where rolname = 'gaq_owner'), c.oid, privilege)
 group by c.oid order by 1
 """
 
 
 def given(connection: Connection[TupleRow]) -> list[Finding]:
-    """Nobody but our roles (and superusers) has any right in schema gaq; workers and readers write nothing there."""
-    why = "nobody but gaq_worker and gaq_reader needs a right there, and those write nothing themselves"
+    """Return a finding for each right in schema gaq that a role should not have.
+
+    Only gaq_worker and gaq_reader need rights there, and neither needs a right to write.
+    """
+    why = "only gaq_worker and gaq_reader need rights in schema gaq, and neither needs a right to write"
     found = connection.execute(_GIVEN).fetchall()
     public = [row for row in found if row[0] == "ROUTINE" and row[2] == "PUBLIC"]
-    if len(public) > FEW:  # as after a restore without owners
+    if len(public) > MAX_SINGLE:  # as after a restore without owners
         found = [row for row in found if row not in public]
     findings = [
         Finding(
@@ -117,46 +113,47 @@ def given(connection: Connection[TupleRow]) -> list[Finding]:
         )
         for kind, name, role, privileges in found
     ]
-    if len(public) > FEW:
+    if len(public) > MAX_SINGLE:
         findings.append(Finding(f"PUBLIC has EXECUTE on {len(public)} routines of schema gaq", why, INSTALL, "warning"))
     return findings
 
 
 def needed(connection: Connection[TupleRow]) -> list[Finding]:
-    """Workers can work, and readers read."""
-    lost = [
-        Finding(f"there is no role {role}", "who was given it can do nothing any more", INSTALL)
+    """Return a finding for each role that is missing, and for each right that workers or readers lack."""
+    findings = [
+        Finding(f"role {role} does not exist", "its members have lost the rights of the role", INSTALL)
         for (role,) in connection.execute(_ROLES)
     ]
-    missing = connection.execute(_NEEDED).fetchall()
-    why = "who works or reads in this role fails"
-    if len(missing) > FEW:
+    missing = connection.execute(_NEEDED, (catalog.summaries_view(connection),)).fetchall()
+    why = "workers or readers with this role fail"
+    if len(missing) > MAX_SINGLE:
         roles = listed(sorted({role for role, *_ in missing}))
-        return [*lost, Finding(f"{roles} lack {len(missing)} rights that they need", why, INSTALL)]
+        return [*findings, Finding(f"{roles} lack {len(missing)} rights that they need", why, INSTALL)]
     for role, privilege, kind, name in missing:
         right = privilege if kind is None else f"{privilege} on {kind.lower()} {name}"
         grant = f"GRANT {privilege}" if kind is None else f"GRANT {privilege} ON {kind} {name}"
-        lost.append(Finding(f"{role} lacks {right}", why, f"{grant} TO {role};"))
-    return lost
+        findings.append(Finding(f"{role} lacks {right}", why, f"{grant} TO {role};"))
+    return findings
 
 
 def on_sources(connection: Connection[TupleRow]) -> list[Finding]:
-    """gaq_owner reads what the views read, and cannot write to it."""
-    read = marked_tables.read(connection)
-    tables = sorted({*read, *marked_tables.marked(connection)})
+    """Return a finding for each source table that gaq_owner cannot read, or can write."""
+    read = catalog.read_columns(connection)
+    tables = sorted({*(column.table_oid for column in read), *catalog.marked_tables(connection)})
+    oids, numbers = [column.table_oid for column in read], [column.number for column in read]
     unreadable = [
         Finding(
             f"gaq_owner cannot read {', '.join(columns)} of {table}",
-            "no summary can be computed",
+            "workers cannot compute any summary",
             f"GRANT SELECT ON {table} TO gaq_owner;",
         )
-        for table, columns in connection.execute(_UNREADABLE, (read,))
+        for table, columns in connection.execute(_UNREADABLE, (oids, numbers))
     ]
     writable = [
         Finding(
             f"gaq_owner may {privileges} on {table}",
-            "gaq-listen never writes to a source table, so nothing that runs as its owner should be able to",
-            f"REVOKE {privileges} ON {table} FROM gaq_owner; -- and from PUBLIC, or a role that gaq_owner is in",
+            "gaq-listen never writes to a source table, so its owner does not need the right",
+            f"REVOKE {privileges} ON {table} FROM gaq_owner; -- and from PUBLIC, or from a role that gaq_owner is in",
             "warning",
         )
         for table, privileges in connection.execute(_WRITABLE, (tables,))

@@ -1,4 +1,4 @@
-"""What keeps marks that are folded from being cleared away: the marks tables grow, and reading them slows down."""
+"""Check what keeps VACUUM from removing folded marks. Scans of the marks tables then become slower and slower."""
 
 from collections.abc import Iterable
 
@@ -6,16 +6,16 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from gaq_listen.dba.checks.finding import Finding
-from gaq_listen.observers.wording import duration, number
+from gaq_listen.wording import duration, number
 
-DEAD_ROWS = 50_000
-"""Rows of one table that autovacuum would long have cleared away, if it could."""
-HELD = 15 * 60.0
-"""Seconds since which a snapshot counts as old."""
-IDLE_IN_TRANSACTION = 3600.0
-"""Seconds that a session may sit in an open transaction."""
-PREPARED = 60.0
-"""Seconds between PREPARE TRANSACTION and its end."""
+MAX_DEAD_ROWS = 50_000
+"""Dead rows of one table. Autovacuum removes them before they are so many, unless a snapshot prevents it."""
+MAX_SNAPSHOT_AGE = 15 * 60.0
+"""Seconds after which a check names a snapshot that holds dead rows back."""
+MAX_IDLE_IN_TRANSACTION = 3600.0
+"""Seconds that a session may be idle in a transaction."""
+MAX_PREPARED = 60.0
+"""Seconds that may pass between PREPARE TRANSACTION and the end of the transaction."""
 
 _AUTOVACUUM = """
 select c.oid::regclass::text, option
@@ -35,8 +35,8 @@ where schemaname = 'gaq' and n_dead_tup > %s
 order by 1
 """
 
-# Who holds back vacuum in this database, the oldest first. A replication slot does not tell since when.
-_HOLDERS = """
+# What holds VACUUM back in this database most. PostgreSQL does not record since when a replication slot does.
+_OLDEST_SNAPSHOT = """
 select what, fix, seconds
 from (
     select format('session %%s of %%s',
@@ -55,7 +55,7 @@ from (
     select format('replication slot %%s', slot_name), format('SELECT pg_drop_replication_slot(%%L);', slot_name),
            null, age(xmin)
     from pg_catalog.pg_replication_slots where xmin is not null
-) holder
+) snapshot
 where coalesce(seconds >= %s, true)
 order by age desc nulls last
 limit 1
@@ -79,11 +79,11 @@ order by prepared
 
 
 def autovacuum(connection: Connection[TupleRow]) -> list[Finding]:
-    """For the server, and for each of our tables."""
+    """Return a finding for each setting that turns autovacuum off, of the server or of our tables."""
     return [
         Finding(
             f"{option}, on {table or 'the whole server'}",
-            "folded marks are never cleared away, so looking for work slows down day by day",
+            "VACUUM never removes folded marks, so each scan for stale pairs becomes slower day by day",
             f"ALTER TABLE {table} RESET (autovacuum_enabled);"
             if table
             else f"ALTER SYSTEM SET {option.partition('=')[0]} = on; SELECT pg_reload_conf();",
@@ -94,18 +94,18 @@ def autovacuum(connection: Connection[TupleRow]) -> list[Finding]:
 
 
 def dead_rows(connection: Connection[TupleRow]) -> list[Finding]:
-    """Dead rows are many, and somebody could still see them."""
-    tables = connection.execute(_DEAD_ROWS, (DEAD_ROWS,)).fetchall()
-    holders = connection.execute(_HOLDERS, (HELD,)).fetchall() if tables else []
+    """Return a finding for each of our tables with many dead rows that an old snapshot could still see."""
+    tables = connection.execute(_DEAD_ROWS, (MAX_DEAD_ROWS,)).fetchall()
+    snapshots = connection.execute(_OLDEST_SNAPSHOT, (MAX_SNAPSHOT_AGE,)).fetchall() if tables else []
     return [
         Finding(
             f"{table} has {number(rows)} dead rows, held by {what}{_since(seconds)}",
-            "they cannot be cleared away while an old snapshot could see them, and every look for work passes them",
+            "VACUUM cannot remove rows that an old snapshot could see, and every scan for stale pairs reads them",
             fix,
             "warning",
         )
         for table, rows in tables
-        for what, fix, seconds in holders
+        for what, fix, seconds in snapshots
     ]
 
 
@@ -114,31 +114,31 @@ def _since(seconds: float | None) -> str:
 
 
 def idle_in_transaction(connection: Connection[TupleRow]) -> list[Finding]:
-    """Forgotten transactions."""
+    """Return a finding for each session that was idle in a transaction for too long."""
     return [
         Finding(
             f"session {pid} of {name} has been in an idle transaction for {duration(seconds)}",
-            "vacuum clears nothing away that it could see; what it marked is unseen; locks it holds stay",
+            "VACUUM removes no row that it could see, no worker sees its marks, and its locks stay",
             f"SELECT pg_terminate_backend({pid});",
             "warning",
         )
-        for pid, name, seconds in connection.execute(_IDLE, (IDLE_IN_TRANSACTION,))
+        for pid, name, seconds in connection.execute(_IDLE, (MAX_IDLE_IN_TRANSACTION,))
     ]
 
 
 def prepared(connection: Connection[TupleRow]) -> list[Finding]:
-    """Forgotten halves of two-phase commits."""
-    return forgotten(connection.execute(_PREPARED, (PREPARED,)).fetchall())
+    """Return a finding for each prepared transaction that nobody has ended."""
+    return prepared_findings(connection.execute(_PREPARED, (MAX_PREPARED,)).fetchall())
 
 
-def forgotten(rows: Iterable[tuple[str, float]]) -> list[Finding]:
-    """Of transactions by the literal that names them, and the seconds since they were prepared."""
+def prepared_findings(transactions: Iterable[tuple[str, float]]) -> list[Finding]:
+    """Return a finding for each transaction, given as its name as a literal and its age in seconds."""
     return [
         Finding(
-            f"transaction {gid} was prepared {duration(seconds)} ago, and not ended",
-            "its marks are unseen until it commits; it may hold the doorbell, so workers poll; it holds back vacuum",
+            f"transaction {gid} was prepared {duration(seconds)} ago, and has not ended",
+            "no worker sees its marks, it may hold the doorbell so that workers poll, and it holds VACUUM back",
             f"COMMIT PREPARED {gid}; or ROLLBACK PREPARED {gid};",
             "warning",
         )
-        for gid, seconds in rows
+        for gid, seconds in transactions
     ]

@@ -7,7 +7,6 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from gaq_listen.observers.wording import count, duration, sanitize
 from gaq_listen.reports.changes import reason
 from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation
 from gaq_listen.reports.explain.sums import Sum, add_up, not_computable_because
@@ -15,6 +14,7 @@ from gaq_listen.reports.explain.timeline import timeline
 from gaq_listen.reports.quality import Quality
 from gaq_listen.reports.quality_style import STYLES
 from gaq_listen.reports.summary_values import SummaryValues
+from gaq_listen.wording import count, duration, listed, sanitize
 
 NAMED = 8
 """Most flags or periods to name in a sentence. It counts the others."""
@@ -100,14 +100,14 @@ def _effect(pair: Explanation, flag: ExplainedFlag) -> Iterator[Text]:
         return
     span = flag.span[1] - flag.span[0]
     left = sum((end - start for start, end in flag.effective), timedelta())
-    by = _some([f"#{each}" for each in flag.hidden_by])
+    by = listed([f"#{each}" for each in flag.hidden_by], NAMED)
     if left == span:
         yield Text(f"counts for all of its {clock(span)}")
         return
     if not left:
         yield Text(f"does not count: hidden by {by}, which came later", style="yellow")
         return
-    where = _some([f"{_time(start)}–{_time(end)}" for start, end in flag.effective])  # noqa: RUF001
+    where = listed([f"{_time(start)}–{_time(end)}" for start, end in flag.effective], NAMED)  # noqa: RUF001
     yield Text(f"counts for {clock(left)} of its {clock(span)}, in {where}; else hidden by {by}, which came later")
 
 
@@ -127,14 +127,16 @@ def _sum(pair: Explanation, total: Sum) -> Iterator[RenderableType]:
         f"With MC reproducible as not bad: {good + mc_reproducible:.3f} % not bad, {bad:.3f} % bad; "
         f"as bad: {good:.3f} % not bad, {bad + mc_reproducible:.3f} % bad."
     )
-    flags = _some([f"#{flag.flag_id}" for flag in total.unverified])
+    flags = listed([f"#{flag.flag_id}" for flag in total.unverified], NAMED)
     yield _indented(f"Missing verifications: {len(total.unverified)}" + (f", of {flags}" if flags else ""))
     missing = [
         f"{_time(period.span[0])}–{_time(period.span[1])} {' '.join(map(sanitize, pair.uncovered(period)))}"  # noqa: RUF001
         for period in pair.periods
         if period.uncovered
     ]
-    yield _indented(f"Undefined quality periods: {total.undefined}" + (f": {_some(missing)}" if missing else ""))
+    yield _indented(
+        f"Undefined quality periods: {total.undefined}" + (f": {listed(missing, NAMED)}" if missing else "")
+    )
     if pair.computed and not total.values.equals(pair.computed):
         yield _indented(
             Text(
@@ -229,8 +231,3 @@ def clock(time: timedelta) -> str:
     seconds, microseconds = divmod(time // timedelta(microseconds=1), 1_000_000)
     fraction = f".{microseconds:06}".rstrip("0").rstrip(".")
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from gaq_listen.observers.wording import sanitize
 from gaq_listen.reports.explain.explanation import Explanation, Span
 from gaq_listen.reports.quality import Quality
 from gaq_listen.reports.quality_style import legend, sign
+from gaq_listen.wording import sanitize
 
 # A column shows the first of these that occurs in its time.
 _WORST = (Quality.BAD, Quality.MC_REPRODUCIBLE, Quality.UNKNOWN, Quality.GOOD)

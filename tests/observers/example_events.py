@@ -1,8 +1,9 @@
-"""Events to show: what an operator would see on a good night and on a bad one."""
+"""Provide example events, as an operator would see them on a good night and on a bad one."""
 
 from datetime import UTC, datetime
 from typing import Any
 
+from gaq_listen.worker.event_pairs import DriftedPair, FailedPair, RefreshedPair
 from gaq_listen.worker.events import (
     Audited,
     BacklogCounted,
@@ -12,16 +13,13 @@ from gaq_listen.worker.events import (
     Broken,
     CaughtUp,
     Disconnected,
-    DriftedPair,
     Event,
-    FailedPair,
     Idle,
     Listening,
     PairsFailed,
     Paused,
     Polling,
     Reconnected,
-    RefreshedPair,
     Repaired,
     Resumed,
     SourcesChanged,
@@ -36,13 +34,13 @@ from gaq_listen.worker.events import (
 AT = datetime(2026, 11, 23, 22, 31, 5, 123456, UTC)
 
 HOSTILE = '[bold red]x[/] \x1b[2J\x1b]0;owned\x07\n2026-11-23T22:31:05.123Z INFO "fake\\\u202e'
-"""A name that would be markup, clear the screen, set a title, and forge a line of the log."""
+"""A name that contains markup, clears a screen, sets a window title, and forges a line of the log."""
 
 LONG = "LHC24ar_pass1_QC1_sampling"
 
 
 def pair(run: int = 526641, **other: Any) -> RefreshedPair:
-    """A pair whose good fraction fell from 92.1 to 88.4 %, 13 ms after a flag changed."""
+    """Return a pair whose good fraction fell from 92.1 to 88.4 %, 13 ms after a flag changed."""
     values: dict[str, Any] = {
         "data_pass_id": 12,
         "data_pass": "LHC22o_apass7",
@@ -57,7 +55,7 @@ def pair(run: int = 526641, **other: Any) -> RefreshedPair:
 
 
 def failed(run: int = 526641, **other: Any) -> FailedPair:
-    """A pair that could not be computed, twice by now."""
+    """Return a pair that could not be computed, twice by now."""
     values: dict[str, Any] = {
         "data_pass_id": 12,
         "data_pass": "LHC22o_apass7",
@@ -73,7 +71,7 @@ DRIFTED = DriftedPair(12, "LHC22o_apass7", 526641, "bad_run_coverage", 0.921, 0.
 
 
 def batch(*pairs: RefreshedPair, by_sweep: bool = False, limit: int = 20) -> BatchRefreshed:
-    """A batch that took 8.4 ms."""
+    """Return a batch that took 8.4 ms."""
     return BatchRefreshed(pairs, 0.0084, limit, by_sweep)
 
 
@@ -89,8 +87,8 @@ REASON = (
 
 ONE_OF_EACH: list[Event] = [
     Started("gaq", "18.1", "gaq-1"),
-    Listening(),
     Polling("notifications do not arrive, as through a transaction pooler", 1.0),
+    Listening(),
     batch(pair()),
     PairsFailed((failed(), failed(526642))),
     Behind(12345, 5, 1.2),
@@ -129,7 +127,7 @@ WORKING: list[Event] = [
     BacklogCounted(0),
 ]
 
-# Enough for the whole height of every size, so that what is above scrolls away.
+# These are more lines than any terminal of the tests has, so the first ones scroll away.
 BUSY: list[Event] = [
     *WORKING,
     *(batch(pair(600000 + i)) for i in range(40)),
