@@ -52,6 +52,9 @@ create table if not exists gaq.wide_invalidations (
 create index if not exists wide_invalidations_by_age on gaq.wide_invalidations (invalidated_at);
 -- By what they name for whoever reads a pair: the oldest mark of a thing is the first.
 create index if not exists wide_invalidations_by_key on gaq.wide_invalidations (kind, key, invalidated_at);
+-- And by place and what they name there.
+create index if not exists wide_invalidations_by_place on gaq.wide_invalidations (kind, place, key, invalidated_at)
+    where place is not null;
 
 -- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.
 alter table gaq.invalidations replica identity full;

@@ -136,6 +136,10 @@ select null::bigint as wide_id, null::bigint as data_pass_id, null::bigint as ru
        null::timestamptz as invalidated_at, null::text as cause
 where false;
 
+create or replace view gaq.source_marked_pairs as
+select null::bigint as data_pass_id, null::bigint as run_number, null::timestamptz as invalidated_at
+where false;
+
 
 -- 3. What counts of a row ----------------------------------------------------------------------------------------------
 -- The same columns, of one row: the triggers call these functions (see gaq.a_flag and the like in 15_marking.sql). They are

@@ -4,64 +4,7 @@ set role gaq_owner;
 
 -- Which pairs wide marks stand for, for who reads while any number of them wait. gaq.expanded_invalidations begins with the
 -- marks, which is right for who folds them. Here a pair looks for its marks, so that it takes as long whatever waits.
--- Readers keep plans that were made while there was no mark: from such a plan every look at the marks would go through all
--- of them. So functions look, which are planned apart: without sequential scans, and by an order that one index has. (With
--- "kind = of_kind" the order of another index would do as well, which would go through all kinds.)
-
--- The oldest mark of a kind that names one of these keys; null: there is none.
-create or replace function gaq.oldest_wide_mark(of_kind text, keys bigint[]) returns timestamptz
-language plpgsql stable security definer
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-as $$
-begin
-    return (
-        select min(first.invalidated_at)
-        from unnest(keys) named (key)
-        cross join lateral (
-            select w.kind, w.key, w.invalidated_at
-            from gaq.wide_invalidations w
-            where (w.kind, w.key) >= (of_kind, named.key)
-            order by w.kind, w.key, w.invalidated_at
-            limit 1
-        ) first
-        where first.kind = of_kind and first.key = named.key
-    );
-end
-$$;
-
--- The first marks of a kind in the order of what they name, and of their age; of a kind that names nothing, the oldest.
-create or replace function gaq.first_wide_marks(of_kind text, how_many int)
-returns table (key bigint, invalidated_at timestamptz)
-language plpgsql stable security definer rows 10
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-as $$
-#variable_conflict use_column
-begin
-    return query
-    select first.key, first.invalidated_at
-    from (
-        select w.kind, w.key, w.invalidated_at
-        from gaq.wide_invalidations w
-        where w.kind >= of_kind
-        order by w.kind, w.key, w.invalidated_at
-        limit how_many
-    ) first
-    where first.kind = of_kind;
-end
-$$;
-
--- How many marks of a kind wait, counted up to at_most.
-create or replace function gaq.wide_marks(of_kind text, at_most int default 1) returns bigint
-language sql stable security definer
-set search_path = pg_catalog, pg_temp
-return (select count(*) from gaq.first_wide_marks(of_kind, at_most));
-
+-- The functions of 12_wide_marks.sql look.
 -- The condition "data_pass_id::bigint = data_pass_id" is always true. It lets a reader's condition on our bigint through to
 -- the source's column and to its index, whatever whole number that is: what equals one of the two equals the other.
 create or replace view gaq.marked_pairs as
@@ -107,9 +50,9 @@ cross join lateral (
 ) f
 where exists (select from gaq.wide_invalidations) and gaq.wide_marks('flag', 501) <= 500
 union all
-select data_pass_id, run_number, invalidated_at from gaq.source_invalidations
+-- Of the kinds that only some sources have.
+select data_pass_id, run_number, invalidated_at from gaq.source_marked_pairs
 where exists (select from gaq.wide_invalidations)
-  and gaq.wide_marks('flag in run') + gaq.wide_marks('flag in data pass') > 0
 union all
 -- Of everything: pairs, and summaries of pairs that are gone.
 select data_pass_id, run_number,

@@ -18,7 +18,10 @@ grant execute on function gaq.bell_key(), gaq.objects(), gaq.is_there(int), gaq.
 
 -- A view calls functions with the rights of its reader, who may have been given gaq_summaries alone. Nobody can call them
 -- otherwise without the right to use schema gaq.
-grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int), gaq.first_wide_marks(text, int)
+grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int), gaq.first_wide_marks(text, int),
+    gaq.first_placed_marks(text, int), gaq.keys_marked_at(text, bigint, bigint, bigint),
+    gaq.bounds_marked_at(text, bigint),
+    gaq.which_are_marked_at(text, bigint, bigint[]), gaq.oldest_mark_at(text, bigint, bigint[])
     to public;
 
 -- Workers and operators: refresh, mark, pause, and nothing else. They inherit from gaq_reader.

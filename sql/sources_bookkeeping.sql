@@ -22,7 +22,7 @@ grant select on runs, detectors, data_passes, data_passes_runs, quality_control_
     quality_control_flag_effective_periods
     to gaq_owner;
 
--- [index] quality_control_flags (run_number, detector_id, id): the flags of a pair
+-- [index] quality_control_flags (run_number; id, detector_id): the flags of a pair
 -- [index] data_pass_quality_control_flag (data_pass_id, quality_control_flag_id): the flags of a data pass
 -- [index] quality_control_flags (flag_type_id): the pairs that a flag type's change concerns
 -- [index] quality_control_flags (id): the pairs that a flag's change concerns
@@ -112,7 +112,7 @@ where f.deleted::int = 0;
 
 -- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
 -- A run has flags of every data pass, most of which are other pairs' flags. So three indexes find the pair's flags before one
--- row of the large table is read. First, on each detector, the ids of the run's flags that are not below the first id of the
+-- row of the large table is read. First the ids of the run's flags on these detectors that are not below the first id of the
 -- data pass, nor above its last: where experts flag one data pass after another, few others are among them. Then those of
 -- them that have a link to the data pass. Then the flags.
 -- Each step is written so that a plan made for empty tables, to which all indexes look the same, takes no wrong one for long.
@@ -132,20 +132,20 @@ begin atomic
         where l.data_pass_id = of_data_pass_id
           and l.quality_control_flag_id = any (array(
               select r.id
-              from unnest(on_detectors) d (detector_id)
-              cross join lateral (
-                  select id
+              from (
+                  select id, detector_id
                   from quality_control_flags
-                  where (run_number, detector_id, id) >= (of_run_number, d.detector_id, (
+                  where (run_number, id) >= (of_run_number, (
                             select quality_control_flag_id from data_pass_quality_control_flag
                             where data_pass_id >= of_data_pass_id
                             order by data_pass_id, quality_control_flag_id limit 1))
-                    and (run_number, detector_id, id) <= (of_run_number, d.detector_id, (
+                    and (run_number, id) <= (of_run_number, (
                             select quality_control_flag_id from data_pass_quality_control_flag
                             where data_pass_id <= of_data_pass_id
                             order by data_pass_id desc, quality_control_flag_id desc limit 1))
                   offset 0
-              ) r))))
+              ) r
+              where r.detector_id = any (on_detectors)))))
       and f.deleted::int = 0;
 end;
 
@@ -164,24 +164,19 @@ cross join lateral (
         where l.data_pass_id = p.data_pass_id
           and l.quality_control_flag_id = any (array(
               select r.id
-              from (
-                  select detector_id from global_aggregated_quality_detectors
-                  where data_pass_id = p.data_pass_id and run_number = p.run_number offset 0
-              ) d
-              cross join lateral (
-                  select id
-                  from quality_control_flags
-                  where (run_number, detector_id, id) >= (p.run_number, d.detector_id, (
-                            select quality_control_flag_id from data_pass_quality_control_flag
-                            where data_pass_id >= p.data_pass_id
-                            order by data_pass_id, quality_control_flag_id limit 1))
-                    and (run_number, detector_id, id) <= (p.run_number, d.detector_id, (
-                            select quality_control_flag_id from data_pass_quality_control_flag
-                            where data_pass_id <= p.data_pass_id
-                            order by data_pass_id desc, quality_control_flag_id desc limit 1))
-                  offset 0
-              ) r))))
+              from quality_control_flags r
+              where (r.run_number, r.id) >= (p.run_number, (
+                        select quality_control_flag_id from data_pass_quality_control_flag
+                        where data_pass_id >= p.data_pass_id
+                        order by data_pass_id, quality_control_flag_id limit 1))
+                and (r.run_number, r.id) <= (p.run_number, (
+                        select quality_control_flag_id from data_pass_quality_control_flag
+                        where data_pass_id <= p.data_pass_id
+                        order by data_pass_id desc, quality_control_flag_id desc limit 1))))))
       and f.deleted::int = 0
+      and f.detector_id = any (array(
+          select detector_id from global_aggregated_quality_detectors
+          where data_pass_id = p.data_pass_id and run_number = p.run_number))
     offset 0
 ) f;
 
@@ -250,6 +245,84 @@ cross join lateral (
     select m.place from gaq.wide_invalidations m where m.key = w.key and m.kind = 'flag in run' and m.place is not null
 ) r
 where w.kind = 'flag in data pass';
+
+-- The same for who reads while any number of marks wait. Few marks look for their pairs, as above. When there are many, each
+-- pair that exists looks for its marks:
+-- - of the flags that marks of the run name, those that are linked to the data pass;
+-- - of the flags of the run, those that marks of the data pass name;
+-- - the flags that both name.
+-- (Marks of the run are asked for from the first to the last flag that can matter: the data pass has links, or marks, from
+-- the one to the other.)
+create or replace view gaq.source_marked_pairs as
+select few.data_pass_id, few.run_number, few.invalidated_at
+from (
+    select l.data_pass_id::bigint, r.place as run_number, r.invalidated_at
+    from gaq.first_placed_marks('flag in run', 500) r
+    cross join lateral (
+        select data_pass_id from data_pass_quality_control_flag where quality_control_flag_id = r.key offset 0
+    ) l
+    union all
+    select d.place, f.run_number, d.invalidated_at
+    from gaq.first_placed_marks('flag in data pass', 500) d
+    cross join lateral (
+        select run_number from quality_control_flags f where f.id = d.key and f.deleted::int = 0 offset 0
+    ) f
+    union all
+    select d.place, r.place, least(r.invalidated_at, d.invalidated_at)
+    from gaq.first_placed_marks('flag in run', 500) r
+    join gaq.first_placed_marks('flag in data pass', 500) d using (key)
+    where r.place is not null and d.place is not null
+) few
+where gaq.wide_marks('flag in run', 501) + gaq.wide_marks('flag in data pass', 501) <= 500
+union all
+select p.data_pass_id, p.run_number, m.invalidated_at
+from (
+    select data_pass_id::bigint, run_number::bigint from data_passes_runs
+    where data_pass_id::bigint = data_pass_id and run_number::bigint = run_number
+      and gaq.wide_marks('flag in run', 501) + gaq.wide_marks('flag in data pass', 501) > 500
+) p
+cross join lateral (
+    select least(
+               case when linked <> '{}' or named_twice <> '{}'
+                    then gaq.oldest_mark_at('flag in run', p.run_number, linked || named_twice) end,
+               case when placed <> '{}' or named_twice <> '{}'
+                    then gaq.oldest_mark_at('flag in data pass', p.data_pass_id, placed || named_twice) end
+           ) as invalidated_at
+    from (
+        select bounds,
+               gaq.keys_marked_at('flag in run', p.run_number, least(first_link, bounds[1]), greatest(last_link, bounds[2])) as named
+        from (
+            select (select quality_control_flag_id from data_pass_quality_control_flag
+                    where data_pass_id >= p.data_pass_id
+                    order by data_pass_id, quality_control_flag_id limit 1) as first_link,
+                   (select quality_control_flag_id from data_pass_quality_control_flag
+                    where data_pass_id <= p.data_pass_id
+                    order by data_pass_id desc, quality_control_flag_id desc limit 1) as last_link,
+                   gaq.bounds_marked_at('flag in data pass', p.data_pass_id) as bounds
+            offset 0
+        ) ends
+        offset 0
+    ) of_run
+    cross join lateral (
+        select array(
+                   select quality_control_flag_id::bigint from data_pass_quality_control_flag
+                   where data_pass_id = p.data_pass_id and quality_control_flag_id = any (named)
+               ) as linked,
+               case when named <> '{}' and bounds is not null
+                    then gaq.which_are_marked_at('flag in data pass', p.data_pass_id, named) else '{}' end as named_twice,
+               case when bounds is not null then array(
+                   select f.id::bigint from quality_control_flags f
+                   where f.run_number = p.run_number and f.deleted::int = 0
+                     and f.id = any (gaq.which_are_marked_at('flag in data pass', p.data_pass_id, array(
+                         select id::bigint
+                         from (select id from quality_control_flags where run_number = p.run_number offset 0) r
+                         where id between bounds[1] and bounds[2])))
+               ) else '{}' end as placed
+        offset 0
+    ) halves
+    offset 0
+) m
+where m.invalidated_at is not null;
 
 
 -- 3. What counts of a row ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.dba.sources import Sources
 
-_NEEDED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)\): (.+)$", flags=re.MULTILINE)
+_NEEDED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)(?:; ([\w, ]+))?\): (.+)$", flags=re.MULTILINE)
 
 _TABLES = """
 select c.relname, c.relkind = 'p' as partitioned,
@@ -46,6 +46,8 @@ class NeededIndex:
     table: str
     columns: tuple[str, ...]
     purpose: str
+    ranges: int = 0
+    """How many of the columns, the last ones, are searched for ranges of values. They keep their order in an index."""
     is_partitioned: bool = False
     """Whether the table is partitioned. PostgreSQL cannot create an index of such a table concurrently."""
 
@@ -56,6 +58,19 @@ class NeededIndex:
             f"needed for {self.purpose}: without the index, each batch reads the whole table",
             self.statement(schema),
             "warning",
+        )
+
+    def is_served_by(self, columns: tuple[str, ...]) -> bool:
+        """Return whether an index on these columns suffices: it begins with the needed ones, in any order but for ranges.
+
+        >>> needed = NeededIndex("flags", ("run", "pass", "id"), "", ranges=1)
+        >>> needed.is_served_by(("pass", "run", "id", "type")), needed.is_served_by(("run", "id", "pass"))
+        (True, False)
+        """
+        equal = len(self.columns) - self.ranges
+        return (
+            set(columns[:equal]) == set(self.columns[:equal])
+            and columns[equal : len(self.columns)] == self.columns[equal:]
         )
 
     def statement(self, schema: str) -> str:
@@ -75,18 +90,21 @@ def quoted(name: str) -> str:
 
 
 def needed(sources: Sources) -> list[NeededIndex]:
-    """Return the indexes that a sources file names in lines that begin with ``-- [index]``."""
-    return [
-        NeededIndex(table, tuple(re.split(r", *", columns)), purpose)
-        for table, columns, purpose in _NEEDED.findall(sources.text)
-    ]
+    """Return the indexes that a sources file names in lines that begin with ``-- [index]``.
+
+    The views search for ranges of the columns after a semicolon.
+    """
+    found = []
+    for table, columns, ranged, purpose in _NEEDED.findall(sources.text):
+        ranges = re.split(r", *", ranged) if ranged else []
+        found.append(NeededIndex(table, (*re.split(r", *", columns), *ranges), purpose, ranges=len(ranges)))
+    return found
 
 
 def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[Finding]:
     """Return a finding for each needed index that the tables of this schema lack.
 
-    An existing index suffices if it begins with the needed columns, in any order. Tables and columns that do not exist
-    need no index.
+    Tables and columns that do not exist need no index.
     """
     names = sorted({index.table for index in needed(sources)})
     tables = {name: rest for name, *rest in connection.execute(_TABLES, (schema, names)).fetchall()}
@@ -95,9 +113,8 @@ def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> 
         found[table].append(columns)
 
     def is_missing(index: NeededIndex) -> bool:
-        columns = set(index.columns)
-        columns_exist = columns <= set(tables[index.table][1])
-        return columns_exist and not any(set(has[: len(columns)]) == columns for has in found[index.table])
+        columns_exist = set(index.columns) <= set(tables[index.table][1])
+        return columns_exist and not any(index.is_served_by(tuple(has)) for has in found[index.table])
 
     return [
         replace(index, is_partitioned=tables[index.table][0]).finding(schema)

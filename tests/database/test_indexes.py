@@ -38,6 +38,31 @@ def test_index_suffices_if_it_begins_with_the_columns(bare_db: Connection[Any], 
     assert (indexes.missing(bare_db, "public", REFERENCE) == []) is suffices
 
 
+@pytest.mark.parametrize(
+    ("columns", "suffices"),
+    [
+        ("run_number, id, detector_id", True),
+        ("run_number, id, detector_id, flag_type_id", True),
+        ("run_number, detector_id, id", False),
+        ("run_number, id", False),
+    ],
+)
+def test_columns_searched_for_ranges_keep_their_order(
+    bookkeeping_bare_database: Connection[Any], columns: str, suffices: bool
+) -> None:
+    connection = bookkeeping_bare_database
+    connection.autocommit = True
+
+    def missing() -> bool:
+        found = indexes.missing(connection, "public", named("bookkeeping"))
+        return "no index on quality_control_flags (run_number, id, detector_id)" in [finding.what for finding in found]
+
+    connection.execute("drop index quality_control_flags_by_run")
+    assert missing()
+    connection.execute(f"create index on quality_control_flags ({columns})".encode())
+    assert missing() is not suffices
+
+
 def test_index_of_a_partitioned_table_is_not_concurrent(bare_db: Connection[Any]) -> None:
     bare_db.execute("drop table gaq_detectors")
     bare_db.execute("create table gaq_detectors (data_pass_id int, run_number int) partition by list (run_number)")

@@ -110,6 +110,11 @@ def without_memory(committed: Connection[Any]) -> None:
     assert row is not None
     view = replaced(row[0], ("m.kind = 'flag in data pass'::text", "false"), ("m.kind = 'flag in run'::text", "false"))
     committed.execute(f"CREATE OR REPLACE VIEW gaq.source_invalidations AS {view}".encode())
+    # Readers, too.
+    committed.execute(
+        "CREATE OR REPLACE VIEW gaq.source_marked_pairs AS"
+        " SELECT data_pass_id, run_number, invalidated_at FROM gaq.source_invalidations"
+    )
 
 
 def looks_for_links(committed: Connection[Any]) -> None:

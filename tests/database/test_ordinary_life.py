@@ -20,6 +20,7 @@ from gaq_listen.private_postgres.binaries import find_binaries
 from gaq_listen.private_postgres.server import PrivatePostgres
 from tests.conftest import Server, where
 from tests.database.test_installation import PAIRS
+from tests.database.test_rights import OF_THE_VIEW
 from tests.support.shapes import BOOKKEEPING, REFERENCE, Shape
 from tests.support.tables import drain
 
@@ -188,7 +189,8 @@ def security_definers(db: Connection[Any]) -> list[Any]:
     return db.execute(
         "select distinct pg_get_userbyid(proowner)::text, has_function_privilege('public', oid, 'execute')"
         " from pg_proc where pronamespace = 'gaq'::regnamespace and prosecdef"
-        " and proname not in ('first_wide_marks', 'oldest_wide_mark', 'wide_marks')"
+        " and proname <> all (%s)",
+        (OF_THE_VIEW,),
     ).fetchall()
 
 

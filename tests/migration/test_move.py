@@ -253,7 +253,7 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
         found = make_plan(dba, "public", "bookkeeping")
         indexes = [finding.fix for finding in found.advice if finding.what.startswith("no index")]
         assert indexes == [
-            "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, detector_id, id);",
+            "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, id, detector_id);",
             "CREATE INDEX CONCURRENTLY ON public.global_aggregated_quality_detectors (data_pass_id, run_number);",
         ]
         assert "trigger" in " ".join(warning.what for warning in found.advice)

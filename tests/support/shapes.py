@@ -80,7 +80,7 @@ $$;
 -- pgloader turns virtual columns of MariaDB into plain columns, which nothing keeps up to date.
 ALTER TABLE runs ALTER qc_time_start DROP EXPRESSION, ALTER qc_time_end DROP EXPRESSION;
 -- These are the indexes that the plan suggests.
-CREATE INDEX quality_control_flags_by_run ON quality_control_flags (run_number, detector_id, id);
+CREATE INDEX quality_control_flags_by_run ON quality_control_flags (run_number, id, detector_id);
 CREATE INDEX global_aggregated_quality_detectors_by_pair
     ON global_aggregated_quality_detectors (data_pass_id, run_number);
 """

@@ -33,7 +33,8 @@ where grantee <> owner
        or not rolsuper and rolname <> 'gaq_owner'
           and (rolname not in ('gaq_worker', 'gaq_reader') or privilege_type not in ('SELECT', 'USAGE', 'EXECUTE')))
   -- gaq_summaries calls these functions with the rights of its reader.
-  and not (rolname is null and name ~ '^gaq[.](oldest_wide_mark|wide_marks|first_wide_marks)[(]')
+  and not (rolname is null
+           and name ~ '^gaq[.]([a-z_]+_marked_at|oldest_(wide_mark|mark_at)|first_placed_marks|(first_)?wide_marks)[(]')
 group by kind, name, rolname
 order by kind, name, rolname
 """
