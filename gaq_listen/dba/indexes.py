@@ -61,7 +61,7 @@ class NeededIndex:
         )
 
     def is_served_by(self, columns: tuple[str, ...]) -> bool:
-        """Return whether an index on these columns suffices: it begins with the needed ones, in any order but for ranges.
+        """Return whether an index on these columns suffices: it begins with the needed ones, ranges in order.
 
         >>> needed = NeededIndex("flags", ("run", "pass", "id"), "", ranges=1)
         >>> needed.is_served_by(("pass", "run", "id", "type")), needed.is_served_by(("run", "id", "pass"))
