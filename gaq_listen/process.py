@@ -3,16 +3,12 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
-from gaq_listen.observers import observing
-from gaq_listen.observers.backlog_monitor import COUNT_EVERY, monitor_backlog
-from gaq_listen.observers.event_log import HEARTBEAT
-from gaq_listen.observers.http_server import serve_http
+from gaq_listen.observers.output import observe_worker
 from gaq_listen.settings import OutputSettings, WorkerSettings
-from gaq_listen.worker import events
 from gaq_listen.worker.systemd import SystemdNotifier
 from gaq_listen.worker.worker import Worker
 
@@ -21,7 +17,7 @@ FORCED_EXIT = 130
 """The exit code after a second signal."""
 
 
-def run_worker(settings: WorkerSettings, showing: OutputSettings) -> int:
+def run_worker(settings: WorkerSettings, output: OutputSettings) -> int:
     """Run a worker until it is done or stopped. Return the exit code.
 
     After the first signal, the worker finishes its batch. After the second, it ends at once. SIGHUP counts as a signal
@@ -30,10 +26,10 @@ def run_worker(settings: WorkerSettings, showing: OutputSettings) -> int:
     Raises:
         GaqListenError: the worker cannot work, see ``Worker.run``.
     """
-    return asyncio.run(_run(settings, showing))
+    return asyncio.run(_run(settings, output))
 
 
-async def _run(settings: WorkerSettings, showing: OutputSettings) -> int:
+async def _run(settings: WorkerSettings, output: OutputSettings) -> int:
     manager = SystemdNotifier()
     if manager.watchdog is not None:
         settings = replace(settings, heartbeat=min(settings.heartbeat, max(0.5, manager.watchdog / 4)))
@@ -41,50 +37,11 @@ async def _run(settings: WorkerSettings, showing: OutputSettings) -> int:
     def nobody_reads() -> None:
         worker.stop("nobody reads the output")
 
-    async with observers_of(settings, showing, nobody_reads, manager.observe) as observe:
+    async with observe_worker(settings, output, nobody_reads, manager.observe) as observe:
         worker = Worker(settings, observe, alive=manager.alive)
         with handle_signals(worker.stop, worker.abandon, with_terminal=sys.stdout.isatty()):
             await worker.run()
     return FORCED_EXIT if worker.abandoned else 0
-
-
-@asynccontextmanager
-async def observers_of(
-    settings: WorkerSettings, showing: OutputSettings, nobody_reads: Callable[[], None], *also: events.Observer
-) -> AsyncIterator[events.Observer]:
-    """Shows what the observer that it yields is told, on stdout and, if wanted, over HTTP; and counts what is stale.
-
-    Others who observe are told ``also``. ``nobody_reads`` is called, in this loop, when the reader of stdout has gone.
-    """
-    loop = asyncio.get_running_loop()
-    async with AsyncExitStack() as stack:
-        shows = list(also)
-        show = _all(shows)
-        audience = [show]
-
-        # First what can refuse.
-        if showing.metrics_listen is not None:
-            shows.append(stack.enter_context(serve_http(showing.metrics_listen, showing.objective)))
-
-        def reader_gone() -> None:
-            loop.call_soon_threadsafe(nobody_reads)
-
-        output = observing(showing.log_format, sys.stdout, reader_gone, settings, showing.objective)
-        shows.append(stack.enter_context(output))
-        if not settings.once:
-            # A log wants the number now and then; who watches a terminal or scrapes wants it now.
-            watched = showing.metrics_listen is not None or sys.stdout.isatty()
-            every = COUNT_EVERY if watched else HEARTBEAT
-            audience.append(await stack.enter_async_context(monitor_backlog(settings.dsn, show, every, stay=watched)))
-        yield _all(audience)
-
-
-def _all(observers: list[events.Observer]) -> events.Observer:
-    def observe(event: events.Event) -> None:
-        for each in observers:
-            each(event)
-
-    return observe
 
 
 @contextmanager

@@ -151,16 +151,100 @@ end
 $$;
 
 
+-- Rings if a worker sleeps. Else keeps all workers awake until the commit is visible: they will see its marks.
+create or replace function gaq.ring_if_asleep() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+        perform gaq.ring();
+    end if;
+end
+$$;
+
 -- TRUNCATE tells no rows, so everything is marked.
 create or replace function gaq.mark_everything() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     insert into gaq.wide_invalidations (kind, cause) values ('everything', 'truncate');
-    if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
+    perform gaq.ring_if_asleep();
+    return null;
+end
+$$;
+
+-- Where a trigger cannot tell what its rows mean, because somebody has dropped a column with CASCADE, everything is marked.
+create or replace function gaq.mark_unbound() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into gaq.wide_invalidations (kind, cause) values ('everything', 'unbound');
+    perform gaq.ring_if_asleep();
+end
+$$;
+
+-- Creates the function that the triggers of a table call for INSERT, UPDATE and DELETE. All of them have this frame:
+--   name      of the function, such as mark_runs
+--   accessor  the function of the sources file that returns what counts of a row, such as as_run
+--   counting  the condition for a row that counts at all
+--   marks     the table of marks, with its columns
+--   written   what is written there
+--   once      columns by which a mark is written once for all rows of a statement; null: no two rows have the same mark
+--
+-- One call a statement, whatever the number of rows. The function compares the rows that count, before and after: what
+-- stands on one side only has changed. It reads no table, so a concurrent transaction cannot hide anything from it. It runs
+-- as its owner: a writer needs no right on schema gaq. At the end it tries the doorbell's lock, and rings only when a sleeper
+-- has it: see gaq.ring in 10_marks.sql.
+-- If somebody drops a column with CASCADE, the accessor goes with it. No writer fails because of that: each statement then
+-- marks everything, and gaq-listen install brings the accessor back.
+-- (PL/pgSQL plans a statement on a transition table only where the table is, in the trigger function. So the frame cannot be
+-- a function that others call; written out, it costs a writer nothing. DISTINCT ON sorts: for a single row, which is what
+-- most writers write, the hash table of DISTINCT costs as much as the mark.)
+create or replace function gaq.create_marking(
+    name text, accessor text, counting text, marks text, written text, once text default null
+) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    code text := $frame$
+create or replace function gaq.<name>() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $body$
+begin
+    if to_regproc('gaq.<accessor>') is null then
+        perform gaq.mark_unbound();
+        return null;
+    end if;
+    if tg_op = 'INSERT' then
+        insert into gaq.<marks>
+        select <once> <written>
+        from (select (gaq.<accessor>(n)).* from new_rows n) told where <counting>;
+    elsif tg_op = 'DELETE' then
+        insert into gaq.<marks>
+        select <once> <written>
+        from (select (gaq.<accessor>(o)).* from old_rows o) told where <counting>;
+    else
+        insert into gaq.<marks>
+        with before as (select * from (select (gaq.<accessor>(o)).* from old_rows o) told where <counting>),
+             after as (select * from (select (gaq.<accessor>(n)).* from new_rows n) told where <counting>)
+        select distinct <written>
+        from ((table before except all table after) union all (table after except all table before)) changed;
+    end if;
+    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
         perform gaq.ring();
     end if;
     return null;
+end
+$body$
+$frame$;
+begin
+    code := replace(code, '<name>', quote_ident(name));
+    code := replace(code, '<accessor>', quote_ident(accessor));
+    code := replace(code, '<counting>', counting);
+    code := replace(code, '<marks>', marks);
+    code := replace(code, '<once>', coalesce('distinct on (' || once || ')', ''));
+    code := replace(code, '<written>', written);
+    execute code;
 end
 $$;
 

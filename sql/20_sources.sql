@@ -192,43 +192,13 @@ end;
 
 
 -- 4. What marks ---------------------------------------------------------------------------------------------------------
--- The functions that other shapes share are in 22_marking.sql, with what all of them obey.
+-- gaq.create_marking in 15_marking.sql says what it creates. The functions that other shapes share are in 22_marking.sql.
 
 -- A flag carries its pair.
-create or replace function gaq.mark_qc_flags() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if to_regproc('gaq.as_flag') is null then
-        perform gaq.mark_unbound();
-        return null;
-    end if;
-    if tg_op = 'INSERT' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'flag'
-        from (select (gaq.as_flag(n)).* from new_rows n) flag where counts;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        select distinct on (data_pass_id, run_number) data_pass_id, run_number, 'flag'
-        from (select (gaq.as_flag(o)).* from old_rows o) flag where counts;
-    else
-        insert into gaq.invalidations (data_pass_id, run_number, cause)
-        with before as (
-            select id, data_pass_id, run_number, detector_id, flag_type_id, starts, ends, created_at
-            from (select (gaq.as_flag(o)).* from old_rows o) flag where counts
-        ), after as (
-            select id, data_pass_id, run_number, detector_id, flag_type_id, starts, ends, created_at
-            from (select (gaq.as_flag(n)).* from new_rows n) flag where counts
-        )
-        select distinct data_pass_id, run_number, 'flag'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
+do $$ begin
+    perform gaq.create_marking('mark_qc_flags', 'as_flag', 'counts', 'invalidations (data_pass_id, run_number, cause)',
+                               'data_pass_id, run_number, ''flag''', once => 'data_pass_id, run_number');
+end $$;
 
 reset role;
 

@@ -309,17 +309,19 @@ $$;
 
 
 -- Tells downstream listeners which pairs were refreshed: '[[data_pass_id, run_number], ...]', in as many notifications
--- as their limit of 8000 bytes asks for.
+-- as their limit of 8000 bytes asks for. (PL/pgSQL keeps the plan; before version 18 a SQL function is planned in each call.)
 create or replace function gaq.announce(passes bigint[], runs bigint[]) returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select pg_notify('gaq_refreshed', json_agg(json_build_array(data_pass_id, run_number))::text)
+as $$
+begin
+    perform pg_notify('gaq_refreshed', json_agg(json_build_array(data_pass_id, run_number))::text)
     from (
         select data_pass_id, run_number, (row_number() over () - 1) / 150 as message
         from unnest(passes, runs) u (data_pass_id, run_number)
     ) pair
     group by message;
-end;
+end
+$$;
 
 reset role;

@@ -68,8 +68,8 @@ begin
     select distinct data_pass_id, run_number, recalculate.cause
     from unnest(data_pass_ids, run_numbers) u (data_pass_id, run_number);
     get diagnostics marked = row_count;
-    if marked > 0 and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
+    if marked > 0 then
+        perform gaq.ring_if_asleep();
     end if;
     return marked;
 end

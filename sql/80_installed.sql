@@ -25,11 +25,7 @@ $$;
 -- What failed is tried at once: this installation may be what it needed.
 update gaq.failures set next_try_at = clock_timestamp() where next_try_at > clock_timestamp();
 
-do $$ begin
-    if not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-end $$;
+do $$ begin perform gaq.ring_if_asleep(); end $$;
 
 -- (If only names have changed, nothing was bound anew, and the record keeps the names that the sources file has.)
 do $$ begin

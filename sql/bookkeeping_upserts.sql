@@ -2,7 +2,7 @@
 -- (INSERT ... ON CONFLICT ... DO UPDATE) cannot work on a view. Apply this before the switch, let the application work for as
 -- long as you like, and look:
 --     select query, count(*), max(seen_at) from gaq_upserts group by query;
--- What is found there must be replaced first; docs/migrating.md says by what. gaq-listen install --plan looks, too. The part
+-- What is found there must be replaced first; docs/guides/adopting.md says by what. gaq-listen install --plan looks, too. The part
 -- at the end takes everything away again; so does the installation, because the trigger stays with the table that is kept.
 -- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names.
 -- A writer appends one row for each upsert, and waits for nobody.

@@ -383,75 +383,17 @@ end;
 
 
 -- 4. What marks ---------------------------------------------------------------------------------------------------------
--- The functions that other shapes share are in 22_marking.sql, with what all of them obey.
+-- gaq.create_marking in 15_marking.sql says what it creates. The functions that other shapes share are in 22_marking.sql.
 
--- A flag tells its run. It is inserted first and linked a statement later, so a new one most often has no pair yet.
-create or replace function gaq.mark_qc_flags() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if to_regproc('gaq.as_flag') is null then
-        perform gaq.mark_unbound();
-        return null;
-    end if;
-    if tg_op = 'INSERT' then
-        insert into gaq.wide_invalidations (kind, key, place, cause)
-        select 'flag in run', id, run_number, 'flag'
-        from (select (gaq.as_flag(n)).* from new_rows n) flag where counts;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.wide_invalidations (kind, key, place, cause)
-        select 'flag in run', id, run_number, 'flag'
-        from (select (gaq.as_flag(o)).* from old_rows o) flag where counts;
-    else
-        insert into gaq.wide_invalidations (kind, key, place, cause)
-        with before as (
-            select id, run_number, detector_id, flag_type_id, starts, ends, created_at
-            from (select (gaq.as_flag(o)).* from old_rows o) flag where counts
-        ), after as (
-            select id, run_number, detector_id, flag_type_id, starts, ends, created_at
-            from (select (gaq.as_flag(n)).* from new_rows n) flag where counts
-        )
-        select distinct 'flag in run', id, run_number, 'flag'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
-
-
--- A link tells the flag and the data pass.
-create or replace function gaq.mark_qc_flag_links() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if to_regproc('gaq.as_flag_link') is null then
-        perform gaq.mark_unbound();
-        return null;
-    end if;
-    if tg_op = 'INSERT' then
-        insert into gaq.wide_invalidations (kind, key, place, cause)
-        select 'flag in data pass', flag_id, data_pass_id, 'flag'
-        from (select (gaq.as_flag_link(n)).* from new_rows n) link where data_pass_id is not null;
-    elsif tg_op = 'DELETE' then
-        insert into gaq.wide_invalidations (kind, key, place, cause)
-        select 'flag in data pass', flag_id, data_pass_id, 'flag'
-        from (select (gaq.as_flag_link(o)).* from old_rows o) link where data_pass_id is not null;
-    else
-        insert into gaq.wide_invalidations (kind, key, place, cause)
-        with before as (select * from (select (gaq.as_flag_link(o)).* from old_rows o) link where data_pass_id is not null),
-             after as (select * from (select (gaq.as_flag_link(n)).* from new_rows n) link where data_pass_id is not null)
-        select 'flag in data pass', flag_id, data_pass_id, 'flag'
-        from ((table before except table after) union all (table after except table before)) changed;
-    end if;
-    if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then
-        perform gaq.ring();
-    end if;
-    return null;
-end
-$$;
+do $$ begin
+    -- A flag tells its run. It is inserted first and linked a statement later, so a new one most often has no pair yet.
+    perform gaq.create_marking('mark_qc_flags', 'as_flag', 'counts', 'wide_invalidations (kind, key, place, cause)',
+                               '''flag in run'', id, run_number, ''flag''');
+    -- A link tells the flag and the data pass.
+    perform gaq.create_marking('mark_qc_flag_links', 'as_flag_link', 'data_pass_id is not null',
+                               'wide_invalidations (kind, key, place, cause)',
+                               '''flag in data pass'', flag_id, data_pass_id, ''flag''');
+end $$;
 
 reset role;
 

@@ -52,6 +52,8 @@ FAST = (
     "worker/test_contention_rule.py",
     "worker/test_audit_schedule.py",
     "worker/test_batching.py",
+    "worker/test_event_pairs.py",
+    "worker/test_events.py",
     "worker/test_waiting.py",
     "database/test_marking.py",
     "database/test_refresh.py",

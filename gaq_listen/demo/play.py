@@ -12,8 +12,9 @@ from gaq_listen.dba import installer, scripts
 from gaq_listen.demo.freshness import FreshnessMeter, FreshnessResult
 from gaq_listen.demo.period import Period, fill
 from gaq_listen.demo.shift import Shift
+from gaq_listen.observers.output import observe_worker
 from gaq_listen.private_postgres.server import PrivatePostgres
-from gaq_listen.process import FORCED_EXIT, handle_signals, observers_of
+from gaq_listen.process import FORCED_EXIT, handle_signals
 from gaq_listen.reports import status
 from gaq_listen.settings import LogFormat, OutputSettings, WorkerSettings
 from gaq_listen.worker.events import Observer
@@ -75,7 +76,7 @@ class _Demonstration:
             loop.call_later(length, stop.set)
 
         settings = WorkerSettings(dsn=self._dsn)
-        async with observers_of(settings, OutputSettings(log_format=log_format), stop.set, also) as observe:
+        async with observe_worker(settings, OutputSettings(log_format=log_format), stop.set, also) as observe:
             worker = Worker(settings, observe)
             worker_task = loop.create_task(worker.run())
             shift_task = loop.create_task(self._run_shift(stop))

@@ -1,7 +1,6 @@
-"""Writes in a thread of its own, so that an output nobody takes never holds up the worker.
+"""Write in a thread of its own, so that a blocked output never delays the worker.
 
-A terminal after Ctrl-S, a pager that is not read on, a log collector that hangs: a write to any of them blocks, and
-meanwhile summaries would stay stale.
+A write blocks, for example, after Ctrl-S on a terminal, in a pager that nobody scrolls, or if a log collector hangs.
 """
 
 import errno
@@ -14,46 +13,47 @@ from typing import IO, Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 
-KEPT = 1000
-"""Items that wait at most; beyond, the oldest are left out and counted."""
+QUEUED = 1000
+"""Largest number of items that wait to be written. When more come, the oldest are left out and counted."""
 
 _READER_GONE = (errno.EPIPE, errno.EIO)
 
 
 class BackgroundWriter(Generic[Item]):
-    """Hands items over to ``write(items, left_out)``, called in one thread, in order.
+    """Call ``write(items, left_out)`` in one thread, with items in their order and the number of those left out.
 
-    ``every``: seconds after which it is called even with no items. When the reader of ``stdout`` has gone, nothing
-    more is written, ``stdout`` leads to nowhere, and ``on_closed`` is called, once, in that thread and never after
-    the ``last`` item was put. Leaving the context waits until everything is written.
+    ``every`` is the number of seconds after which ``write`` is called even without items. None: it never is. When the
+    reader of ``stdout`` has gone, the writer writes nothing more, diverts ``stdout`` to nowhere, and calls
+    ``on_closed`` once in that thread, unless the ``last`` item was put before. Leaving the context waits until
+    everything is written.
     """
 
     def __init__(
         self,
         write: Callable[[list[Item], int], None],
         stdout: IO[str],
-        on_closed: Callable[[], None],
+        on_closed: Callable[[], object],
         every: float | None = None,
     ) -> None:
         self._write = write
         self._stdout = stdout
         self._on_closed = on_closed
         self._every = every
-        self._waiting: deque[Item] = deque(maxlen=KEPT)
+        self._queue: deque[Item] = deque(maxlen=QUEUED)
         self._left_out = 0
         self._last = False
         self._ending = False
-        # Its lock can be taken again by the thread that has it: on_closed may lead back to put.
-        self._news = threading.Condition(threading.RLock())
+        # on_closed may call put in the thread that holds the lock, so the lock must be reentrant.
+        self._changed = threading.Condition(threading.RLock())
         self._thread = threading.Thread(target=self._run, name="gaq-listen output")
 
     def put(self, item: Item, last: bool = False) -> None:
-        """Never waits and never fails."""
-        with self._news:
-            self._left_out += len(self._waiting) == KEPT
-            self._waiting.append(item)
+        """Queue an item. This never waits and never fails."""
+        with self._changed:
+            self._left_out += len(self._queue) == QUEUED
+            self._queue.append(item)
             self._last = self._last or last
-            self._news.notify()
+            self._changed.notify()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,27 +65,27 @@ class BackgroundWriter(Generic[Item]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._news:
+        with self._changed:
             self._ending = True
-            self._news.notify()
+            self._changed.notify()
         self._thread.join()
         try:
             self._stdout.flush()
         except OSError:
-            # What a full disk did not take would fail again at our end, and that would be our exit code.
+            # Python flushes stdout at its exit. What a full disk did not take would fail again and set the exit code.
             divert(self._stdout)
 
     def _run(self) -> None:
         while True:
-            with self._news:
-                self._news.wait_for(lambda: self._waiting or self._ending, self._every)
-                items, left_out, ending = list(self._waiting), self._left_out, self._ending
-                self._waiting.clear()
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._ending, self._every)
+                items, left_out, ending = list(self._queue), self._left_out, self._ending
+                self._queue.clear()
                 self._left_out = 0
             try:
                 self._write(items, left_out)
             except OSError as error:
-                # Another error, such as a full disk, costs lines, not freshness.
+                # After another error, such as a full disk, these items are lost, and the writer goes on.
                 if error.errno in _READER_GONE:
                     self._close()
                     return
@@ -94,13 +94,13 @@ class BackgroundWriter(Generic[Item]):
 
     def _close(self) -> None:
         divert(self._stdout)
-        with self._news:
+        with self._changed:
             if not self._last:
                 self._on_closed()
 
 
 def divert(stdout: IO[str]) -> None:
-    """Makes ``stdout`` lead to nowhere, with what is still in its buffer, which else fails again at our end."""
+    """Redirect ``stdout`` and its unwritten buffer to nowhere. Else Python's flush at its exit would fail again."""
     try:
         descriptor = stdout.fileno()
     except OSError:  # a stream in memory

@@ -1,6 +1,6 @@
-"""Counts what is stale, for those who watch: from outside, so that the worker has nothing to do with it.
+"""Count the stale pairs on a connection of its own, so that counting never delays the worker.
 
-Nor does it count what the worker has just found by itself: when that finds no mark at all, and goes to sleep.
+A worker that finds no mark at all emits a count of zero itself. Until its next event, the monitor counts nothing.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from gaq_listen.errors import GaqListenError
 from gaq_listen.worker.events import BacklogCounted, Event, Observer
 
 COUNT_EVERY = 2.0
-"""Seconds between two looks."""
+"""Seconds between two counts for a console or a scraper."""
 
-LONGEST = 10.0
-"""But not longer, whatever it takes."""
+LONGEST_WAIT = 10.0
+"""Largest number of seconds between two counts on one connection, however long a count takes."""
 
 REST = 40.0
-"""Seconds for which a worker is believed that has found nothing at all: more than until it looks again by itself."""
+"""Seconds for which a worker's own count of zero is believed. The worker looks again by itself before they are over."""
 
 _SHARE = 0.05
-"""The share of the time that looking may take at most: a long backlog takes long to count."""
+"""Largest share of the time that counting may take. A long backlog takes long to count."""
 
 _COUNT = """
 select stale_pairs::int,
@@ -40,64 +40,66 @@ from gaq.backlog()
 
 @asynccontextmanager
 async def monitor_backlog(
-    dsn: str, observe: Observer, every: float = COUNT_EVERY, stay: bool = True
+    dsn: str, observe: Observer, every: float = COUNT_EVERY, stay_connected: bool = True
 ) -> AsyncIterator[Observer]:
-    """Tells ``observe`` what is stale, again and again, until the end of the context; without an answer, that.
+    """Call ``observe`` with a count every so many seconds until the context ends, or with None if there is no answer.
 
-    Yields what is to be told whatever the worker tells. While that is at rest, nothing is asked and no connection held.
-    Unless it is to ``stay``, it connects for each look: a worker that nobody watches holds no connection for it.
+    Yield the observer that the worker has to call with its events; it calls ``observe`` with them. While the worker
+    rests, the monitor asks nothing and has no connection. Unless ``stay_connected``, it connects for each count.
     """
-    watch = _Watch(dsn, observe, every, stay)
-    task = asyncio.get_running_loop().create_task(watch.run())
+    monitor = _BacklogMonitor(dsn, observe, every, stay_connected)
+    task = asyncio.get_running_loop().create_task(monitor.run())
     try:
-        yield watch.hear
+        yield monitor.observe
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-class _Watch:
-    def __init__(self, dsn: str, observe: Observer, every: float, stay: bool) -> None:
+class _BacklogMonitor:
+    def __init__(self, dsn: str, observe: Observer, every: float, stay_connected: bool) -> None:
         self._dsn = dsn
         self._observe = observe
         self._every = every
-        self._stay = stay
+        self._stay_connected = stay_connected
         self._resting_until = 0.0
 
-    def hear(self, event: Event) -> None:
-        """Takes note of what the worker tells: whatever comes after that nothing is stale ends its rest."""
+    def observe(self, event: Event) -> None:
+        """Pass an event of the worker on. A count of zero begins its rest, and any other event ends it."""
+        self._observe(event)
         at_rest = isinstance(event, BacklogCounted) and event.stale_pairs == 0
         self._resting_until = time.monotonic() + REST if at_rest else 0.0
 
     async def run(self) -> None:
-        """Looks for ever."""
+        """Count forever, except while the worker rests."""
         while True:
-            if self._wanted():
-                await self._look()
+            if not self._resting():
+                await self._count_until_rest()
             await asyncio.sleep(self._every)
 
-    def _wanted(self) -> bool:
-        return time.monotonic() >= self._resting_until
+    def _resting(self) -> bool:
+        return time.monotonic() < self._resting_until
 
-    async def _look(self) -> None:
-        """Once or, if it is to stay, until the worker is at rest."""
+    async def _count_until_rest(self) -> None:
+        """Connect, and count once or, if the monitor stays connected, until the worker rests."""
         try:
-            async with await sessions.connect(self._dsn, "gaq-listen watching") as line:
+            async with await sessions.connect(self._dsn, "gaq-listen watching") as connection:
                 while True:
                     began = time.monotonic()
-                    self._observe(await _count(line))
-                    if not self._stay:
+                    self._observe(await _count(connection))
+                    if not self._stay_connected:
                         break
-                    await asyncio.sleep(min(LONGEST, max(self._every, (time.monotonic() - began) / _SHARE)))
-                    if not self._wanted():
+                    took = time.monotonic() - began
+                    await asyncio.sleep(min(LONGEST_WAIT, max(self._every, took / _SHARE)))
+                    if self._resting():
                         break
         except (psycopg.Error, GaqListenError, TimeoutError):
-            # Whatever went wrong, the worker says it if it matters.
+            # The worker reports an error of the connection if the error matters.
             self._observe(BacklogCounted(None))
 
 
-async def _count(line: AbortableConnection) -> BacklogCounted:
-    async with line.deadline(), AsyncClientCursor(line, row_factory=class_row(BacklogCounted)) as cursor:
+async def _count(connection: AbortableConnection) -> BacklogCounted:
+    async with connection.deadline(), AsyncClientCursor(connection, row_factory=class_row(BacklogCounted)) as cursor:
         (counted,) = await fetch_with_locks(cursor, _COUNT)
     return counted

@@ -33,7 +33,7 @@ class Terminal(Console):
 
 @contextmanager
 def live_console(
-    console: Console, on_closed: Callable[[], None], settings: WorkerSettings, objective: float
+    console: Console, on_closed: Callable[[], object], settings: WorkerSettings, objective: float
 ) -> Iterator[events.Observer]:
     """Yield an observer that shows events on ``console``. The panel stays there when the context ends.
 

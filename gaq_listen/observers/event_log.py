@@ -87,7 +87,7 @@ class EventLog:
 
 @contextmanager
 def event_log(
-    stdout: IO[str], on_closed: Callable[[], None], line_format: LineFormat, objective: float
+    stdout: IO[str], on_closed: Callable[[], object], line_format: LineFormat, objective: float
 ) -> Iterator[events.Observer]:
     """Yield an observer that writes a log to ``stdout``, and flush each line.
 

@@ -34,33 +34,15 @@ class SystemdNotifier:
         """Notify systemd of an event that changes the state of the worker."""
         match event:
             case events.Listening() | events.Polling():
-                status = "listening" if isinstance(event, events.Listening) else f"polling: {event.reason}"
-                self._send(*([] if self._ready else ["READY=1"]), f"STATUS={status}")
+                self._send(*([] if self._ready else ["READY=1"]), f"STATUS={event.message()}")
                 self._ready = True
-            case events.Disconnected(reason):
-                self._send(f"STATUS=disconnected: {reason}")
-                # The worker is alive: a restart would not help it to connect.
-                self.alive()
-            case events.Broken(reason):
-                self._send(f"STATUS=broken: {reason}")
-            case events.Repaired():
-                self._send("STATUS=repaired")
-            case events.Blocked(reason):
-                self._send(f"STATUS=gives way: {reason}")
-            case events.Unblocked():
-                self._send("STATUS=goes on")
-            case events.SourcesChanged(what, fix):
-                self._send(f"STATUS=alarm: {what[0]}; run: {fix}")
-            case events.SourcesRestored():
-                self._send("STATUS=source tables are as they should be")
-            case events.Paused(by):
-                self._send(f"STATUS=paused by {by}")
-            case events.Resumed():
-                self._send("STATUS=resumed")
-            case events.Stopping(reason):
-                self._send("STOPPING=1", f"STATUS=stopping: {reason}")
-            case _:
-                pass
+            case events.Stopping():
+                self._send("STOPPING=1", f"STATUS={event.message()}")
+            case _ if event.lasting or event.ends:
+                self._send(f"STATUS={event.message()}")
+        if isinstance(event, events.Disconnected):
+            # The worker is alive: a restart would not help it to connect.
+            self.alive()
 
     def alive(self) -> None:
         """Send a sign of life, if one is due. The worker calls this after each answer of the server."""

@@ -13,8 +13,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from psycopg import Connection
 
+from gaq_listen.cli.main import main
 from tests.conftest import Connect
 from tests.support.waiting import until
 from tests.support.worker_harness import PATIENCE, asleep, stale
@@ -119,9 +121,10 @@ def test_commands_without_an_installation_name_install(run: Run, bare_dsn: str) 
 def test_sql_prints_only_sql(run: Run) -> None:
     names = run("sql").stdout.split()
     assert "20_sources" in names
+    assert run("sql", "20_sources").stdout == CliRunner().invoke(main, ["sql", "20_sources"]).stdout
     for name in names:
-        answer = run("sql", name)
-        assert answer.returncode == 0
+        answer = CliRunner().invoke(main, ["sql", name])
+        assert answer.exit_code == 0
         assert not answer.stderr
         assert answer.stdout.startswith("--")
         # Each is complete: psql applies it alone, and waits for no lock for long.

@@ -1,4 +1,4 @@
-"""What gaq-listen doctor finds, and that what it says mends it."""
+"""Conditions that the doctor finds, and that disappear when its fix is executed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gaq_listen.dba.scripts import INSTALL_SCRIPTS, script
 
 @pytest.fixture
 def undone(db: Connection[Any]) -> Iterator[Connection[Any]]:
-    """The database in a transaction that is rolled back: also what it does to the roles, which are the server's."""
+    """Open a transaction that is rolled back, with its changes to the roles of the server."""
     with db.transaction(force_rollback=True):
         yield db
 
@@ -121,7 +121,7 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize(("provoke", "expected"), CONDITIONS)
-def test_it_is_found_and_mended(undone: Connection[Any], provoke: str, expected: str) -> None:
+def test_doctor_finds_a_condition_and_its_fix_works(undone: Connection[Any], provoke: str, expected: str) -> None:
     undone.execute(provoke.encode())
     (found,) = [finding for finding in doctor.examine(undone) if finding.what.startswith(expected)]
     assert found.is_fix, found.fix

@@ -1,4 +1,4 @@
-"""What gaq-listen doctor finds of other sessions: backlogs, forgotten transactions, the doorbell."""
+"""What the doctor finds in other sessions: backlogs, forgotten transactions, the doorbell."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def number_of(connection: Connection[Any], query: str) -> int:
     return int(row[0])
 
 
-def test_a_backlog(committed: Connection[Any], connect: Connect) -> None:
+def test_doctor_finds_a_backlog(committed: Connection[Any], connect: Connect) -> None:
     committed.execute("insert into gaq.invalidations values (1, 101, now() - interval '2 minutes', 'flag')")
     found = only(committed)
     assert re.fullmatch(r"1 pair stale, the oldest for 2 min 0\d s", found.what)
@@ -41,7 +41,9 @@ def test_a_backlog(committed: Connection[Any], connect: Connect) -> None:
     assert doctor.examine(committed) == []
 
 
-def test_a_forgotten_transaction(db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_a_forgotten_transaction(
+    db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = connect(application_name="forgetful")
     other.execute("select 1")
     assert doctor.examine(db) == []
@@ -51,7 +53,9 @@ def test_a_forgotten_transaction(db: Connection[Any], connect: Connect, monkeypa
     db.execute(found.fix.encode())
 
 
-def test_dead_rows_and_who_holds_them(db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_dead_rows_and_the_oldest_snapshot(
+    db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     holder = connect(application_name="report")
     holder.execute("set transaction isolation level repeatable read; select 1")
     with connect() as writer:
@@ -72,7 +76,7 @@ def test_dead_rows_and_who_holds_them(db: Connection[Any], connect: Connect, mon
     assert doctor.examine(db) == []
 
 
-def test_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         PrivatePostgres(settings={"max_prepared_transactions": "2"}) as server,
         psycopg.connect(server.dsn(), autocommit=True) as connection,
@@ -90,20 +94,20 @@ def test_prepared_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
         assert doctor.examine(connection) == []
 
 
-def test_prepared_transactions_are_named_as_literals() -> None:
+def test_doctor_quotes_names_of_prepared_transactions() -> None:
     (found,) = vacuum.prepared_findings([("'it''s'", 90)])
     assert found.what == "transaction 'it''s' was prepared 1 min 30 s ago, and has not ended"
     assert found.fix == "COMMIT PREPARED 'it''s'; or ROLLBACK PREPARED 'it''s';"
 
 
-def test_the_notification_queue() -> None:
+def test_doctor_finds_a_filling_notification_queue() -> None:
     assert notifications.queue_findings(0.25, ["7"]) == []
     (found,) = notifications.queue_findings(0.31, ["7", "8"])
     assert found.what == "the notification queue is 31% full"
     assert "7, 8" in found.fix
 
 
-def test_a_stranger_at_the_doorbell(db: Connection[Any], connect: Connect) -> None:
+def test_doctor_finds_a_session_that_holds_the_doorbell(db: Connection[Any], connect: Connect) -> None:
     stranger = connect(autocommit=True, application_name="psql")
     stranger.execute("select pg_advisory_lock(gaq.bell_key())")
     found = only(db)
@@ -115,7 +119,7 @@ def test_a_stranger_at_the_doorbell(db: Connection[Any], connect: Connect) -> No
     assert doctor.examine(db) == []
 
 
-def test_a_writer_that_keeps_workers_awake(
+def test_doctor_finds_a_writer_that_keeps_workers_awake(
     db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = connect(application_name="import")
@@ -125,7 +129,9 @@ def test_a_writer_that_keeps_workers_awake(
     assert only(db).what.startswith(f"session {writer.info.backend_pid} of import holds the doorbell's lock for ")
 
 
-def test_a_worker_that_hangs(db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_a_worker_that_hangs(
+    db: Connection[Any], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listening = connect(autocommit=True, application_name="what PGAPPNAME says")
     listening.execute("listen gaq_invalidated")
     worker = connect(autocommit=True)
@@ -141,7 +147,7 @@ def test_a_worker_that_hangs(db: Connection[Any], connect: Connect, monkeypatch:
     assert doctor.examine(db) == []
 
 
-def test_autovacuum_is_on(db: Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_a_server_setting_that_is_off(db: Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     # The server's own setting can be changed for all databases only; another of the session's stands in.
     monkeypatch.setattr(vacuum, "_AUTOVACUUM", vacuum._AUTOVACUUM.replace("'track_counts'", "'jit_expressions'"))
     db.execute("set jit_expressions = off")

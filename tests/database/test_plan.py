@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection, sql
 
 from gaq_listen.db.sessions import SQL_VERSION
-from gaq_listen.dba import installer
+from gaq_listen.dba import doctor, installer
 from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.dba.plan import measurements, plan_text
 from gaq_listen.dba.plan.installation_plan import InstallationPlan, LockHolder, PlannedStep, SourceTable
@@ -29,14 +29,14 @@ insert into data_pass_runs (data_pass_id, run_number) values (1, 1), (1, 2);
 
 
 @pytest.fixture(autouse=True)
-def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
 
 @pytest.fixture
-def stranger(bare_db: Connection[Any], bare_dsn: str) -> Iterator[Connection[Any]]:
-    """A session of a role without any right, in the database of ``bare_db``."""
-    role = sql.Identifier(f"stranger of {bare_db.info.dbname}")
+def unprivileged(bare_db: Connection[Any], bare_dsn: str) -> Iterator[Connection[Any]]:
+    """Open a session of a role without any right, in the database of ``bare_db``."""
+    role = sql.Identifier(f"unprivileged of {bare_db.info.dbname}")
     bare_db.execute(sql.SQL("create role {}").format(role))
     bare_db.execute("revoke create on schema public from public")  # as it is since PostgreSQL 15
     try:
@@ -56,7 +56,7 @@ def obstacles(found: InstallationPlan) -> str:
     return " / ".join(obstacle.what for obstacle in found.obstacles)
 
 
-def test_nothing_is_changed(bare_db: Connection[Any]) -> None:
+def test_plan_changes_nothing(bare_db: Connection[Any]) -> None:
     def everything() -> Any:
         return bare_db.execute(
             "select (select array_agg(c.oid::text || c.xmin::text order by c.oid) from pg_class c),"
@@ -73,7 +73,7 @@ def test_nothing_is_changed(bare_db: Connection[Any]) -> None:
     assert bare_db.execute("select to_regnamespace('gaq')").fetchone() == (None,)
 
 
-def test_a_fresh_installation_is_told_from_a_repeated_one(bare_db: Connection[Any]) -> None:
+def test_plan_distinguishes_a_first_from_a_second_installation(bare_db: Connection[Any]) -> None:
     bare_db.execute(THINGS.encode())
     fresh = planned(bare_db)
     assert "fresh installation" in fresh.existing
@@ -84,48 +84,48 @@ def test_a_fresh_installation_is_told_from_a_repeated_one(bare_db: Connection[An
     assert (again.pairs_to_mark, again.replaces, again.obstacles) == (0, True, ())
 
 
-def test_an_upgrade_is_told(bare_db: Connection[Any]) -> None:
+def test_plan_of_an_earlier_version_is_an_upgrade(bare_db: Connection[Any]) -> None:
     bare_db.execute(VERSION_1.read_bytes())
     found = planned(bare_db)
     assert found.existing.startswith(f"Version 1. This would upgrade it to version {SQL_VERSION}")
     assert found.obstacles == ()
 
 
-def test_an_installation_by_a_newer_program_is_left_alone(db: Connection[Any]) -> None:
+def test_plan_newer_installed_version_is_an_obstacle(db: Connection[Any]) -> None:
     db.execute("update gaq.installation set version = 1000")
     assert "version 1000 is newer" in obstacles(planned(db))
 
 
-def test_an_installation_that_was_broken_off_can_be_completed(db: Connection[Any]) -> None:
+def test_plan_interrupted_installation_can_be_completed(db: Connection[Any]) -> None:
     db.execute("truncate gaq.installation")
     assert "was interrupted" in planned(db).existing
     db.execute("drop table gaq.installation")
     assert "was interrupted" in planned(db).existing
 
 
-def test_a_missing_table_is_named(bare_db: Connection[Any]) -> None:
+def test_plan_missing_table_is_an_obstacle(bare_db: Connection[Any]) -> None:
     bare_db.execute("drop table gaq_detectors")
     (obstacle,) = planned(bare_db).obstacles
     assert obstacle.what == "schema public has no table gaq_detectors"
     assert "--source-schema" in obstacle.fix
 
 
-def test_a_missing_schema_is_named(bare_db: Connection[Any]) -> None:
+def test_plan_missing_schema_is_an_obstacle(bare_db: Connection[Any]) -> None:
     assert obstacles(planned(bare_db, "no such")) == 'schema "no such" does not exist'
 
 
-def test_a_missing_column_is_named(bare_db: Connection[Any]) -> None:
+def test_plan_missing_column_is_an_obstacle(bare_db: Connection[Any]) -> None:
     bare_db.execute("alter table qc_flags rename deleted to removed")
     assert obstacles(planned(bare_db)) == 'gaq.source_flags cannot be created: column "deleted" does not exist'
 
 
-def test_a_view_cannot_be_marked(bare_db: Connection[Any]) -> None:
+def test_plan_view_instead_of_a_table_is_an_obstacle(bare_db: Connection[Any]) -> None:
     bare_db.execute("alter table qc_flags rename to flags; create view qc_flags as table flags")
     assert obstacles(planned(bare_db)) == "public.qc_flags is not a table"
 
 
 @pytest.mark.parametrize("columns", ["flag_id", "flag_id, id"])
-def test_a_missing_index_is_missed_until_it_is_there(bare_db: Connection[Any], columns: str) -> None:
+def test_plan_reports_a_missing_index_until_it_exists(bare_db: Connection[Any], columns: str) -> None:
     bare_db.execute("drop index qc_flag_verifications_by_flag")
     bare_db.execute("create index on qc_flag_verifications (id, flag_id)")
     bare_db.execute("create index on qc_flag_verifications (flag_id) where id > 5")
@@ -135,7 +135,7 @@ def test_a_missing_index_is_missed_until_it_is_there(bare_db: Connection[Any], c
     assert planned(bare_db).findings == ()
 
 
-def test_an_index_serves_whatever_the_order_of_its_first_columns(bare_db: Connection[Any]) -> None:
+def test_plan_index_with_columns_in_another_order_suffices(bare_db: Connection[Any]) -> None:
     bare_db.execute("drop index qc_flags_by_pair")
     (missing,) = planned(bare_db).findings
     assert missing.fix == "CREATE INDEX CONCURRENTLY ON public.qc_flags (data_pass_id, run_number);"
@@ -143,7 +143,7 @@ def test_an_index_serves_whatever_the_order_of_its_first_columns(bare_db: Connec
     assert planned(bare_db).findings == ()
 
 
-def test_who_holds_a_conflicting_lock_is_shown_with_pid_and_query(bare_db: Connection[Any], bare_dsn: str) -> None:
+def test_plan_shows_the_holder_of_a_conflicting_lock(bare_db: Connection[Any], bare_dsn: str) -> None:
     bare_db.execute(THINGS.encode())
     with psycopg.connect(bare_dsn, application_name="a script\x1b[2J") as writer, psycopg.connect(bare_dsn) as reader:
         reader.execute("select from qc_flags")
@@ -160,7 +160,7 @@ def test_who_holds_a_conflicting_lock_is_shown_with_pid_and_query(bare_db: Conne
         assert found.obstacles == ()
 
 
-def test_readers_of_what_would_be_replaced_are_shown(db: Connection[Any], dsn: str) -> None:
+def test_plan_shows_readers_of_objects_to_be_replaced(db: Connection[Any], dsn: str) -> None:
     with psycopg.connect(dsn) as reader:
         reader.execute("select from gaq_summaries")
         (holder,) = planned(db).lock_holders
@@ -168,7 +168,7 @@ def test_readers_of_what_would_be_replaced_are_shown(db: Connection[Any], dsn: s
         assert "AccessShareLock on public.gaq_summaries" in holder.locks
 
 
-def test_a_table_locked_by_somebody_hinders_no_plan(bare_db: Connection[Any], bare_dsn: str) -> None:
+def test_plan_does_not_wait_for_a_locked_table(bare_db: Connection[Any], bare_dsn: str) -> None:
     with psycopg.connect(bare_dsn) as other:
         other.execute("lock table data_pass_runs in access exclusive mode")
         found = planned(bare_db)
@@ -177,10 +177,10 @@ def test_a_table_locked_by_somebody_hinders_no_plan(bare_db: Connection[Any], ba
         assert "the columns of gaq.source_pairs could not be checked" in [finding.what for finding in found.findings]
 
 
-def test_a_stranger_is_told_each_right_that_is_missing(stranger: Connection[Any]) -> None:
-    found = planned(stranger)
-    role = stranger.info.dbname
-    assert found.role == f"stranger of {role}, no superuser: its rights do not suffice"
+def test_plan_names_each_right_that_the_role_lacks(unprivileged: Connection[Any]) -> None:
+    found = planned(unprivileged)
+    role = unprivileged.info.dbname
+    assert found.role == f"unprivileged of {role}, no superuser: its rights do not suffice"
     for words in (
         "may not create a schema",
         "may not create or grant the roles gaq_owner",
@@ -189,14 +189,12 @@ def test_a_stranger_is_told_each_right_that_is_missing(stranger: Connection[Any]
         "may not grant gaq_owner the right to read public.detectors, public.data_passes",
     ):
         assert words in obstacles(found)
-    assert f'GRANT CREATE ON DATABASE {role} TO "stranger of {role}"' in found.obstacles[0].fix
+    assert f'GRANT CREATE ON DATABASE {role} TO "unprivileged of {role}"' in found.obstacles[0].fix
 
 
-def test_a_stranger_with_all_that_was_asked_for_suffices_and_can_install(
-    bare_db: Connection[Any], stranger: Connection[Any]
-) -> None:
+def test_plan_role_with_the_named_rights_can_install(bare_db: Connection[Any], unprivileged: Connection[Any]) -> None:
     bare_db.execute(script("05_roles").encode())
-    role = sql.Identifier(f"stranger of {bare_db.info.dbname}")
+    role = sql.Identifier(f"unprivileged of {bare_db.info.dbname}")
     for grant in (
         f"grant create on database {bare_db.info.dbname} to {{}}",
         "grant usage, create on schema public to {} with grant option",
@@ -205,28 +203,28 @@ def test_a_stranger_with_all_that_was_asked_for_suffices_and_can_install(
         *(f"alter table {table.name} owner to {{}}" for table in planned(bare_db).tables if table.is_marked),
     ):
         bare_db.execute(sql.SQL(grant).format(role))
-    found = planned(stranger)
+    found = planned(unprivileged)
     assert found.obstacles == ()
     assert found.role.endswith("its rights suffice")
-    installer.install(stranger)
-    assert planned(stranger).obstacles == ()
+    installer.install(unprivileged)
+    assert planned(unprivileged).obstacles == ()
     installer.uninstall(bare_db)
 
 
 @pytest.mark.parametrize("kind", ["table", "view"])
-def test_a_gaq_summaries_of_somebody_else_is_in_the_way(bare_db: Connection[Any], kind: str) -> None:
+def test_plan_foreign_gaq_summaries_is_an_obstacle(bare_db: Connection[Any], kind: str) -> None:
     bare_db.execute(f"create {kind} gaq_summaries as select 1 as mine".encode())
     (obstacle,) = planned(bare_db).obstacles
     assert obstacle.what == f"a {kind} public.gaq_summaries exists that is not gaq-listen's"
     assert f"ALTER {kind.upper()} public.gaq_summaries RENAME" in obstacle.fix
 
 
-def test_a_schema_gaq_of_somebody_else_is_in_the_way(bare_db: Connection[Any]) -> None:
+def test_plan_foreign_schema_gaq_is_an_obstacle(bare_db: Connection[Any]) -> None:
     bare_db.execute("create schema gaq; create table gaq.mine ()")
     assert obstacles(planned(bare_db)) == "a schema gaq exists that is not gaq-listen's"
 
 
-def test_odd_names_are_quoted(bare_db: Connection[Any]) -> None:
+def test_plan_quotes_unusual_names(bare_db: Connection[Any]) -> None:
     bare_db.execute('create schema "Book ""keep""ing"')
     bare_db.execute('set search_path = "Book ""keep""ing"')
     bare_db.execute(script("reference_tables").encode())
@@ -242,7 +240,7 @@ def test_odd_names_are_quoted(bare_db: Connection[Any]) -> None:
     assert 'the installed triggers are in schema "Book ""keep""ing"' in obstacles(planned(bare_db))
 
 
-def test_partitions_count_and_are_told_to_be_blind(bare_db: Connection[Any]) -> None:
+def test_plan_reports_partitions_and_counts_their_rows(bare_db: Connection[Any]) -> None:
     bare_db.execute("drop table qc_flag_verifications")
     bare_db.execute("create table qc_flag_verifications (id bigint, flag_id bigint) partition by range (id)")
     bare_db.execute("create table part partition of qc_flag_verifications default")
@@ -255,13 +253,15 @@ def test_partitions_count_and_are_told_to_be_blind(bare_db: Connection[Any]) -> 
     assert children.what.startswith("public.qc_flag_verifications has partitions or children without triggers")
 
 
-def test_row_security_is_worth_knowing(bare_db: Connection[Any]) -> None:
+def test_plan_reports_row_level_security(bare_db: Connection[Any]) -> None:
     bare_db.execute("alter table runs enable row level security")
     (finding,) = planned(bare_db).findings
     assert (finding.what, finding.level) == ("row-level security is enabled on public.runs", "error")
+    assert finding.fix.startswith("before the installation: ")
+    assert finding.fix.endswith(" ROLE gaq_owner BYPASSRLS")
 
 
-def test_virtual_columns_are_worth_knowing(bare_db: Connection[Any]) -> None:
+def test_plan_reports_virtual_columns(bare_db: Connection[Any]) -> None:
     if bare_db.info.server_version < 180000:
         pytest.skip("virtual generated columns came with PostgreSQL 18")
     bare_db.execute("alter table runs drop column qc_time_end")
@@ -270,7 +270,31 @@ def test_virtual_columns_are_worth_knowing(bare_db: Connection[Any]) -> None:
     assert finding.what == "public.runs has qc_time_end as a virtual generated column"
 
 
-def test_the_installed_is_what_was_planned(bare_db: Connection[Any]) -> None:
+@pytest.mark.parametrize(
+    ("provoke", "what"),
+    [
+        ("alter table qc_flag_verifications set unlogged", "public.qc_flag_verifications is UNLOGGED"),
+        (
+            "create table child () inherits (gaq_detectors)",
+            "public.gaq_detectors has partitions or children without triggers of their own: public.child",
+        ),
+        (
+            "create table parent (run_number int not null); alter table runs inherit parent",
+            "public.runs is a partition or child of public.parent, which has no triggers that mark",
+        ),
+        ("drop index qc_flags_by_type", "no index on qc_flags (flag_type_id)"),
+    ],
+)
+def test_plan_and_doctor_report_the_same_finding(bare_db: Connection[Any], provoke: str, what: str) -> None:
+    bare_db.execute(provoke.encode())
+    (before,) = planned(bare_db).advice
+    installer.install(bare_db)
+    (after,) = doctor.examine(bare_db)
+    assert before.what == after.what == what
+    assert (before.why, before.level) == (after.why, after.level)
+
+
+def test_plan_lists_exactly_the_installed_objects(bare_db: Connection[Any]) -> None:
     created = " ".join(planned(bare_db).objects)
     installer.install(bare_db)
     for kind, how_many in bare_db.execute("select kind, count(*) from gaq.objects() group by 1").fetchall():
@@ -374,18 +398,18 @@ Findings
    do:   create it"""
 
 
-def test_a_plan_reads_well_on_80_columns() -> None:
+def test_plan_text_fits_into_80_columns() -> None:
     assert render_plan(example()) == EXAMPLE
 
 
-def test_a_server_that_is_too_old_needs_no_more_words() -> None:
+def test_plan_text_of_an_old_server_has_no_steps() -> None:
     obstacle = Finding("PostgreSQL 13.9 is too old", "multiranges are missing", "upgrade", "obstacle")
     text = render_plan(InstallationPlan("d", "public", "PostgreSQL 13.9", "dba", "none found", findings=(obstacle,)))
     assert "Steps" not in text
     assert "\n1 obstacle in the way of the installation:\n1. obstacle: PostgreSQL 13.9 is too old\n" in text
 
 
-def test_a_prepared_transaction_has_no_pid() -> None:
+def test_plan_text_of_a_prepared_transaction_has_no_pid() -> None:
     holder = LockHolder(("RowExclusiveLock on runs",), None, "ann", "tx-1", None, 5.0, None)
     assert "  a prepared transaction, ann, tx-1, its transaction began" in render_plan(example(lock_holders=(holder,)))
 
@@ -399,12 +423,12 @@ def test_a_prepared_transaction_has_no_pid() -> None:
         ("x" * 100, "x" * plan_text.MAX_QUERY_LENGTH),
     ],
 )
-def test_a_query_is_shown_on_one_line_and_without_its_strings(query: str, shown: str) -> None:
+def test_plan_text_of_a_query_has_no_string_literals(query: str, shown: str) -> None:
     assert redacted(query) == shown
 
 
-class _Pooled:
-    """A connection whose statements are answered by these backends, one after the other."""
+class _PooledConnection:
+    """A connection that gives each question for its backend another answer."""
 
     def __init__(self, connection: Connection[Any], *pids: int) -> None:
         self._connection = connection
@@ -420,11 +444,11 @@ class _Pooled:
 
 
 @pytest.mark.parametrize(
-    ("pids", "told"), [((1, 2, 1), lambda plan: plan.obstacles), ((1, 1, 1), lambda plan: plan.advice)]
+    ("pids", "selected"), [((1, 2, 1), lambda plan: plan.obstacles), ((1, 1, 1), lambda plan: plan.advice)]
 )
-def test_a_pooler_is_told(
-    bare_db: Connection[Any], pids: tuple[int, ...], told: Callable[[InstallationPlan], Any]
+def test_plan_reports_a_pooler(
+    bare_db: Connection[Any], pids: tuple[int, ...], selected: Callable[[InstallationPlan], Any]
 ) -> None:
-    pooled: Any = _Pooled(bare_db, *pids)
-    (obstacle,) = told(make_plan(pooled, "public"))
+    pooled: Any = _PooledConnection(bare_db, *pids)
+    (obstacle,) = selected(make_plan(pooled, "public"))
     assert obstacle.what.startswith("a pooler")

@@ -56,7 +56,7 @@ async def test_only_the_first_reconnection_is_immediate(
     server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a connection that lasted, the worker tries again at once, and then with growing delays."""
-    monkeypatch.setattr(worker, "HEALTHY", 0.0)
+    monkeypatch.setattr(worker, "STABLE_AFTER", 0.0)
     async with running_worker(dsn(proxy)) as work:
         proxy.refuse()
         proxy.reset()

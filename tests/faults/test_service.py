@@ -57,7 +57,7 @@ def manager() -> Iterator[ServiceManager]:
 def test_a_worker_is_ready_when_it_listens_and_tells_its_stop(server: Server, manager: ServiceManager) -> None:
     with running(server.dsn(user=WORKER), **manager.variables(watchdog=60)) as program:
         until(lambda: "READY=1" in manager.heard, "the worker is ready")
-        assert "STATUS=listening" in manager.heard
+        assert "STATUS=listening: the worker notices a change at once" in manager.heard
         assert program.stop() == 0
         assert manager.heard[-2:] == ["STOPPING=1", "STATUS=stopping: SIGTERM"]
         assert manager.heard.count("READY=1") == 1

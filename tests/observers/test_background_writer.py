@@ -1,4 +1,4 @@
-"""Writing to whatever takes it, or takes it no more, without a word to the worker."""
+"""Test that an output which is blocked, closed or full never delays the worker."""
 
 import io
 import os
@@ -6,26 +6,33 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from gaq_listen.observers import observing
-from gaq_listen.observers.background_writer import KEPT, BackgroundWriter
-from gaq_listen.settings import LogFormat
-from gaq_listen.worker.events import Listening, Stopped, Swept
+from gaq_listen.observers.background_writer import QUEUED, BackgroundWriter
+from gaq_listen.observers.output import show_on
+from gaq_listen.settings import LogFormat, OutputSettings, WorkerSettings
+from gaq_listen.worker.events import Listening, Observer, Stopped, Swept
 from tests.observers.example_events import WORKING, batch, pair
 
 PATIENCE = 20.0
-"""Seconds within which what should happen at once has happened, also on a machine that is busy."""
+"""Seconds to wait for what should happen at once, on a busy machine too."""
+
+
+def showing(
+    log_format: LogFormat, stdout: IO[str], on_closed: Callable[[], None] = lambda: None
+) -> AbstractContextManager[Observer]:
+    """Return a context that yields an observer, which shows events in this format."""
+    return show_on(stdout, OutputSettings(log_format=log_format), WorkerSettings(), on_closed)
 
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[IO[bytes], IO[str]]]:
-    """Both ends of a pipe: to read from, to write to."""
+    """Yield both ends of a pipe, the one for reading first."""
     reading, writing = os.pipe()
     with ExitStack() as stack:
         ends = os.fdopen(reading, "rb"), os.fdopen(writing, "w")
@@ -34,8 +41,8 @@ def pipe() -> Iterator[tuple[IO[bytes], IO[str]]]:
         yield ends
 
 
-@pytest.mark.parametrize("form", ["plain", "rich"])
-def test_a_closed_pipe_ends_quietly(form: LogFormat, pipe: tuple[IO[bytes], IO[str]]) -> None:
+@pytest.mark.parametrize("log_format", ["plain", "rich"])
+def test_a_closed_pipe_is_reported_once(log_format: LogFormat, pipe: tuple[IO[bytes], IO[str]]) -> None:
     reader, writer = pipe
     reader.close()
     calls: list[str] = []
@@ -45,7 +52,7 @@ def test_a_closed_pipe_ends_quietly(form: LogFormat, pipe: tuple[IO[bytes], IO[s
         calls.append(threading.current_thread().name)
         called.set()
 
-    with observing(form, writer, closed) as observe:
+    with showing(log_format, writer, closed) as observe:
         observe(Listening())
         assert called.wait(PATIENCE)
         for event in WORKING:
@@ -55,20 +62,20 @@ def test_a_closed_pipe_ends_quietly(form: LogFormat, pipe: tuple[IO[bytes], IO[s
     writer.flush()
 
 
-@pytest.mark.parametrize("form", ["plain", "rich"])
-def test_a_program_whose_reader_has_gone_says_nothing_at_its_end(form: str) -> None:
+@pytest.mark.parametrize("log_format", ["plain", "rich"])
+def test_a_program_without_a_reader_ends_without_an_error(log_format: str) -> None:
     program = f"""
 import sys, threading
-from gaq_listen.settings import LogFormat
+from gaq_listen.observers.output import show_on
+from gaq_listen.settings import OutputSettings, WorkerSettings
 from gaq_listen.worker.events import Listening, Stopping
-from gaq_listen.observers import observing
-told = threading.Event()
+done = threading.Event()
 def closed():
     observe(Stopping("nobody reads"))
-    told.set()
-with observing({form!r}, sys.stdout, closed) as observe:
+    done.set()
+with show_on(sys.stdout, OutputSettings(log_format={log_format!r}), WorkerSettings(), closed) as observe:
     observe(Listening())
-    told.wait()
+    done.wait()
     print("more")
 """
     reading, writing = os.pipe()
@@ -82,26 +89,28 @@ with observing({form!r}, sys.stdout, closed) as observe:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("form", ["plain", "rich"])
-def test_nobody_is_told_of_a_closed_output_after_the_end(form: LogFormat, pipe: tuple[IO[bytes], IO[str]]) -> None:
+@pytest.mark.parametrize("log_format", ["plain", "rich"])
+def test_a_closed_pipe_is_not_reported_after_the_last_event(
+    log_format: LogFormat, pipe: tuple[IO[bytes], IO[str]]
+) -> None:
     reader, writer = pipe
     reader.close()
     calls: list[None] = []
-    with observing(form, writer, lambda: calls.append(None)) as observe:
+    with showing(log_format, writer, lambda: calls.append(None)) as observe:
         observe(Stopped(0, 0, 0.0))
     assert calls == []
 
 
-def test_a_reader_that_is_gone_when_the_console_comes_down(pipe: tuple[IO[bytes], IO[str]]) -> None:
+def test_a_console_without_a_reader_closes_without_an_error(pipe: tuple[IO[bytes], IO[str]]) -> None:
     reader, writer = pipe
     reader.close()
-    with observing("rich", writer):
+    with showing("rich", writer):
         pass
     writer.write("into nowhere")
     writer.flush()
 
 
-def test_a_closed_output_is_told_once_also_where_it_cannot_be_diverted() -> None:
+def test_a_closed_output_without_a_descriptor_is_reported_once() -> None:
     calls: list[None] = []
     tried = threading.Semaphore(0)
 
@@ -117,21 +126,21 @@ def test_a_closed_output_is_told_once_also_where_it_cannot_be_diverted() -> None
 
 
 @pytest.mark.parametrize(
-    ("form", "a_batch", "missing", "end"),
+    ("log_format", "a_batch", "missing", "end"),
     [
         ("plain", " INFO batch_refreshed ", r" left_out lines=(\d+)", " INFO stopped .* p50_ms=13.0 "),
         ("rich", "/526641  ", r"^([\d ]+) lines left out", "^stopped: .* fresh p50 13 ms"),
     ],
 )
-def test_an_output_that_is_held_up_does_not_hold_up_the_worker(
-    form: LogFormat, a_batch: str, missing: str, end: str, pipe: tuple[IO[bytes], IO[str]]
+def test_a_blocked_output_does_not_block_the_worker(
+    log_format: LogFormat, a_batch: str, missing: str, end: str, pipe: tuple[IO[bytes], IO[str]]
 ) -> None:
     reader, writer = pipe
-    many = 5 * KEPT
+    many = 5 * QUEUED
     read: list[bytes] = []
     taking = threading.Thread(target=lambda: read.append(reader.read()))
 
-    with observing(form, writer) as observe:
+    with showing(log_format, writer) as observe:
 
         def work() -> None:
             for _ in range(many):
@@ -142,7 +151,7 @@ def test_an_output_that_is_held_up_does_not_hold_up_the_worker(
         worker.start()
         worker.join(PATIENCE)
         held_up = worker.is_alive()
-        # From here on somebody reads, else leaving the context would wait for ever.
+        # Leaving the context would wait forever without a reader.
         taking.start()
         worker.join()
     writer.close()
@@ -155,17 +164,17 @@ def test_an_output_that_is_held_up_does_not_hold_up_the_worker(
     assert re.search(end, shown, re.MULTILINE)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
-def test_a_full_disk_costs_lines_and_nothing_else() -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_full_disk_costs_only_lines() -> None:
     calls: list[None] = []
     full = open("/dev/full", "w")  # noqa: PTH123, SIM115
-    with observing("plain", full, lambda: calls.append(None)) as observe:
+    with showing("plain", full, lambda: calls.append(None)) as observe:
         observe(Listening())
-    full.close()  # does not fail once more with what the disk did not take
+    full.close()  # must not fail again with what the disk did not take
     assert calls == []
 
 
-def test_after_an_error_that_passes_writing_goes_on() -> None:
+def test_writing_goes_on_after_an_error() -> None:
     written: list[str] = []
     tried = threading.Event()
 
@@ -182,9 +191,9 @@ def test_after_an_error_that_passes_writing_goes_on() -> None:
     assert written == ["kept"]
 
 
-def test_every_line_is_flushed_as_it_comes(pipe: tuple[IO[bytes], IO[str]]) -> None:
+def test_each_line_is_flushed_at_once(pipe: tuple[IO[bytes], IO[str]]) -> None:
     reader, writer = pipe
-    with observing("plain", writer) as observe:
+    with showing("plain", writer) as observe:
         observe(Listening())
         assert reader.readline().endswith(b" INFO listening\n")
         observe(Swept(0))
@@ -192,9 +201,9 @@ def test_every_line_is_flushed_as_it_comes(pipe: tuple[IO[bytes], IO[str]]) -> N
         assert reader.readline().endswith(b" INFO swept found=2\n")
 
 
-def test_a_name_that_the_encoding_does_not_have_is_spelled_out() -> None:
+def test_a_character_outside_the_encoding_is_spelled_out() -> None:
     raw = io.BytesIO()
     name = "Zürich"
-    with observing("plain", io.TextIOWrapper(raw, encoding="ascii")) as observe:
+    with showing("plain", io.TextIOWrapper(raw, encoding="ascii")) as observe:
         observe(batch(pair(data_pass=name)))
     assert rb'"Z\xfcrich/526641 (flag) good 92.1 \u2192 88.4 %"' in raw.getvalue()

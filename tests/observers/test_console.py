@@ -15,9 +15,9 @@ from typing import IO
 import pytest
 from rich.console import Console
 
-from gaq_listen.observers import observing
 from gaq_listen.observers.console import live_console
-from gaq_listen.settings import WorkerSettings
+from gaq_listen.observers.output import show_on
+from gaq_listen.settings import OutputSettings, WorkerSettings
 from gaq_listen.worker.events import Listening, Stopped, Swept
 from tests.observers.example_events import ENDED, WORKING, batch, pair
 
@@ -168,7 +168,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*3[1-7]")
 
 def test_a_terminal_has_colours(terminal: Callable[..., Terminal]) -> None:
     screen = terminal()
-    with observing("auto", screen.stream) as observe:
+    with show_on(screen.stream, OutputSettings()) as observe:
         observe(batch(pair()))
     assert COLOURS.search(screen.close())
 
@@ -176,7 +176,7 @@ def test_a_terminal_has_colours(terminal: Callable[..., Terminal]) -> None:
 def test_no_color_removes_colours(terminal: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     screen = terminal()
-    with observing("auto", screen.stream) as observe:
+    with show_on(screen.stream, OutputSettings()) as observe:
         for event in WORKING:
             observe(event)
     shown = screen.close()
@@ -189,7 +189,7 @@ def test_auto_is_plain_off_a_terminal_despite_force_color(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     file = io.StringIO()
-    with observing("auto", file) as observe:
+    with show_on(file, OutputSettings()) as observe:
         observe(Listening())
     assert re.fullmatch(r"\S+Z INFO listening\n", file.getvalue())
 
@@ -199,20 +199,20 @@ def test_auto_is_plain_on_a_terminal_that_cannot_redraw(
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
     screen = terminal()
-    with observing("auto", screen.stream) as observe:
+    with show_on(screen.stream, OutputSettings()) as observe:
         observe(Listening())
     assert re.fullmatch(r"\S+Z INFO listening\r\n", screen.close())
 
 
 def test_auto_is_plain_on_a_terminal_without_unicode(terminal: Callable[..., Terminal]) -> None:
     screen = terminal("ascii")
-    with observing("auto", screen.stream) as observe:
+    with show_on(screen.stream, OutputSettings()) as observe:
         observe(Listening())
     assert re.fullmatch(r"\S+Z INFO listening\r\n", screen.close())
 
 
 def test_plain_is_plain_on_a_terminal(terminal: Callable[..., Terminal]) -> None:
     screen = terminal()
-    with observing("plain", screen.stream) as observe:
+    with show_on(screen.stream, OutputSettings(log_format="plain")) as observe:
         observe(Stopped(0, 0, 0.0))
     assert re.fullmatch(r"\S+Z INFO stopped batches=0 pairs=0 seconds=0.0\r\n", screen.close())

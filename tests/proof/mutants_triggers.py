@@ -13,9 +13,10 @@ TRIGGERS = [
         altered={
             "gaq.mark_qc_flags": [
                 (
-                    "(table after except table before)) changed;",
+                    "(table after except all table before)) changed;",
                     (
-                        "(table after except table before)) changed where not exists (select from gaq.invalidations i"
+                        "(table after except all table before)) changed"
+                        " where not exists (select from gaq.invalidations i"
                         " where (i.data_pass_id, i.run_number) = (changed.data_pass_id, changed.run_number));"
                     ),
                 )

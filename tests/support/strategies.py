@@ -36,49 +36,52 @@ FLAG_TYPES = (
 
 @dataclass(frozen=True)
 class Window:
-    """The QC times of a run, and a strategy for the bounds of the flags of its pairs."""
+    """The QC times of a run, and a strategy for from and to of the flags of its pairs."""
 
     start: Instant | None
     end: Instant | None
-    instants: st.SearchStrategy[int]
+    spans: st.SearchStrategy[tuple[Instant | None, Instant | None]]
 
 
 def one_in(n: int) -> st.SearchStrategy[bool]:
     return st.sampled_from([False] * (n - 1) + [True])
 
 
+# Making a strategy takes longer than drawing from it, so nothing below makes one for each flag.
+_NO_INSTANTS = st.sampled_from([None, math.inf, -math.inf])
+_STEPS = st.sampled_from([MICROSECOND, 7 * MICROSECOND, SECOND, HOUR, DAY])
+_DETECTOR, _FLAG_TYPE = st.sampled_from(DETECTORS), st.sampled_from(FLAG_TYPES)
+_DELETED, _CREATED, _VERIFIED = one_in(8), st.integers(CREATION, CREATION + 5), st.integers(0, 2)
+
+
 @st.composite
 def windows(draw: st.DrawFn) -> Window:
-    step = draw(st.sampled_from([MICROSECOND, 7 * MICROSECOND, SECOND, HOUR, DAY]))
+    step = draw(_STEPS)
     ticks = [RUN_START + tick * step for tick in range(10)]
     beside = [tick + offset for tick in ticks for offset in (-1, 1)]
     instants = st.sampled_from(3 * ticks + beside)
+    bounds = st.one_of(instants, _NO_INSTANTS)
+    ordered = st.tuples(instants, instants).map(lambda span: (min(span), max(span)))
+    spans = st.one_of(ordered, st.tuples(bounds, bounds))
     if draw(one_in(12)):
-        bounds = st.one_of(instants, st.sampled_from([None, math.inf, -math.inf]))
-        return Window(draw(bounds), draw(bounds), instants)
+        return Window(draw(bounds), draw(bounds), spans)
     start = RUN_START + step * draw(st.integers(0, 3))
     end = RUN_START + step * draw(st.integers(5, 9))
-    return Window(start, end, instants)
+    return Window(start, end, spans)
 
 
 @st.composite
 def flags(draw: st.DrawFn, window: Window) -> Flag:
-    bounds = st.one_of(window.instants, st.sampled_from([None, math.inf, -math.inf]))
-    from_, to = draw(
-        st.one_of(
-            st.tuples(window.instants, window.instants).map(lambda span: (min(span), max(span))),
-            st.tuples(bounds, bounds),
-        )
-    )
+    from_, to = draw(window.spans)
     return Flag(
         id=0,
-        detector_id=draw(st.sampled_from(DETECTORS)),
-        flag_type_id=draw(st.sampled_from(FLAG_TYPES)).id,
+        detector_id=draw(_DETECTOR),
+        flag_type_id=draw(_FLAG_TYPE).id,
         from_=from_,
         to=to,
-        deleted=draw(one_in(8)),
-        created_at=draw(st.integers(CREATION, CREATION + 5)),
-        verified=draw(st.integers(0, 2)),
+        deleted=draw(_DELETED),
+        created_at=draw(_CREATED),
+        verified=draw(_VERIFIED),
     )
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ALONE, FAST, TESTS
+
 _CONFTEST = """
 import pytest
+
+from tests.conftest import ALONE, FAST, TESTS
 from tests.support.scheduling import AloneLast
 
 def pytest_xdist_make_scheduler(config, log):
@@ -17,6 +21,8 @@ def pytest_xdist_make_scheduler(config, log):
 _TEST = """
 import os, time
 import pytest
+
+from tests.conftest import ALONE, FAST, TESTS
 
 @pytest.mark.parametrize("number", range({tests}))
 def test_it(number):
@@ -46,3 +52,8 @@ def test_files_marked_alone_run_in_one_process_after_all_others(
     assert begin_alone >= end_beside
     assert len({process for _, kind, process, _, _ in ran if kind == "z"}) <= 1
     assert len({process for _, kind, process, _, _ in ran if kind == "a"}) == min(len(beside), 2)
+
+
+@pytest.mark.parametrize("path", [*FAST, *ALONE])
+def test_files_that_are_marked_exist(path: str) -> None:
+    assert (TESTS / path).exists()

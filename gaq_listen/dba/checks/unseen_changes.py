@@ -42,9 +42,9 @@ _UNLOGGED = """
 select oid::regclass::text from pg_catalog.pg_class where oid = any (%s::oid[]) and relpersistence = 'u' order by 1
 """
 
-# Before the first installation of a server, no role gaq_owner exists, and any policy applies to it.
+# Before the first installation on a server, no role gaq_owner exists. Every policy will apply to the new role.
 _ROW_SECURITY = """
-select c.oid::regclass::text, to_regnamespace('gaq') is not null
+select c.oid::regclass::text, o.oid is not null, to_regnamespace('gaq') is not null
 from pg_catalog.pg_class c
 left join pg_catalog.pg_roles o on o.rolname = 'gaq_owner'
 where c.oid = any (%s::oid[]) and relrowsecurity
@@ -110,15 +110,24 @@ def unlogged(connection: Connection[TupleRow], tables: SourceTableSet) -> list[F
 
 def row_security(connection: Connection[TupleRow], tables: SourceTableSet) -> list[Finding]:
     """Return a finding for each source table whose policies would hide rows from gaq_owner."""
-    bypass = "ALTER ROLE gaq_owner BYPASSRLS"
     return [
         Finding(
             f"row-level security is enabled on {table}",
-            "its policies hide rows from gaq_owner, so every refresh fails rather than miss rows",
-            f"{bypass}; then {REPAIR}" if installed else f"after the installation: {bypass}",
+            "its policies hide rows from gaq_owner, so installations and refreshes fail rather than miss rows",
+            _bypass(has_owner, installed),
         )
-        for table, installed in connection.execute(_ROW_SECURITY, (tables.read,))
+        for table, has_owner, installed in connection.execute(_ROW_SECURITY, (tables.read,))
     ]
+
+
+def _bypass(has_owner: bool, installed: bool) -> str:
+    """Return what a DBA can do so that no policy hides rows from gaq_owner."""
+    bypass = (
+        "ALTER ROLE gaq_owner BYPASSRLS"
+        if has_owner
+        else "CREATE ROLE gaq_owner NOLOGIN; ALTER ROLE gaq_owner BYPASSRLS"
+    )
+    return f"{bypass}; then {REPAIR}" if installed else f"before the installation: {bypass}"
 
 
 def virtual_columns(connection: Connection[TupleRow], tables: SourceTableSet) -> list[Finding]:

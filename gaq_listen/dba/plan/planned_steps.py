@@ -42,6 +42,7 @@ def created_objects(sources: Sources, schema: str) -> tuple[str, ...]:
         "routine": r"or replace (?:function|procedure|aggregate)",
     }
     named = {kind: re.findall(rf"create {how} gaq\.(\w+)", code) for kind, how in kinds.items()}
+    named["routine"] += re.findall(r"gaq\.create_marking\('(\w+)'", code)
     named["view"] = list(dict.fromkeys(named["view"]))  # 15_marking.sql may create a view that a later step replaces
     listed = [f"{len(names)} {kind}s of schema gaq: {', '.join(names)}" for kind, names in named.items()]
     triggers = triggered_tables(code)
