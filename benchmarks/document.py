@@ -14,10 +14,14 @@ With ``disk`` before the name, as in ``disk writers brief``, the data was on a d
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 
 from benchmarks.figures import Figure
 from benchmarks.report import Results, amount, rows
 from benchmarks.scenarios import SCENARIOS
+
+_WIDTH = 120
+"""Columns of a page."""
 
 DOCS = Path(__file__).parents[1] / "docs"
 _ASKED = re.compile(r"(<!-- figures: ([\w /%]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
@@ -85,10 +89,11 @@ def _circumstances(results: Results) -> Iterator[str]:
         f"data on {facts['data_on']}."
         for facts in measured.values()
     }
-    yield from sorted(common)
+    for facts_in_common in sorted(common):
+        yield from wrap(facts_in_common, _WIDTH)
     yield ""
     when = [
         f"{name} {facts['measured_at'][:16].replace('T', ' ')} ({facts['load_before']})"
         for name, facts in measured.items()
     ]
-    yield "When, in UTC, and the machine's load before: " + ", ".join(when) + "."
+    yield from wrap("When, in UTC, and the machine's load before: " + ", ".join(when) + ".", _WIDTH)

@@ -93,7 +93,7 @@ where exists (
 );
 
 -- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
--- (offset 0: from an empty table's statistics an index of detectors would look as good as that of the pair.)
+-- (offset 0 is a planner fence, see docs/architecture.md: or an index of detectors might look as good as that of the pair.)
 create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])
 returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
 language sql stable

@@ -44,7 +44,7 @@ begin
 return query
 
 -- The pairs: the window of the run, and the detectors that matter. (An integer key makes sorts and joins cheap. OFFSET 0
--- keeps apart what is asked of one pair: from an empty table's statistics another index would look as good.)
+-- here and below is a planner fence, see docs/architecture.md.)
 with pair as materialized (
     select given.pair, given.data_pass_id, given.run_number, run.w_start, run.w_end,
            listed.detectors, coalesce(cardinality(listed.detectors), 0) as n

@@ -115,8 +115,8 @@ begin
             since := newest.since || since;
         end if;
 
-        -- The row of a summary is what a claim locks, so each pair needs one first. (Here and below, offset 0 or a locking
-        -- clause keeps a subquery apart: an index scan for each pair, also by a plan that was made for an empty table.)
+        -- The row of a summary is what a claim locks, so each pair needs one first. (Here and below,
+        -- offset 0 and locking clauses are planner fences, see docs/architecture.md.)
         -- [gate] seed
         if exists (select from unnest(passes, runs) m (data_pass_id, run_number)
                    where not exists (select from gaq.summaries s

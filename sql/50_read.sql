@@ -5,8 +5,7 @@ set role gaq_owner;
 -- Which pairs wide marks stand for, for who reads while any number of them wait. gaq.expanded_invalidations begins with the
 -- marks, which is right for who folds them. Here a pair looks for its marks, so that it takes as long whatever waits.
 -- The functions of 12_wide_marks.sql look.
--- The condition "data_pass_id::bigint = data_pass_id" is always true. It lets a reader's condition on our bigint through to
--- the source's column and to its index, whatever whole number that is: what equals one of the two equals the other.
+-- The condition "data_pass_id::bigint = data_pass_id", which is always true, is a planner fence, see docs/architecture.md.
 create or replace view gaq.marked_pairs as
 -- Of its run. (A pair that has left its data pass has a mark of its own.)
 select p.data_pass_id, p.run_number, m.invalidated_at
@@ -77,7 +76,7 @@ from (
 ) mark
 group by data_pass_id, run_number;
 
--- FULL JOIN USING: a condition on the pair reaches both sides, and a pair that was never computed is seen.
+-- FULL JOIN USING is a planner fence, see docs/architecture.md; it also shows a pair that was never computed.
 create or replace view gaq.current_summaries as
 select data_pass_id,
        run_number,

@@ -99,8 +99,8 @@ create or replace view gaq.source_gaq_detectors as
 select data_pass_id, run_number, detector_id from global_aggregated_quality_detectors;
 
 -- Flags that count: linked to a data pass, and not deleted. One that is linked to several stands here for each.
--- (offset 0: from the flags of a run to their links. A plan made without statistics, after a move, would go through all flags
--- of the data pass instead, for each pair.)
+-- (offset 0 is a planner fence, see docs/architecture.md: a plan made without statistics, after a move, would go through all
+-- flags of the data pass for each pair.)
 create or replace view gaq.source_flags as
 select f.id, l.data_pass_id, f.run_number, f.detector_id, f.flag_type_id,
        gaq.utc(f."from") as starts, gaq.utc(f."to") as ends, gaq.utc(f.created_at) as created_at
@@ -115,8 +115,8 @@ where f.deleted::int = 0;
 -- row of the large table is read. First the ids of the run's flags on these detectors that are not below the first id of the
 -- data pass, nor above its last: where experts flag one data pass after another, few others are among them. Then those of
 -- them that have a link to the data pass. Then the flags.
--- Each step is written so that a plan made for empty tables, to which all indexes look the same, takes no wrong one for long.
--- Rows are compared, and not "id between", for which the primary key would go through all flags of the data pass. The first
+-- Each step is a planner fence, see docs/architecture.md. With "id between" instead of a comparison of rows, the primary key
+-- would go through all flags of the data pass. The first
 -- and the last link are looked for in the order of data passes, because in the order of flags an index of flags would go
 -- through all of them. (A data pass without links gets a link of the next: then the second step finds nothing.)
 create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])

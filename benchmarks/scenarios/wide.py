@@ -63,9 +63,9 @@ def measure(lab: Lab) -> list[Figure]:
             for kind, statement in (KINDS | HALVES if sources == "bookkeeping" else KINDS).items():
                 for size, number in enumerate(marks):
                     lab.say(f"{sources}: {number} marks of {kind}")
-                    named = f"{sources}, {number:,} marks of {kind}".replace(",", " ").replace(" ", ", ", 1)
+                    named = f"{sources}, {format(number, ',').replace(',', ' ')} marks of {kind}"
                     marking = _INSERT + statement.format(runs=lab.runs, number=number, flags=flags)
-                    figures += _read(lab, dbname, connection, f"{named}", marking, size)
+                    figures += _read(lab, dbname, connection, named, marking, size)
             connection.execute("truncate gaq.wide_invalidations")
             figures += _write(lab, connection, sources)
     return figures
@@ -93,7 +93,7 @@ def _read(lab: Lab, dbname: str, connection: psycopg.Connection, named: str, mar
 
 
 def _several(lab: Lab, connection: psycopg.Connection, question: str, figure: Figure, who: str) -> None:
-    for _ in range(3 if lab.quick else 5):
+    for _ in range(3 if lab.quick else 4):
         figure.add(who, median(milliseconds(connection, question.encode(), [3]) for _ in range(3)))
 
 

@@ -61,7 +61,9 @@ class NeededIndex:
         )
 
     def is_served_by(self, columns: tuple[str, ...]) -> bool:
-        """Return whether an index on these columns suffices: it begins with the needed ones, ranges in order.
+        """Return whether an index on these columns suffices.
+
+        The index begins with the needed columns, in any order but for those that are searched for ranges.
 
         >>> needed = NeededIndex("flags", ("run", "pass", "id"), "", ranges=1)
         >>> needed.is_served_by(("pass", "run", "id", "type")), needed.is_served_by(("run", "id", "pass"))
