@@ -1,1 +1,1 @@
-"""What gaq-listen costs and gains, measured beside floors and peers."""
+"""Measure what gaq-listen costs and gains, beside lower bounds and other systems."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks run`` measures, ``python -m benchmarks report`` puts the results into the documentation."""
+"""Measure (``python -m benchmarks run``), or put results into the documentation (``python -m benchmarks report``)."""
 
 import sys
 import traceback
@@ -34,36 +34,42 @@ def _on_disk(ctx: click.Context, param: click.Parameter, value: Path | None) -> 
 
 @click.group()
 def main() -> None:
-    """What gaq-listen costs and gains, measured beside floors and peers."""
+    """Measure what gaq-listen costs and gains, beside lower bounds and other systems."""
 
 
 @main.command()
-@click.option("--quick", is_flag=True, help="Smaller and shorter: about two minutes instead of half an hour.")
+@click.option(
+    "--quick", is_flag=True, help="Measure less data for a shorter time: two minutes instead of half an hour."
+)
 @click.option(
     "--disk",
     type=click.Path(path_type=Path),
     callback=_on_disk,
     metavar="DIRECTORY",
-    help="Keep the data in a directory on a disk, such as /var/tmp. By default it is in memory.",
+    help="Keep the data in this directory on a disk, such as /var/tmp. By default, the data is in memory.",
 )
-@click.option("--only", callback=_chosen, metavar="NAMES", help=f"Some of: {', '.join(SCENARIOS)}.")
+@click.option(
+    "--only",
+    callback=_chosen,
+    metavar="NAMES",
+    help=f"Measure only these scenarios, separated by commas: {', '.join(SCENARIOS)}.",
+)
 def run(quick: bool, disk: Path | None, only: tuple[str, ...]) -> None:
-    """Measure on a private PostgreSQL, print the table, and keep the figures in benchmarks/results.
+    """Measure on a private PostgreSQL, print the table, and save the figures in benchmarks/results.
 
-    Figures with the data on a disk and in memory are kept apart.
+    Figures with the data on a disk and figures with the data in memory have files of their own.
 
-    Other programs should be quiet meanwhile. Scenarios that are not measured keep their figures of last time; one
-    that dies does not lose those of the others.
+    Stop other programs meanwhile. A scenario that is not measured, or that fails, keeps its earlier figures.
     """
     results = Results.of(quick=quick, on_disk=disk is not None)
-    died = [name for name in only if not _measure(name, results, quick, disk)]
+    failed = [name for name in only if not _measure(name, results, quick, disk)]
     console = Console(width=None if sys.stdout.isatty() else 132)
     console.print(table([figure for name in _measured(results) for figure in results.figures(name)]))
-    console.print(f"saved in {results.path}; what was measured how: docs/performance.md", highlight=False)
+    console.print(f"saved in {results.path}; docs/performance.md explains the figures", highlight=False)
     if not quick:
         document.write(*_full())
-    if died:
-        raise click.ClickException(f"died: {', '.join(died)}")
+    if failed:
+        raise click.ClickException(f"failed: {', '.join(failed)}")
 
 
 @main.command()
@@ -73,13 +79,13 @@ def report() -> None:
 
 
 def _measure(name: str, results: Results, quick: bool, disk: Path | None) -> bool:
-    """Each on a server of its own, so that none suffers from another."""
+    """Measure a scenario on a server of its own, and return whether this succeeded."""
     click.echo(name, err=True)
     try:
         with Lab(quick=quick, disk=disk) as lab:
             facts = circumstances(lab)
             results.keep(name, facts, SCENARIOS[name](lab))
-    except Exception:  # noqa: BLE001 - whatever it is, the others go on
+    except Exception:  # noqa: BLE001 - the other scenarios run nevertheless
         traceback.print_exc()
         return False
     return True

@@ -1,4 +1,4 @@
-"""Who keeps summaries fresh: gaq-listen's worker, and the peers', each as a process on a database of its kind."""
+"""Run the systems that refresh summaries: the worker of gaq-listen and the job queues, each as a process."""
 
 import json
 import subprocess
@@ -10,25 +10,25 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.lab import APPLICATION, OURS, PGQUEUER, PROCRASTINATE, Lab
+from benchmarks.lab import APPLICATION, PGQUEUER, PROCRASTINATE, THIS_WORKER, Lab
 
 GAQ_LISTEN = "gaq-listen"
 QUEUES = {PGQUEUER: "PgQueuer", PROCRASTINATE: "procrastinate"}
-"""The peers' names, by the kind of their database."""
-NAMES = {OURS: GAQ_LISTEN} | QUEUES
+"""The names of the job queues, by the kind of their database."""
+NAMES = {THIS_WORKER: GAQ_LISTEN} | QUEUES
 
 _PROGRAM = Path(sys.executable).with_name("gaq-listen")
 _COMMANDS = {
-    OURS: lambda dsn: [str(_PROGRAM), "run", "--dsn", dsn, "--log-format", "plain"],
+    THIS_WORKER: lambda dsn: [str(_PROGRAM), "run", "--dsn", dsn, "--log-format", "plain"],
     PGQUEUER: lambda dsn: [sys.executable, "-m", "benchmarks.peers", "pgqueuer", dsn],
     PROCRASTINATE: lambda dsn: [sys.executable, "-m", "benchmarks.peers", "procrastinate", dsn],
 }
 PENDING = {
-    OURS: "select exists (select from gaq.invalidations)",
+    THIS_WORKER: "select exists (select from gaq.invalidations)",
     PGQUEUER: "select exists (select from pgqueuer)",
     PROCRASTINATE: "select exists (select from procrastinate_jobs where status in ('todo', 'doing'))",
 }
-"""Whether anything is left to do."""
+"""Queries that return whether a system has anything left to do, by the kind of its database."""
 INSERT = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (%s, %s, 1, 1)"
 _LISTENS = "select exists (select from gaq.workers where pid = %s and state = 'listening')"
 PATIENCE = 60.0
@@ -36,13 +36,13 @@ PATIENCE = 60.0
 
 @contextmanager
 def worker(lab: Lab, kind: str, dbname: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that has refreshed a pair, so it is ready."""
+    """Run a worker of this kind, and wait until it has refreshed a pair."""
     command = _COMMANDS[kind](lab.server.dsn(dbname))
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with Freshness(lab, dbname) as freshness:
             freshness.first(process)
-        if kind == OURS:
+        if kind == THIS_WORKER:
             _until_listening(lab, dbname, process)
         yield process
         _check(process)
@@ -52,7 +52,7 @@ def worker(lab: Lab, kind: str, dbname: str) -> Iterator[subprocess.Popen[bytes]
 
 
 def _until_listening(lab: Lab, dbname: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait for this worker: another one may have refreshed the first pair."""
+    """Wait until this worker listens. Another worker may have refreshed the first pair."""
     deadline = time.monotonic() + PATIENCE
     with lab.connect(dbname) as connection:
         while connection.execute(_LISTENS, [process.pid]).fetchone() != (True,):
@@ -68,7 +68,7 @@ def _check(process: subprocess.Popen[bytes]) -> None:
 
 
 class Freshness:
-    """Measures from a commit to the notification that its pair has been refreshed; a ``with`` block."""
+    """Measures the time from a commit to the announcement of the refreshed pair. Use as a context manager."""
 
     def __init__(self, lab: Lab, dbname: str) -> None:
         self._changing = lab.connect(dbname)
@@ -83,7 +83,7 @@ class Freshness:
         self._listening.close()
 
     def measure(self, data_pass_id: int, run_number: int, patience: float = PATIENCE) -> float:
-        """Seconds from just before the commit of a flag on this pair."""
+        """Insert a flag for the pair. Return the seconds from just before its commit until the announcement."""
         pair = [data_pass_id, run_number]
         with self._changing.transaction():
             self._changing.execute(INSERT, pair)
@@ -95,7 +95,7 @@ class Freshness:
         raise TimeoutError(f"pair {pair} was not refreshed within {patience} s")
 
     def first(self, process: subprocess.Popen[bytes]) -> None:
-        """Waits for a worker that has just been started."""
+        """Wait until a worker that was just started refreshes a pair."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             _check(process)
@@ -108,7 +108,7 @@ class Freshness:
 
 
 def wait_until_done(connection: psycopg.Connection, kind: str, patience: float = 600.0) -> None:
-    """Until nothing is left to do, seen within 5 ms."""
+    """Wait until nothing is left to do. Check every 5 ms."""
     deadline = time.monotonic() + patience
     while connection.execute(PENDING[kind].encode()).fetchone() != (False,):
         if time.monotonic() > deadline:
@@ -124,7 +124,7 @@ _STORED = "select n_tup_upd from pg_stat_user_tables where relid = 'gaq.summarie
 
 
 def stored(lab: Lab, dbname: str) -> int:
-    """How often summaries have been stored. Sessions tell when they end, so this waits for the workers' end."""
+    """Return how often summaries have been stored. Sessions report this when they end, so first wait for their end."""
     with lab.connect(dbname) as connection:
         while connection.execute(_OTHERS, [APPLICATION]).fetchone() == (True,):
             time.sleep(0.02)

@@ -1,10 +1,14 @@
-"""Puts the figures into the documentation, between lines that ask for them.
+"""Put the figures into the documentation, between two comments.
 
-``<!-- figures: compute -->`` asks for all of a scenario, ``<!-- figures: writers tx/s -->`` for those of one unit,
-``<!-- figures: writers brief -->`` for a line a figure of the
-unit that comes first, ``<!-- figures: writers brief /s -->`` for those of another unit, and
-``<!-- figures: circumstances -->`` for where and when all that was measured; ``<!-- end of figures -->`` ends each.
-``disk`` before any of them asks for what was measured with the data on a disk, not in memory.
+The first comment says which figures, and ``<!-- end of figures -->`` is the second:
+
+- ``<!-- figures: compute -->``: all figures of a scenario.
+- ``<!-- figures: writers tx/s -->``: the figures of one unit.
+- ``<!-- figures: writers brief -->``: one line for each figure of the first unit.
+- ``<!-- figures: writers brief /s -->``: one line for each figure of another unit.
+- ``<!-- figures: circumstances -->``: where and when the scenarios were measured.
+
+With ``disk`` before the name, as in ``disk writers brief``, the data was on a disk and not in memory.
 """
 
 import re
@@ -20,9 +24,9 @@ _ASKED = re.compile(r"(<!-- figures: ([\w /%]+) -->\n).*?(<!-- end of figures --
 
 
 def write(memory: Results, disk: Results) -> list[str]:
-    """Fill the files that ask for figures, measured in memory or on a disk; return their names."""
+    """Put the figures of both kinds into the pages that have such comments, and return the names of the pages."""
     written = []
-    for path in sorted(DOCS.glob("*.md")):
+    for path in sorted(DOCS.rglob("*.md")):
         before = path.read_text(encoding="utf-8")
         after = _ASKED.sub(lambda asked: asked[1] + _answer(memory, disk, asked[2]) + asked[3], before)
         if after != before:
@@ -53,7 +57,7 @@ def _whole(figures: list[Figure]) -> Iterator[str]:
 
 
 def _brief(figures: list[Figure], unit: str) -> Iterator[str]:
-    """A line a figure: the base in its unit and the others as ratios; or all in another ``unit``, if one is named."""
+    """Yield one line for each figure. The base has its unit, and the others are ratios, unless ``unit`` is named."""
     wanted = unit or (figures[0].unit if figures else "")
     chosen = [figure for figure in figures if figure.unit == wanted]
     names = list(chosen[0].values) if chosen else []
@@ -72,7 +76,7 @@ def _ratio(figure: Figure, name: str) -> str:
 
 
 def _circumstances(results: Results) -> Iterator[str]:
-    """A line for what scenarios have in common, and the load that each found."""
+    """Yield a line with what the scenarios have in common, and a line with the date and the load of each."""
     measured = {name: results.scenarios[name] for name in SCENARIOS if name in results.scenarios}
     common = {
         f"PostgreSQL {facts['postgresql']}, gaq-listen {facts['gaq_listen']}, Python {facts['python']}, "

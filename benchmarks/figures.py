@@ -1,4 +1,4 @@
-"""What is measured: for each contestant a value a repeat, and what they are compared with."""
+"""Figures: the values of each contestant, one for each repeat, and the targets that they should reach."""
 
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is wanted of a contestant: of its ratio to the base, or of the value itself."""
+    """A limit for the ratio of a contestant to the base, or with ``absolute`` for its value."""
 
     contestant: str
     sign: Literal["≤", "≥"]
@@ -17,7 +17,10 @@ class Target:
 
 @dataclass(slots=True)
 class Figure:
-    """``values`` has a list for each contestant, a repeat each; they were measured in turns."""
+    """What was measured. ``values`` has a list for each contestant, with one value for each repeat.
+
+    The contestants were measured in turns, so values at the same place of two lists belong together.
+    """
 
     name: str
     unit: str
@@ -27,35 +30,35 @@ class Figure:
     targets: list[Target] = field(default_factory=list)
 
     def add(self, contestant: str, value: float) -> None:
-        """Takes note of one more repeat."""
+        """Record the value of one more repeat."""
         self.values.setdefault(contestant, []).append(value)
 
     def value(self, contestant: str) -> float:
-        """The median."""
+        """Return the median of a contestant."""
         return median(self.values[contestant])
 
     def ratios(self, contestant: str) -> list[float]:
-        """To the base, repeat by repeat; to its median when the base has not as many repeats."""
+        """Return the ratio to the base for each repeat, or to the median of a base with another number of repeats."""
         values, base = self.values[contestant], self.values[self.base]
         if contestant == self.base:
             return [1.0] * len(values)
         if not all(base):
-            return []  # there is no ratio to nothing
+            return []  # a ratio to zero does not exist
         if len(values) == len(base):
             return [value / other for value, other in zip(values, base, strict=True)]
         return [value / median(base) for value in values]
 
     def ratio(self, contestant: str) -> float:
-        """The median of the ratios."""
+        """Return the median of the ratios of a contestant."""
         return median(self.ratios(contestant))
 
     def met(self, target: Target) -> bool:
-        """Whether the median reaches the target."""
+        """Return whether the median reaches the target."""
         reached = self.value(target.contestant) if target.absolute else self.ratio(target.contestant)
         return reached <= target.limit if target.sign == "≤" else reached >= target.limit
 
     def as_json(self) -> dict[str, Any]:
-        """Everything measured; what follows from it is there for whoever reads the file."""
+        """Return all values for JSON, and for people also the medians, the ratios and whether targets were met."""
         contestants: dict[str, Any] = {}
         for name, values in self.values.items():
             contestants[name] = {"values": [round(value, 4) for value in values], "median": round(self.value(name), 4)}
@@ -73,7 +76,7 @@ class Figure:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "Figure":
-        """What ``as_json`` returned."""
+        """Build a figure from the result of ``as_json``."""
         targets = [
             Target(target["contestant"], target["sign"], target["limit"], target["absolute"])
             for target in saved["targets"]

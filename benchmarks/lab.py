@@ -1,22 +1,23 @@
-"""A server with databases to measure in, each made of a template when it is first wanted."""
+"""Provide a server, and databases for measurements, which are copies of templates."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import psycopg
 
 from benchmarks import peers
 from benchmarks.disk import require_disk
-from gaq_listen.dba import installer, plan, scripts
-from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.dba import indexes, installer, scripts
+from gaq_listen.dba.sources import named
+from gaq_listen.private_postgres.server import PrivatePostgres
 
 SQL = Path(__file__).parent / "sql"
 
 SETTINGS = {
-    # Durability as writers of a real server have it, and nothing going on in the background.
+    # Commits are durable, as on a real server, and nothing runs in the background.
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
@@ -24,36 +25,38 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
     "max_wal_size": "8GB",
     "shared_buffers": "1GB",
-    # A flush is delayed, where a scenario asks for that, also when nobody else is about to commit.
+    # With this, commit_delay of a scenario delays each flush, also without concurrent commits.
     "commit_siblings": "0",
 }
 
 APPLICATION = "benchmark"
-"""How our own sessions are called."""
-BARE, OURS, ROW, SMALLEST = "bare", "ours", "row", "smallest"
+"""The ``application_name`` of the sessions of the benchmarks."""
+BARE, THIS_WORKER, ROW, SMALLEST = "bare", "ours", "row", "smallest"
 PGQUEUER, PROCRASTINATE = "pgqueuer", "procrastinate"
+Order = Literal["data passes", "none"]
+"""The ids of flags: one data pass after another, or those of all data passes mixed."""
 _TRIGGERS = {ROW: "row_trigger", SMALLEST: "smallest_trigger"}
 
 
 def text(name: str) -> bytes:
-    """What a file of ours in ``sql/`` says."""
+    """Return the text of a file in ``benchmarks/sql``."""
     return (SQL / f"{name}.sql").read_bytes()
 
 
 class Lab:
-    """The server, for as long as a ``with`` block."""
+    """A server with databases, for the duration of a ``with`` block."""
 
     def __init__(self, *, quick: bool, disk: Path | None = None) -> None:
-        """Note how thorough it should be; the server starts when the block is entered.
+        """Choose the size of the measurements. The server starts when the block is entered.
 
-        ``disk``: a directory for the data; None: in memory, where there is room.
+        ``disk`` is a directory for the data. None: the data is in memory, if there is room.
         """
         self.quick = quick
         if disk is not None:
             require_disk(disk)
         self.on_disk = disk is not None
         self.runs = 100 if quick else 400
-        """Runs in each of the 21 data passes, if not told otherwise."""
+        """The default number of runs in each of the 21 data passes."""
         self.server = PrivatePostgres(settings=SETTINGS, storage=disk)
         self._templates: set[str] = set()
         self._databases = 0
@@ -66,16 +69,16 @@ class Lab:
         self.server.stop()
 
     def say(self, words: str) -> None:
-        """Progress, beside the results."""
+        """Write progress to stderr, beside the results on stdout."""
         print(f"  {words}", file=sys.stderr, flush=True)
 
     def connect(self, dbname: str) -> psycopg.Connection:
-        """A connection in autocommit."""
+        """Connect to a database in autocommit mode."""
         return psycopg.connect(self.server.dsn(dbname), autocommit=True, application_name=APPLICATION)
 
     @contextmanager
     def slow_flush(self, milliseconds: int) -> Iterator[None]:
-        """Have the server wait before each flush, in all its sessions, as if its disk took so long."""
+        """Delay each flush of the server by ``milliseconds``, as a slow disk does, until the context ends."""
         self._set("commit_delay", 1000 * milliseconds)
         try:
             yield
@@ -89,14 +92,14 @@ class Lab:
 
     @contextmanager
     def database(self, kind: str, settings: dict[str, str] | None = None) -> Iterator[str]:
-        """The name of a new database of this kind."""
+        """Create a database of this kind, and yield its name."""
         template = self._template(kind, self._fill_kind(kind), of=None if kind == BARE else BARE)
         with self._copy(template, settings or {}) as name:
             yield name
 
     @contextmanager
     def sized(self, runs: int, flags: int) -> Iterator[str]:
-        """The name of a database with our installation, of another size: flags a detector, runs a data pass."""
+        """Yield the name of a database with gaq-listen, ``runs`` runs a data pass and ``flags`` flags a detector."""
 
         def fill(connection: psycopg.Connection) -> None:
             _sources(connection, runs, flags)
@@ -105,18 +108,21 @@ class Lab:
         yield self._template(f"sized_{runs}_{flags}", fill, of=None)
 
     @contextmanager
-    def shaped(self, sources: str, runs: int, passes: int, detectors: int) -> Iterator[str]:
-        """The name of a new database with our installation on source tables of that shape, all of it refreshed.
+    def shaped(
+        self, sources: str, runs: int, passes: int, detectors: int, order: Order = "data passes"
+    ) -> Iterator[str]:
+        """Create a database with gaq-listen on source tables of a shape, refresh all pairs, and yield its name.
 
-        ``detectors``: how many of the 12 that have flags matter.
+        ``detectors`` is the number of GAQ detectors, of the 12 detectors that have flags. ``order`` is of their ids.
         """
 
         def fill(connection: psycopg.Connection) -> None:
-            _sources(connection, runs, 3, passes, detectors, sources)
+            _sources(connection, runs, 3, passes, detectors, sources, order)
             _install(connection, sources)
             connection.execute("call gaq.drain()")
 
-        template = self._template(f"{sources}_{runs}_{passes}_{detectors}", fill, of=None)
+        name = f"{sources}_{runs}_{passes}_{detectors}_{order.replace(' ', '_')}"
+        template = self._template(name, fill, of=None)
         with self._copy(template, {}) as name:
             yield name
 
@@ -169,7 +175,7 @@ class Lab:
 
 
 _FILLED_BY = {"reference": "alice", "bookkeeping": "bookkeeping"}
-"""The file in ``sql/`` that fills the tables of a shape."""
+"""The file in ``benchmarks/sql`` that fills the tables of a shape."""
 
 
 def _sources(
@@ -179,16 +185,18 @@ def _sources(
     passes: int = 21,
     detectors: int = 12,
     sources: str = "reference",
+    order: Order = "data passes",
 ) -> None:
     connection.execute(scripts.script(f"{sources}_tables").encode())
     for name, value in {"runs": runs, "flags": flags, "passes": passes, "detectors": detectors}.items():
         connection.execute(f"set bench.{name} = {value}".encode())
+    connection.execute(f"set bench.ids_by = '{order}'".encode())
     connection.execute(text(_FILLED_BY[sources]))
     connection.execute("analyze")
 
 
 def _install(connection: psycopg.Connection, sources: str = "reference") -> None:
-    """Install, with the indexes that the plan offers."""
-    for index in plan.make(connection, "public", sources).indexes:
-        connection.execute(index.statement.encode())
+    """Install gaq-listen, with the indexes that the plan suggests."""
+    for index in indexes.missing(connection, "public", named(sources)):
+        connection.execute(index.fix.encode())
     installer.install(connection, sources=sources)

@@ -1,4 +1,4 @@
-"""Count notifications, and sessions that wait for the lock of NOTIFY, while writers write."""
+"""Count notifications and sessions that wait for the lock of NOTIFY, while writers commit."""
 
 import threading
 import time
@@ -6,12 +6,12 @@ import time
 from benchmarks.lab import Lab
 
 CHANNELS = ("gaq_invalidated", "row_trigger")
-"""The doorbell, and what the row trigger notifies of."""
+"""The channels of the doorbell and of the row trigger."""
 
 EVERY = 0.02
 """Seconds between two samples."""
 
-# A session that commits a NOTIFY holds this lock until its flush is done; those behind it have not been granted it.
+# A session that commits a NOTIFY holds this lock until its flush is done. Other such sessions wait for the lock.
 _QUEUE = """
 select exists (select from pg_locks
                where locktype = 'object' and classid = 'pg_database'::regclass and objid = 0 and not granted)
@@ -19,9 +19,9 @@ select exists (select from pg_locks
 
 
 class Bystander:
-    """Listens to a database for as long as a ``with`` block.
+    """Listens to a database for the duration of a ``with`` block.
 
-    Afterwards ``rings`` is the number of notifications a second, and ``queue`` the percentage of samples in which a
+    Afterwards ``rings`` is the number of notifications a second, and ``queue`` is the percentage of samples in which a
     session was waiting for the lock of NOTIFY.
     """
 
@@ -42,11 +42,11 @@ class Bystander:
         self._notifications += 1
 
     def _sample(self) -> None:
-        # A query's answer brings the notifications along.
+        # psycopg receives notifications together with the answer of a query.
         try:
             while not self._done.wait(EVERY):
                 self._samples.append(self._connection.execute(_QUEUE).fetchone() == (True,))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the block ends with it
+        except Exception as error:  # noqa: BLE001 - the end of the block raises it again
             self._error = error
 
     def __enter__(self) -> "Bystander":

@@ -1,7 +1,7 @@
-"""The job queues that we are compared with: their schema, and their worker: ``python -m benchmarks.peers NAME DSN``.
+"""Install and run the job queues for the comparison: ``python -m benchmarks.peers NAME DSN`` runs a worker.
 
-Each as its documentation recommends it for much work: PgQueuer on asyncpg, with a pool for the jobs and batches of 100;
-procrastinate with ten jobs at a time and finished jobs deleted.
+Each is configured as its documentation recommends for many jobs. PgQueuer uses asyncpg, a pool for the jobs, and
+batches of 100. procrastinate runs ten jobs at a time, and deletes finished jobs.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _REFRESH = "select refresh_pair({}, {})"
 
 
 def schema(peer: str) -> str:
-    """The SQL that installs it, by its own means."""
+    """Return the SQL that installs a job queue, from its own installer."""
     if peer == "pgqueuer":
         command = [str(Path(sys.executable).with_name("pgq")), "sql", "install"]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -26,7 +26,7 @@ def schema(peer: str) -> str:
 
 
 async def run_pgqueuer(dsn: str) -> None:
-    """Works until it is ended."""
+    """Run a worker of PgQueuer until the process is ended."""
     import asyncpg
     from pgqueuer import PgQueuer
     from pgqueuer.db import AsyncpgDriver
@@ -47,7 +47,7 @@ async def run_pgqueuer(dsn: str) -> None:
 
 
 async def run_procrastinate(dsn: str) -> None:
-    """Works until it is ended."""
+    """Run a worker of procrastinate until the process is ended."""
     from procrastinate import App, PsycopgConnector
     from psycopg_pool import AsyncConnectionPool
 

@@ -1,4 +1,4 @@
-"""A table to read, and a file to keep."""
+"""Print figures as a table, and save them in a file."""
 
 import json
 import os
@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Results:
-    """What was measured, by scenario, in a file that grows: a scenario that is measured again replaces its part."""
+    """The figures by scenario, in a file. A scenario that is measured again replaces its part of the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -29,23 +29,23 @@ class Results:
 
     @classmethod
     def of(cls, *, quick: bool, on_disk: bool) -> "Results":
-        """Those of full or of quick runs, with the data on a disk or in memory."""
+        """Return the results of full or of quick runs, with the data on a disk or in memory."""
         return cls(RESULTS / f"{'quick' if quick else 'full'}{'-disk' if on_disk else ''}.json")
 
     def keep(self, scenario: str, facts: dict[str, Any], figures: list[Figure]) -> None:
-        """Saves what a scenario found."""
+        """Save the figures of a scenario, with the circumstances."""
         self.scenarios[scenario] = facts | {"figures": [figure.as_json() for figure in figures]}
         self.path.parent.mkdir(exist_ok=True)
         text = json.dumps(self.scenarios, indent=1, ensure_ascii=False)
         self.path.write_text(text + "\n", encoding="utf-8")
 
     def figures(self, scenario: str) -> list[Figure]:
-        """What was saved of a scenario; nothing if it was never measured."""
+        """Return the saved figures of a scenario, which are none if the scenario was never measured."""
         return [Figure.from_json(saved) for saved in self.scenarios.get(scenario, {"figures": []})["figures"]]
 
 
 def circumstances(lab: Lab) -> dict[str, Any]:
-    """Where, when and how it is measured; to be asked before."""
+    """Return the machine, the versions and the settings. Call this before measuring, because of the load."""
     with lab.connect("postgres") as connection:
         server = connection.info.parameter_status("server_version")
         ((data,),) = connection.execute("show data_directory").fetchall()
@@ -68,13 +68,13 @@ def circumstances(lab: Lab) -> dict[str, Any]:
 
 
 def amount(value: float, unit: str) -> str:
-    """A value with three digits or so, and its unit."""
+    """Format a value with about three digits, and its unit."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f} {unit}".replace(",", " ").rstrip()
 
 
 def rows(figure: Figure) -> list[tuple[str, str, str, str, str]]:
-    """Of a figure: contestant, median, ratio to the base, its smallest and largest, and what was wanted."""
+    """Return a row for each contestant: its name, median, ratio to the base, spread, and targets."""
     found = []
     for name, values in figure.values.items():
         ratios = figure.ratios(name)
@@ -96,7 +96,7 @@ def _target(figure: Figure, target: Target) -> str:
 
 
 def table(figures: list[Figure]) -> Table:
-    """All figures, as ratios to their bases, and whether they are what we want."""
+    """Return a table of all figures, with ratios to their bases and the targets."""
     shown = Table(title="gaq-listen, measured")
     for heading in ("", "who"):
         shown.add_column(heading)

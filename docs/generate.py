@@ -1,4 +1,4 @@
-"""Writes the pages of ``docs/reference`` from the code and from an installed database.
+"""Write the pages of ``docs/reference`` from the code and from an installed database.
 
 Usage: python -m docs.generate
 """
@@ -12,14 +12,21 @@ import psycopg
 
 from docs.generate_cli import cli, settings
 from docs.generate_events import event_page, metrics
+from docs.generate_modules import modules
 from docs.generate_sql import sql
 from gaq_listen.dba import installer
 from gaq_listen.dba.scripts import script
-from gaq_listen.demo.private_postgres import PrivatePostgres
+from gaq_listen.private_postgres.server import PrivatePostgres
 
 DIRECTORY = Path(__file__).parent / "reference"
-PAGES: Mapping[str, Callable[[], str]] = {"cli": cli, "settings": settings, "events": event_page, "metrics": metrics}
-"""The pages that need no database; ``sql`` needs one."""
+PAGES: Mapping[str, Callable[[], str]] = {
+    "cli": cli,
+    "settings": settings,
+    "events": event_page,
+    "metrics": metrics,
+    "modules": modules,
+}
+"""The pages that need no database. The page ``sql`` needs one."""
 
 
 def write() -> int:

@@ -1,27 +1,30 @@
-"""The pages of the command line and of the settings, from the commands themselves."""
+"""Write the pages of the command line and of the settings, from the commands and the settings classes."""
 
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from inspect import cleandoc
 
 import click
 
 from docs.markdown import page, table
-from gaq_listen.cli import main
-from gaq_listen.demo.binaries import VARIABLE
-from gaq_listen.options import WORKER
-from gaq_listen.settings import WorkerSettings
+from gaq_listen.cli.main import main
+from gaq_listen.cli.options import WORKER
+from gaq_listen.cli.options import variable as variable_of
+from gaq_listen.private_postgres.binaries import VARIABLE
+from gaq_listen.settings import OutputSettings, WorkerSettings, settings_of
+
+SETTINGS = {variable_of(each.option): each for kind in (WorkerSettings, OutputSettings) for each in settings_of(kind)}
+"""The settings by their variables."""
 
 
 def options(command: click.Command) -> list[click.Option]:
-    """The options of a command, without those of every program."""
+    """Return the options of a command, without --help."""
     return [found for found in command.params if isinstance(found, click.Option)]
 
 
 def kind(parameter: click.Parameter) -> str:
-    """How the value of a parameter is written; empty for a flag."""
+    """Return the placeholder for the value of a parameter; an empty text for a flag."""
     if isinstance(parameter, click.Option) and parameter.is_flag:
         return ""
     if isinstance(parameter.type, click.Choice):
@@ -30,7 +33,7 @@ def kind(parameter: click.Parameter) -> str:
 
 
 def default(option: click.Option) -> str:
-    """The default of an option as one writes it, or in words in parentheses; empty without one."""
+    """Return the default of an option as the option takes it, or in words in parentheses; empty without a default."""
     if isinstance(option.show_default, str):
         return f"({option.show_default})"
     if option.is_flag:
@@ -39,7 +42,9 @@ def default(option: click.Option) -> str:
 
 
 def bounds(option: click.Option) -> str:
-    """The bounds of a number; empty without any."""
+    """Return the bounds of a number in words; empty without bounds."""
+    if option.envvar in SETTINGS:
+        return SETTINGS[str(option.envvar)].bounds
     limits = option.type
     if not isinstance(limits, click.IntRange | click.FloatRange):
         return ""
@@ -50,22 +55,22 @@ def bounds(option: click.Option) -> str:
 
 
 def variable(option: click.Option) -> str:
-    """The environment variable of an option."""
+    """Return the environment variable of an option, as code."""
     return f"`{option.envvar}`" if option.envvar else ""
 
 
 def explained(option: click.Option) -> str:
-    """The help of an option, with its bounds."""
-    return f"{option.help or ''}{f' ({bounds(option)})' if bounds(option) else ''}"
+    """Return the help of an option, with its bounds."""
+    return f"{option.help or ''}{f' Bounds: {bounds(option)}.' if bounds(option) else ''}"
 
 
 def spelled(option: click.Option) -> str:
-    """An option with its value, as code."""
+    """Return an option with the placeholder for its value, as code."""
     return f"`{' / '.join([*option.opts, *option.secondary_opts])}{f' {kind(option)}' if kind(option) else ''}`"
 
 
 def help_text(command: click.Command) -> Iterator[str]:
-    """Yield the help of a command: sentences a paragraph a line each, and what stands as it is as code."""
+    """Yield the help of a command: one sentence a line, and examples as code."""
     for paragraph in cleandoc(command.help or "").split("\n\n"):
         if paragraph.startswith("\b\n"):
             title, _, rest = paragraph.removeprefix("\b\n").partition("\n")
@@ -91,7 +96,7 @@ def command_part(name: str, command: click.Command) -> Iterator[str]:
 
 
 def cli() -> str:
-    """The page of the command line."""
+    """Return the page of the command line."""
     return page(
         "Commands and options",
         """
@@ -104,7 +109,7 @@ def cli() -> str:
 
 
 FEW = 5
-"""Commands that are named where several read a variable."""
+"""Most commands that the page names as readers of a variable."""
 
 OF_SESSIONS = (
     (
@@ -112,7 +117,7 @@ OF_SESSIONS = (
         "a session that writes",
         "`off`: the session rings no worker. A session that prepares transactions needs it.",
     ),
-    ("`gaq.source_schema`", "psql that applies the SQL", "The schema of the source tables. Default: `public`."),
+    ("`gaq.source_schema`", "psql that applies the SQL", "Schema of the source tables. Default: `public`."),
     (
         "`gaq.drop_dependents`",
         "psql that applies `uninstall`",
@@ -123,52 +128,52 @@ OF_DATABASES = (
     (
         "`gaq.settings.keep_changes`",
         "90 days",
-        "How long `gaq.changes` keeps a change. `gaq-listen changes --keep` sets it.",
+        "Time that `gaq.changes` keeps a change. `gaq-listen changes --keep` sets it.",
     ),
 )
 OTHERS = (
-    (f"`{VARIABLE}`", "the demo and the tests", "The directory with `initdb` and `postgres` for a private server."),
-    ("`GAQ_LISTEN_TEST_DSN`", "the tests", "A server to test on, as a superuser, instead of a private one."),
-    ("`PG*`", "every command", "What libpq reads, where the DSN does not say it."),
+    (f"`{VARIABLE}`", "the demo and the tests", "Directory with `initdb` and `postgres` for a private server."),
+    (
+        "`GAQ_LISTEN_TEST_DSN`",
+        "the tests",
+        "Connection string of a server to test on, as a superuser, instead of a private server.",
+    ),
+    ("`PG*`", "every command", "Variables of libpq, for everything that the DSN does not say."),
 )
 
 
-def worker_settings() -> Iterator[str]:
-    """Yield the table of the settings of a worker."""
-    by_name = {option.name: option for option in options(main.commands[WORKER])}
-    yield from ("## Of a worker", "")
-    yield "`WorkerSettings` of the Python interface has fields with the same names. Durations are seconds there."
-    yield ""
+def settings_part(title: str, intro: str, kind: type[WorkerSettings | OutputSettings]) -> Iterator[str]:
+    """Yield the section of the settings of a kind."""
+    by_variable = {option.envvar: option for option in options(main.commands[WORKER])}
+    found = (by_variable[variable_of(setting.option)] for setting in settings_of(kind))
+    yield from (f"## {title}", "", intro, "")
     yield from table(
         ("option", "variable", "default", "bounds", "meaning"),
         (
             (f"`{option.opts[0]}`", variable(option), default(option), bounds(option), option.help or "")
-            for option in (by_name[field.name] for field in fields(WorkerSettings))
+            for option in found
         ),
     )
 
 
 def variables() -> Iterator[str]:
-    """Yield the table of the variables of all other options."""
+    """Yield the table of the variables of all options that are no settings of a worker."""
     commands: dict[str, list[str]] = {}
     meaning: dict[str, str] = {}
     for name, command in sorted(main.commands.items()):
         for option in options(command):
             commands.setdefault(variable(option), []).append(f"`{name} {option.opts[0]}`")
             meaning[variable(option)] = option.help or ""
-    of_worker = {variable(option) for option in options(main.commands[WORKER]) if option.name in _WORKER_FIELDS}
+    of_settings = {f"`{name}`" for name in SETTINGS}
     yield from ("## Variables of other options", "")
     yield from table(
         ("variable", "option", "meaning"),
         (
             (name, ", ".join(commands[name]) if len(commands[name]) <= FEW else "almost every command", meaning[name])
             for name in sorted(commands)
-            if name not in of_worker or len(commands[name]) > 1
+            if name not in of_settings or len(commands[name]) > 1
         ),
     )
-
-
-_WORKER_FIELDS = {field.name for field in fields(WorkerSettings)}
 
 
 def static(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -178,14 +183,19 @@ def static(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -
 
 
 def settings() -> str:
-    """The page of the settings."""
+    """Return the page of the settings."""
     return page(
         "Settings and variables",
         """
         Every option has an environment variable. An option on the command line goes before its variable.
         A flag is on with `1`, `true`, `yes` or `on`.
         """,
-        worker_settings(),
+        settings_part(
+            "Of a worker",
+            "`WorkerSettings` of the Python interface has fields with the same names. Durations are seconds there.",
+            WorkerSettings,
+        ),
+        settings_part("Of what a worker shows", "The worker itself does not know these settings.", OutputSettings),
         variables(),
         static("Other variables", ("variable", "who reads it", "meaning"), OTHERS),
         static("Of a database", ("setting", "default", "meaning"), OF_DATABASES),

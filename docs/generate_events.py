@@ -1,4 +1,4 @@
-"""The pages of the events and of the metrics, from their definitions."""
+"""Write the reference pages of the events and of the metrics from their definitions."""
 
 import re
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ from inspect import cleandoc
 from typing import Any, get_args
 
 from docs.markdown import page, table
-from gaq_listen import events
-from gaq_listen.observe.jsonl import json_line
-from gaq_listen.observe.lines import level, line
-from gaq_listen.observe.metrics import Metrics
-from gaq_listen.observe.standing import Aims, Standing
-from tests.console.scene import AT, ONE_OF_EACH
+from gaq_listen.observers.event_log import log_line
+from gaq_listen.observers.line_formats import JSON, PLAIN
+from gaq_listen.observers.metrics import Metrics
+from gaq_listen.observers.worker_state import WorkerState
+from gaq_listen.worker import events
+from gaq_listen.worker.event_pairs import DriftedPair, FailedPair, RefreshedPair
+from tests.observers.example_events import AT, ONE_OF_EACH
 
 
 def described(kind: type[Any]) -> str:
@@ -21,15 +22,20 @@ def described(kind: type[Any]) -> str:
 
 
 def event_part(kind: type[Any], example: events.Event) -> Iterator[str]:
-    """Yield the section of an event: what it means, its fields, and how it is logged."""
-    plain = line(example, AT)
+    """Yield the section of an event: what it means, its condition, how it is logged, and its fields."""
     yield from (f"## {kind.__name__}", "")
     yield from (described(kind), "")
+    if example.lasting:
+        yield from ("Begins a condition that lasts until another event ends it.", "")
+    if example.ends:
+        yield from (f"Ends the condition of `{example.ends.__name__}`.", "")
+    plain = log_line(PLAIN, example, AT)
     if plain is None:
-        yield "No line of the log."
+        yield "Neither the log nor the console has a line for it."
     else:
-        yield f"Logged as `{kind.__name__.lower()}`, with level {level(example)}:"
-        yield from ("", f"    {plain}", f"    {json_line(example, AT)}")
+        yield f"Logged as `{example.name}`, with level {example.severity.level}:"
+        yield from ("", f"    {plain}", f"    {log_line(JSON, example, AT)}")
+        yield from ("", "On the console:", "", f"    {example.message()}")
     rows = [(f"`{field.name}`", f"`{_type(field.type)}`") for field in fields(kind)]
     if rows:
         yield ""
@@ -42,23 +48,23 @@ def _type(annotation: Any) -> str:
 
 
 def parts_of_pairs() -> Iterator[str]:
-    """Yield the section of the values that events are made of."""
-    yield from ("## Values in events", "")
-    for kind in (events.RefreshedPair, events.FailedPair, events.DriftedPair):
+    """Yield the section of the pairs that events have."""
+    yield from ("## Pairs in events", "")
+    for kind in (RefreshedPair, FailedPair, DriftedPair):
         yield from (f"### {kind.__name__}", "", described(kind), "")
         yield from table(("field", "type"), ((f"`{field.name}`", f"`{_type(field.type)}`") for field in fields(kind)))
         yield ""
 
 
 def event_page() -> str:
-    """The page of the events."""
+    """Return the page of the events."""
     examples = {type(example): example for example in ONE_OF_EACH}
     return page(
         "Events",
         """
-        A worker says by these values what happened. Observers get all of them; so does `observe` of
-        [the Python interface](../python.md). The log has a line for most of them.
-        [Operations](../operations.md) says what each line asks of you.
+        A worker reports by these values what happened. It calls each observer with each event; so it calls `observe` of
+        [the Python interface](../python.md). The log has a line for most events.
+        [Operations](../guides/operations.md) says what an operator has to do about each line.
         """,
         *(event_part(kind, examples[kind]) for kind in get_args(events.Event)),
         parts_of_pairs(),
@@ -66,11 +72,11 @@ def event_page() -> str:
 
 
 def metrics() -> str:
-    """The page of the metrics."""
-    standing = Standing(0.0, Aims())
-    for example in (events.Started("gaq", "18.1", "gaq-1"), events.Counted(0)):
-        standing.apply(example, 0.0)
-    found = sorted(Metrics(standing).registry.collect(), key=lambda metric: metric.name)
+    """Return the page of the metrics."""
+    state = WorkerState(0.0, objective=1.0)
+    for example in (events.Started("gaq", "18.1", "gaq-1"), events.BacklogCounted(0)):
+        state.apply(example, 0.0)
+    found = sorted(Metrics(state).registry.collect(), key=lambda metric: metric.name)
     rows = []
     for metric in found:
         labels = sorted({label for sample in metric.samples for label in sample.labels} - {"le"})
@@ -80,7 +86,7 @@ def metrics() -> str:
         "Metrics",
         """
         `gaq-listen run --metrics-listen HOST:PORT` serves these at `/metrics`.
-        [Monitoring](../monitoring/README.md) has a dashboard and alerts.
+        [Monitoring](../guides/monitoring.md) has a dashboard and alerts.
         """,
         table(("metric", "type", "labels", "meaning"), rows),
     )

@@ -1,4 +1,4 @@
-"""The page of the SQL interface, from the catalog of an installed database."""
+"""Write the page of the SQL interface from the catalog of an installed database."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -55,11 +55,11 @@ def routines(title: str, connection: Connection[Any], roles: tuple[str, str | No
 
 
 def sql(connection: Connection[Any]) -> str:
-    """The page of the SQL interface of an installed database."""
+    """Return the page of the SQL interface of an installed database."""
     return page(
         "SQL",
         """
-        What other programs may use. Everything else in schema `gaq` may change with any version.
+        Other programs may use these objects. Everything else in schema `gaq` may change with any version.
         `gaq_worker` inherits all rights of `gaq_reader`.
         The channel `gaq_refreshed` announces refreshed pairs as JSON: `[[data_pass_id, run_number], …]`.
         """,

@@ -1,4 +1,4 @@
-"""The Python interface for applications: run a worker in their event loop, and read what is never stale.
+"""Define the Python interface for applications: run a worker in an event loop, and read summaries that are never stale.
 
 ``docs/python.md`` describes the interface and has an example. Import the names from ``gaq_listen`` itself.
 """
@@ -16,15 +16,15 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
-from gaq_listen import events
-from gaq_listen.diagnosis import explain
+from gaq_listen.db.server_errors import explain
 from gaq_listen.errors import GaqListenError
-from gaq_listen.pairs import Key
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.types import Key
+from gaq_listen.worker import events
+from gaq_listen.worker.worker import Worker
 
 CHANNEL = "gaq_refreshed"
-"""The channel on which every worker of the database tells which pairs it has refreshed."""
+"""The channel on which workers announce the pairs that they have refreshed."""
 
 _LIVE = "select * from gaq.live_summaries(%s, %s) order by run_number"
 _PERIODS = """
@@ -35,10 +35,11 @@ from gaq.periods(%s, %s)
 
 @dataclass(frozen=True, slots=True)
 class LiveSummary:
-    """The summary of a pair, as ``gaq.live_summaries`` returns it: coverages from 0 to 1, None without a value.
+    """Hold the summary of a pair, as ``gaq.live_summaries`` returns it. Coverages are from 0 to 1; None: no value.
 
-    ``computed_now``: the stored summary was stale, so this one was computed when it was read. ``invalidated_at``: None,
-    unless the pair cannot be computed; then the values are the stored ones, and ``error`` says why.
+    ``computed_now`` says that the stored summary was stale, so that the read has computed this one. If the pair cannot
+    be computed, the values are the stored ones, ``invalidated_at`` is the time since which they are stale, and
+    ``error`` says why. Otherwise both are None.
     """
 
     data_pass_id: int
@@ -58,10 +59,10 @@ class LiveSummary:
 
 @dataclass(frozen=True, slots=True)
 class ElementaryPeriod:
-    """A stretch of a run in which no flag begins or ends, as ``gaq.periods`` returns it.
+    """Hold a span of a run in which no effective flag begins or ends, as ``gaq.periods`` returns it.
 
-    ``flag_ids``: the effective flags on detectors that matter; ``unverified_flag_ids``: those without a verification;
-    ``detectors_without_flag``: ids of the detectors that matter and have none; None for one that no flag can name.
+    ``flag_ids`` are the effective flags on GAQ detectors, and ``unverified_flag_ids`` those without a verification.
+    ``detectors_without_flag`` are the ids of the GAQ detectors without a flag. None in it is a detector without an id.
     """
 
     start: datetime
@@ -80,10 +81,10 @@ class ElementaryPeriod:
 async def live_summaries(
     connection: AsyncConnection[Any], data_pass_id: int, run_numbers: Iterable[int] | None = None
 ) -> list[LiveSummary]:
-    """Read the summaries of a data pass, or of these runs in it, by run number. None of them is stale.
+    """Read the summaries of a data pass, or of ``run_numbers`` in it, in order of run numbers. None of them is stale.
 
     Raises:
-        GaqListenError: too many summaries are stale to compute them now; the message says what to do.
+        GaqListenError: too many summaries are stale to compute them now. The message says what to do.
     """
     runs = None if run_numbers is None else list(run_numbers)
     async with connection.cursor(row_factory=class_row(LiveSummary)) as cursor:
@@ -102,9 +103,9 @@ async def periods(connection: AsyncConnection[Any], data_pass_id: int, run_numbe
 
 
 async def refreshes(connection: AsyncConnection[Any]) -> AsyncIterator[list[Key]]:
-    """Begin to listen; return an endless iterator over what workers refresh from now on: lists of pairs.
+    """Begin to listen. Return an endless iterator over the lists of pairs that workers refresh from now on.
 
-    A pair is (data_pass_id, run_number). The connection must be in autocommit, and serves nothing else from now on.
+    A pair is ``(data_pass_id, run_number)``. The connection must be in autocommit mode, and be used for nothing else.
     """
     await connection.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))
     return _refreshes(connection)
@@ -117,9 +118,9 @@ async def _refreshes(connection: AsyncConnection[Any]) -> AsyncIterator[list[Key
 
 
 class BackgroundWorker:
-    """A worker that runs as a task of the application's event loop.
+    """Run a worker as a task of the application's event loop.
 
-    ``observe`` is called in that loop with each event, see ``gaq_listen.events``. It must neither block nor raise.
+    The loop calls ``observe`` with each event of ``gaq_listen.worker.events``. It must neither block nor raise.
 
         async with BackgroundWorker(WorkerSettings(dsn=dsn), observe):
             ...
@@ -133,14 +134,14 @@ class BackgroundWorker:
 
     @property
     def running(self) -> bool:
-        """Whether the worker has been started and has not ended."""
+        """Return whether the worker has been started and has not ended."""
         return self._task is not None and not self._task.done()
 
     async def start(self) -> None:
-        """Start the worker. Return when it listens, or polls where notifications do not arrive.
+        """Start the worker. Return when the worker listens, or polls because notifications do not arrive.
 
         Raises:
-            GaqListenError: the worker cannot work, see :meth:`gaq_listen.worker.Worker.run`; or it was started before.
+            GaqListenError: the worker cannot work (see ``Worker.run``), or was started before.
         """
         if self._task is not None:
             raise GaqListenError("a BackgroundWorker is started once: make another one")
@@ -158,19 +159,19 @@ class BackgroundWorker:
             await self._task
 
     async def wait(self) -> None:
-        """Wait until the worker has ended; cancelling this does not stop the worker.
+        """Wait until the worker has ended. A cancelled wait does not stop the worker.
 
         Raises:
-            GaqListenError: something that trying again does not heal has ended the worker.
+            GaqListenError: an error that trying again does not fix has ended the worker.
         """
         if self._task is not None:
             await asyncio.shield(self._task)
 
     async def stop(self, reason: str = "the application stops") -> None:
-        """Finish the batch in flight, and return when the worker has ended. Nothing is lost.
+        """Let the worker finish its batch, and return when the worker has ended.
 
         Raises:
-            GaqListenError: as :meth:`wait`.
+            GaqListenError: an error that trying again does not fix has ended the worker.
         """
         if self._task is None:
             return
@@ -185,7 +186,7 @@ class BackgroundWorker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop the worker; an error of the body goes before one of the worker."""
+        """Stop the worker. If the body has raised an error, ignore one of the worker."""
         if error is None:
             await self.stop()
         else:

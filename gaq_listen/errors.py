@@ -2,36 +2,36 @@
 
 
 class GaqListenError(Exception):
-    """Base of all errors that gaq-listen raises itself. A command that fails with one ends with its ``exit_code``."""
+    """Report a failure of gaq-listen. All its errors derive from this one. A command ends with its ``exit_code``."""
 
     exit_code = 1
 
 
 class PrivateServerError(GaqListenError):
-    """The private, temporary PostgreSQL could not be found or started."""
+    """Report that the private, temporary PostgreSQL could not be found or started."""
 
 
 class DatabaseUnreachable(GaqListenError):
-    """No connection to the database could be made."""
+    """Report that no connection to the database could be made."""
 
     exit_code = 3
 
 
 class NotInstalled(GaqListenError):
-    """The database has no schema ``gaq``, or not the one this program needs."""
+    """Report that the database has no schema ``gaq``, or another version of it than this program needs."""
 
 
 class DoorbellRequired(GaqListenError):
-    """The settings demand notifications, and notifications do not arrive."""
+    """Report that the settings require notifications, and notifications do not arrive."""
 
 
 class UnknownName(GaqListenError):
-    """No data pass, run, script or sources file has the name that was given."""
+    """Report that no data pass, run, script or sources file has the given name."""
 
     exit_code = 2
 
 
 class BadSetting(GaqListenError):
-    """A setting has a value that makes no sense, alone or beside another."""
+    """Report a setting whose value makes no sense, alone or with the value of another."""
 
     exit_code = 2

@@ -1,5 +1,5 @@
 -- The source tables, in the reference shape: the only file that names them. A database with other names has another file in
--- its place: sources_bookkeeping.sql is one, and docs/dba.md says how to write a third.
+-- its place: sources_bookkeeping.sql is one, and docs/guides/dba.md says how to write a third.
 -- Four parts: views through which everything else reads them; what its own kinds of marks stand for; what counts of a row; the
 -- triggers that mark.
 -- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
@@ -82,9 +82,15 @@ select id, data_pass_id, run_number, detector_id, flag_type_id,
 from qc_flags
 where data_pass_id is not null and deleted::int = 0;
 
--- The same flags for who reads some pairs while many marks wait: see gaq.marked_pairs in 50_read.sql.
+-- The same flags on the detectors that matter, for who reads some pairs while many marks wait: see gaq.marked_pairs in
+-- 50_read.sql.
 create or replace view gaq.source_flag_pairs as
-select id, data_pass_id, run_number, detector_id, flag_type_id from gaq.source_flags;
+select id, data_pass_id, run_number, detector_id, flag_type_id
+from gaq.source_flags f
+where exists (
+    select from gaq_detectors d
+    where d.data_pass_id = f.data_pass_id and d.run_number = f.run_number and d.detector_id = f.detector_id
+);
 
 -- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
 -- (offset 0: from an empty table's statistics an index of detectors would look as good as that of the pair.)

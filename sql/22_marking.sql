@@ -14,7 +14,7 @@ begin
     where not exists (select from pg_proc where pronamespace = 'gaq'::regnamespace and proname = wanted);
     if lacking is not null then
         raise exception 'the sources file creates no function %', lacking
-            using hint = 'it is one for an earlier version of gaq-listen; docs/dba.md says what a sources file contains';
+            using hint = 'it is one for an earlier version of gaq-listen; docs/guides/dba.md says what a sources file contains';
     end if;
 end
 $$;

@@ -82,8 +82,6 @@ from (
            array_agg(f.id::bigint) as flags, array_agg(distinct f.flag_type_id::bigint) as types
     from gaq.source_flag_pairs f
     where f.data_pass_id::bigint = f.data_pass_id and f.run_number::bigint = f.run_number
-      and exists (select from gaq.source_gaq_detectors d
-                  where d.data_pass_id = f.data_pass_id and d.run_number = f.run_number and d.detector_id = f.detector_id)
       and exists (select from gaq.wide_invalidations)
       and (gaq.wide_marks('flag type') > 0 or gaq.wide_marks('flag', 501) > 500)
     group by f.data_pass_id::bigint, f.run_number::bigint

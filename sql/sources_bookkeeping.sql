@@ -22,7 +22,7 @@ grant select on runs, detectors, data_passes, data_passes_runs, quality_control_
     quality_control_flag_effective_periods
     to gaq_owner;
 
--- [index] quality_control_flags (run_number, id, detector_id): the flags of a pair
+-- [index] quality_control_flags (run_number, detector_id, id): the flags of a pair
 -- [index] data_pass_quality_control_flag (data_pass_id, quality_control_flag_id): the flags of a data pass
 -- [index] quality_control_flags (flag_type_id): the pairs that a flag type's change concerns
 -- [index] quality_control_flags (id): the pairs that a flag's change concerns
@@ -112,7 +112,7 @@ where f.deleted::int = 0;
 
 -- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
 -- A run has flags of every data pass, most of which are other pairs' flags. So three indexes find the pair's flags before one
--- row of the large table is read. First the ids of the run's flags on these detectors that are not below the first id of the
+-- row of the large table is read. First, on each detector, the ids of the run's flags that are not below the first id of the
 -- data pass, nor above its last: where experts flag one data pass after another, few others are among them. Then those of
 -- them that have a link to the data pass. Then the flags.
 -- Each step is written so that a plan made for empty tables, to which all indexes look the same, takes no wrong one for long.
@@ -132,25 +132,26 @@ begin atomic
         where l.data_pass_id = of_data_pass_id
           and l.quality_control_flag_id = any (array(
               select r.id
-              from (
-                  select id, detector_id
+              from unnest(on_detectors) d (detector_id)
+              cross join lateral (
+                  select id
                   from quality_control_flags
-                  where (run_number, id) >= (of_run_number, (
+                  where (run_number, detector_id, id) >= (of_run_number, d.detector_id, (
                             select quality_control_flag_id from data_pass_quality_control_flag
                             where data_pass_id >= of_data_pass_id
                             order by data_pass_id, quality_control_flag_id limit 1))
-                    and (run_number, id) <= (of_run_number, (
+                    and (run_number, detector_id, id) <= (of_run_number, d.detector_id, (
                             select quality_control_flag_id from data_pass_quality_control_flag
                             where data_pass_id <= of_data_pass_id
                             order by data_pass_id desc, quality_control_flag_id desc limit 1))
                   offset 0
-              ) r
-              where r.detector_id = any (on_detectors)))))
+              ) r))))
       and f.deleted::int = 0;
 end;
 
--- The flags of the pairs that exist, found in the same way, pair by pair, for who reads some pairs while many marks wait: see
--- gaq.marked_pairs in 50_read.sql. (A view, because the function would ask the reader for rights on the tables.)
+-- The flags of the pairs that exist, on the detectors that matter, found in the same way, pair by pair, for who reads some
+-- pairs while many marks wait: see gaq.marked_pairs in 50_read.sql. (A view, because the function would ask the reader for
+-- rights on the tables.)
 create or replace view gaq.source_flag_pairs as
 select f.id, p.data_pass_id, p.run_number, f.detector_id, f.flag_type_id
 from data_passes_runs p
@@ -163,15 +164,23 @@ cross join lateral (
         where l.data_pass_id = p.data_pass_id
           and l.quality_control_flag_id = any (array(
               select r.id
-              from quality_control_flags r
-              where (r.run_number, r.id) >= (p.run_number, (
-                        select quality_control_flag_id from data_pass_quality_control_flag
-                        where data_pass_id >= p.data_pass_id
-                        order by data_pass_id, quality_control_flag_id limit 1))
-                and (r.run_number, r.id) <= (p.run_number, (
-                        select quality_control_flag_id from data_pass_quality_control_flag
-                        where data_pass_id <= p.data_pass_id
-                        order by data_pass_id desc, quality_control_flag_id desc limit 1))))))
+              from (
+                  select detector_id from global_aggregated_quality_detectors
+                  where data_pass_id = p.data_pass_id and run_number = p.run_number offset 0
+              ) d
+              cross join lateral (
+                  select id
+                  from quality_control_flags
+                  where (run_number, detector_id, id) >= (p.run_number, d.detector_id, (
+                            select quality_control_flag_id from data_pass_quality_control_flag
+                            where data_pass_id >= p.data_pass_id
+                            order by data_pass_id, quality_control_flag_id limit 1))
+                    and (run_number, detector_id, id) <= (p.run_number, d.detector_id, (
+                            select quality_control_flag_id from data_pass_quality_control_flag
+                            where data_pass_id <= p.data_pass_id
+                            order by data_pass_id desc, quality_control_flag_id desc limit 1))
+                  offset 0
+              ) r))))
       and f.deleted::int = 0
     offset 0
 ) f;

@@ -1,8 +1,8 @@
-"""The tests on one PostgreSQL after the other: ``python -m tests.versions DIRECTORY… [-- PYTEST'S OPTIONS]``.
+"""Run the tests on several versions of PostgreSQL: ``python -m tests.versions DIRECTORY… [-- OPTIONS OF PYTEST]``.
 
-Each directory is called by its major version and holds that version's ``bin``, ``lib`` and ``share``, as
-``make versions`` puts them there. These programs use libraries and time zones of the machine (libxml2, OpenSSL 3,
-Kerberos, lz4, zstd, tzdata); where something is missing, ``--where-possible`` makes that no failure.
+The name of each directory is a major version. The directory holds ``bin``, ``lib`` and ``share`` of that version, as
+``make versions`` installs them. These programs need libraries and time zones of the machine (libxml2, OpenSSL 3,
+Kerberos, lz4, zstd, tzdata). With ``--where-possible``, a version that cannot run here is not a failure.
 """
 
 import argparse
@@ -21,20 +21,20 @@ from xml.etree import ElementTree
 import click
 import psycopg
 
-from gaq_listen.demo.account import server_account
-from gaq_listen.demo.binaries import VARIABLE
-from gaq_listen.demo.cluster import make_home, remove_directory, temp_base
-from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.errors import PrivateServerError
+from gaq_listen.private_postgres.binaries import VARIABLE
+from gaq_listen.private_postgres.cluster import make_home, remove_directory, temp_base
+from gaq_listen.private_postgres.os_user import server_user
+from gaq_listen.private_postgres.server import PrivatePostgres
 
 
 class Unusable(Exception):
-    """A server of the wanted version cannot run here."""
+    """A server of the requested version cannot run here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of the tests on one version."""
+    """The result of the tests on one version. ``words`` is for people, and ``good`` means no failure."""
 
     version: str
     words: str
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def main() -> int:
-    """Test, sum up, and return the exit code."""
+    """Run the tests on each version, print a summary, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.versions", allow_abbrev=False)
     parser.add_argument("directories", nargs="+", type=Path)
     parser.add_argument("--where-possible", action="store_true")
@@ -53,7 +53,7 @@ def main() -> int:
         where = ours.index("--")
         ours, options = ours[:where], ours[where + 1 :]
     chosen = parser.parse_args(ours)
-    # An exception, so that pytest and the servers are not left behind.
+    # sys.exit raises, so the contexts stop pytest and the servers.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     outcomes = [outcome(directory.absolute(), options, chosen.where_possible) for directory in chosen.directories]
     click.echo("\n" + "\n".join(f"PostgreSQL {found.version}: {found.words}" for found in outcomes))
@@ -74,8 +74,8 @@ def outcome(directory: Path, options: list[str], where_possible: bool) -> Outcom
 
 @contextmanager
 def within_reach(directory: Path) -> Iterator[Path]:
-    """The directory, or a copy of it where the account that runs servers cannot enter it, as below root's home."""
-    account = server_account()
+    """Yield the directory, or a copy if the OS user of servers cannot enter it, for example below root's home."""
+    account = server_user()
     if account.reaches(directory):
         yield directory
         return
@@ -87,16 +87,16 @@ def within_reach(directory: Path) -> Iterator[Path]:
 
 
 def server_version(programs: Path, major: str) -> str:
-    """The version of a server that runs from this directory, which from here on all private servers do.
+    """Return the version of a server that runs from this directory. All later private servers run from there, too.
 
     Raises:
-        Unusable: none does, or it has another major version.
+        Unusable: no server runs from the directory, or the server has another major version.
     """
     asked = subprocess.run([programs / "bin" / "postgres", "--version"], capture_output=True, text=True, check=False)
     if asked.returncode != 0:
         raise Unusable(asked.stderr.strip())
     for name in list(os.environ):
-        if name.startswith(("PG", "GAQ_LISTEN_")):  # would lead the tests to another server
+        if name.startswith(("PG", "GAQ_LISTEN_")):  # these variables would lead the tests to another server
             del os.environ[name]
     os.environ[VARIABLE] = str(programs / "bin")
     try:
@@ -110,7 +110,7 @@ def server_version(programs: Path, major: str) -> str:
 
 
 def run_tests(version: str, options: list[str]) -> Outcome:
-    """Run pytest in a process of its own, and count."""
+    """Run pytest in a process of its own, and count its tests."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory, "report.xml")
         command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *options]

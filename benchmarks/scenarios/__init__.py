@@ -1,4 +1,4 @@
-"""One module a scenario: ``measure(lab)`` returns its figures."""
+"""The scenarios. Each module is one scenario, whose function ``measure`` returns figures."""
 
 from collections.abc import Callable
 
@@ -41,4 +41,4 @@ SCENARIOS: dict[str, Callable[[Lab], list[Figure]]] = {
     "live": live.measure,
     "changes": changes.measure,
 }
-"""By the names that ``--only`` takes, in the order in which they are measured."""
+"""The scenarios by the names for ``--only``, in the order of measuring."""

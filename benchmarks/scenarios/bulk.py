@@ -1,4 +1,4 @@
-"""What marking costs one statement that changes many flags."""
+"""Measure the cost of marking for a statement that changes many flags."""
 
 import time
 
@@ -12,7 +12,7 @@ _RENUMBER = "select setval('qc_flags_id_seq', 20000000)"
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """One statement each that inserts, updates and deletes the same 10 000 flags; the designs in turns."""
+    """Measure statements that insert, update and delete the same 10 000 flags. The designs take turns."""
     figures = {change: Figure(f"{change} 10 000 flags of 500 pairs", "ms", NONE) for change in CHANGES}
     figures["insert"].targets += [Target(name, "≤", 1.6) for name in (OUR, WORKING)]
     for _ in range(3 if lab.quick else 9):
@@ -26,7 +26,7 @@ def measure(lab: Lab) -> list[Figure]:
 def _change(lab: Lab, dbname: str) -> dict[str, float]:
     times = {}
     with lab.connect(dbname) as connection, lab.connect(dbname) as other:
-        # What a session does only once is not what is measured.
+        # The first execution in a session includes work that later ones do not have.
         with connection.transaction(force_rollback=True):
             for change in CHANGES:
                 connection.execute(text(f"{change}_many"))

@@ -1,4 +1,4 @@
-"""Five marks on each of many pairs in one transaction: how long until all is fresh, how often a pair is refreshed."""
+"""Measure a transaction with five marks for each of many pairs: the time until all are fresh, and the refreshes."""
 
 import time
 
@@ -6,7 +6,7 @@ import psycopg
 
 from benchmarks.contestants import GAQ_LISTEN, NAMES, QUEUES, stored, wait_until_done, worker
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab, text
+from benchmarks.lab import THIS_WORKER, Lab, text
 
 MARKS_A_PAIR = 5
 POLLER, MATERIALIZED = "poller, 30 s", "materialized view"
@@ -14,7 +14,7 @@ POLL_SECONDS = 30.0
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """The contestants in turns, each on a database of its own."""
+    """Measure the contestants in turns, each on a database of its own."""
     pairs = 500 if lab.quick else 2000
     what = f"{MARKS_A_PAIR * pairs} marks on {pairs} pairs"
     ten = [Target(name, "≥", 10.0) for name in QUEUES.values()]
@@ -35,20 +35,20 @@ def measure(lab: Lab) -> list[Figure]:
                     start = _burst(connection, pairs)
                     wait_until_done(connection, kind)
                     seconds.add(name, time.perf_counter() - start)
-                # (The worker also refreshes a pair to show that it is ready.)
+                # The figure includes the one pair that the worker refreshes to show that it is ready.
                 refreshes.add(name, (stored(lab, dbname) - before) / pairs)
-        with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+        with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
             seconds.add(MATERIALIZED, _materialized(connection, pairs))
             refreshes.add(MATERIALIZED, len(_all_pairs(connection)) / pairs)
         if not lab.quick and repeat < 2:
             lab.say(f"burst: {POLLER}")
-            with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+            with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
                 seconds.add(POLLER, _polled(connection, pairs, phase=(10.0, 20.0)[repeat]))
     return [seconds, refreshes]
 
 
 def _burst(connection: psycopg.Connection, pairs: int) -> float:
-    """Makes the marks; returns when they were committed."""
+    """Commit the marks, and return the time just before the commit."""
     connection.execute(f"set bench.pairs = {pairs}")
     with connection.transaction():
         for _ in range(MARKS_A_PAIR):
@@ -61,7 +61,7 @@ def _all_pairs(connection: psycopg.Connection) -> list[tuple[int, int]]:
 
 
 def _materialized(connection: psycopg.Connection, pairs: int) -> float:
-    """Without the time until somebody notices that it should be refreshed."""
+    """Measure a refresh of the view, which starts at once. A real one would start later."""
     connection.execute(text("materialized"))
     start = _burst(connection, pairs)
     connection.execute("refresh materialized view concurrently all_summaries")
@@ -69,7 +69,7 @@ def _materialized(connection: psycopg.Connection, pairs: int) -> float:
 
 
 def _polled(connection: psycopg.Connection, pairs: int, phase: float) -> float:
-    """Somebody drains every 30 s, the next time ``30 - phase`` seconds after the burst."""
+    """Measure a program that drains every 30 s, and does so ``30 - phase`` seconds after the burst."""
     start = _burst(connection, pairs)
     time.sleep(POLL_SECONDS - phase)
     connection.execute("call gaq.drain()")

@@ -1,4 +1,4 @@
-"""What it costs to keep what changed: a batch beside the same refresh without that part of its text."""
+"""Measure the cost of gaq.changes: a refresh beside the same function without that part."""
 
 import re
 from statistics import median
@@ -6,7 +6,7 @@ from statistics import median
 import psycopg
 
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.pairs import Chooser, Pairs, generic, milliseconds
 from gaq_listen.dba import scripts
 
@@ -24,7 +24,7 @@ where s.data_pass_id = p.data_pass_id and s.run_number = p.run_number
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """Each repeat is the median of some batches of other pairs, the two in turns."""
+    """Measure both functions in turns. Each repeat is the median of several batches of different pairs."""
     cases = [
         (Figure(f"refresh {number} {what}", "ms", WITHOUT, targets=[Target(WITH, "≤", 1.05)]), number, before)
         for number, what, before in (
@@ -35,7 +35,7 @@ def measure(lab: Lab) -> list[Figure]:
         )
     ]
     repeats, batches = (5, 7) if lab.quick else (15, 21)
-    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+    with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
         connection.execute(_without())
         generic(connection)
         chooser = Chooser(connection)
@@ -45,22 +45,22 @@ def measure(lab: Lab) -> list[Figure]:
                 for _ in range(batches):
                     for name, statement in _REFRESH.items():
                         times[name].append(_refresh(connection, statement, chooser.some(number), before))
-                if repeat > 0:  # the first warms up
+                if repeat > 0:  # the first repeat warms the caches up
                     for name, measured in times.items():
                         figure.add(name, median(measured))
-            # What autovacuum does on a server where it is not off.
+            # Autovacuum, which is off here, would do this on a real server.
             connection.execute("vacuum gaq.invalidations, gaq.summaries, gaq.changes")
     return [figure for figure, _, _ in cases]
 
 
 def _without() -> bytes:
-    """The refresh under another name, without what it does for gaq.changes."""
+    """Return the SQL of a copy of gaq.refresh that does not write to gaq.changes."""
     text = scripts.script("40_refresh")
     start = text.index("create or replace function gaq.refresh(")
     function = text[start : text.index("$$;", start) + 3]
     without, parts = re.subn(r"    \), changed as \(.*?(?=    \), failing as )", "", function, flags=re.DOTALL)
     without, trims = re.subn(r"    perform gaq\.trim_changes\(.*?\);\n", "", without)
-    assert (parts, trims) == (1, 1), "the refresh reads differently now: change this scenario with it"
+    assert (parts, trims) == (1, 1), "the text of gaq.refresh has changed, so change this scenario as well"
     renamed = without.replace("function gaq.refresh(", "function gaq.refresh_without(")
     return f"set role gaq_owner; {renamed} reset role".encode()
 

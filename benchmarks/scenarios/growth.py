@@ -1,4 +1,4 @@
-"""How computing grows: with the flags that there are, beside only reading them, and with those of a detector."""
+"""Measure how the time of computing grows with all flags in the table, and with the flags of a detector."""
 
 from contextlib import ExitStack
 from statistics import median
@@ -11,15 +11,15 @@ from benchmarks.pairs import COMPUTE, Chooser, generic, milliseconds
 
 PAIRS = 100
 TENFOLD_RUNS = 4800
-"""Runs a data pass of what is called tenfold: 100 800 pairs, 3.6 million flags."""
+"""Runs a data pass in the largest database, which has 100 800 pairs and 3.6 million flags."""
 DETECTORS = 12
 BATCHES = 7
 AT_ONCE = 400
-"""Pairs of a batch that only warms up."""
+"""Pairs of a batch that only warms the caches up."""
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """Databases of all sizes in turns, a batch each."""
+    """Measure the databases of all sizes in turns."""
     sizes = {"× 0.1": 40, "× 1": 400, "× 12": TENFOLD_RUNS} if not lab.quick else {"× 0.1": 10, "× 1": 100}
     largest = list(sizes)[-1]
     table = Figure(f"compute {PAIRS} pairs, by flags in the table", "ms", "× 1", targets=[Target(largest, "≤", 1.25)])
@@ -48,7 +48,7 @@ def _measure(lab: Lab, sizes: dict[str, tuple[int, int]], computing: Figure, rea
             generic(connection)
             chooser = Chooser(connection)
             connections[name] = connection, chooser
-            # A backend that first meets a page pays for it, and more pages would be more to meet.
+            # The first access of a backend to a page takes longer, and a larger database has more pages.
             for pairs in chooser.all(AT_ONCE):
                 connection.execute(COMPUTE, pairs, prepare=True)
         figures = [(computing, COMPUTE)] if reading is None else [(computing, COMPUTE), (reading, text("floor"))]

@@ -1,13 +1,13 @@
-"""Summaries that are never stale, beside the view when nothing is stale and beside computing when much is."""
+"""Measure gaq.live_summaries, beside the view when nothing is stale, and beside computing when many pairs are."""
 
 from statistics import median
 
 import psycopg
 
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.pairs import COMPUTE, generic, milliseconds
-from gaq_listen.pairs import columns
+from gaq_listen.types import columns
 
 VIEW, LIVE, COMPUTING = "gaq_summaries", "gaq.live_summaries", "the view, and computing them"
 STALE = 100
@@ -24,10 +24,10 @@ _STALE = b"select data_pass_id, run_number from gaq.pending where data_pass_id =
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """Each repeat is the median of reading all data passes one by one, the two in turns."""
+    """Measure both in turns. Each repeat is the median of reading all data passes one by one."""
     fresh = Figure("read a data pass, nothing stale", "ms", VIEW, targets=[Target(LIVE, "≤", 1.2)])
     stale = Figure(f"read a data pass, {STALE} runs stale", "ms", COMPUTING, targets=[Target(LIVE, "≤", 1.05)])
-    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+    with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
         generic(connection)
         for data_passes in _repeats(lab):
             _add(connection, fresh, data_passes, {VIEW: _VIEW, LIVE: _LIVE})

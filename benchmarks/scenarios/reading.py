@@ -1,11 +1,11 @@
-"""Reading the summaries of a data pass, beside a plain table with the same rows."""
+"""Measure reading the summaries of a data pass, beside a plain table with the same rows."""
 
 from statistics import median
 
 import psycopg
 
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.pairs import generic, milliseconds
 
 PLAIN, VIEW = "plain table", "gaq_summaries"
@@ -25,11 +25,11 @@ limit %s
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """Each repeat is the median of reading all data passes one by one, the two in turns."""
+    """Measure both in turns. Each repeat is the median of reading all data passes one by one."""
     none = Figure("read a data pass, no marks", "ms", PLAIN, targets=[Target(VIEW, "≤", 1.3)])
     many = Figure("read a data pass, 100 000 marks", "ms", PLAIN, targets=[Target(VIEW, "≤", 2.5)])
     sudden = Figure("the same before autovacuum saw the marks, with the plan for none", "ms", PLAIN)
-    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+    with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
         connection.execute(_PLAIN)
         connection.execute("vacuum analyze")
         generic(connection)
@@ -48,6 +48,6 @@ def _read(lab: Lab, connection: psycopg.Connection, figure: Figure) -> None:
         for data_pass in range(1, 22):
             for name, statement in statements.items():
                 times[name].append(milliseconds(connection, statement, [data_pass]))
-        if repeat > 0:  # the first warms up
+        if repeat > 0:  # the first repeat warms the caches up
             for name, measured in times.items():
                 figure.add(name, median(measured))

@@ -5,7 +5,7 @@ from statistics import median
 import psycopg
 
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.pairs import COMPUTE, Chooser, Pairs, generic, milliseconds
 
 COMPUTING, REFRESH = "computing alone", "refresh"
@@ -24,7 +24,7 @@ def measure(lab: Lab) -> list[Figure]:
         Figure("refresh 400 pairs", "ms", COMPUTING, targets=[Target(REFRESH, "≤", 1.3)]),
     ]
     repeats, batches = (3, 5) if lab.quick else (11, 15)
-    with lab.database(OURS) as dbname, lab.connect(dbname) as connection:
+    with lab.database(THIS_WORKER) as dbname, lab.connect(dbname) as connection:
         generic(connection)
         chooser = Chooser(connection)
         for repeat in range(repeats + 1):

@@ -7,7 +7,7 @@ from statistics import median
 from benchmarks.figures import Figure, Target
 from benchmarks.lab import Lab
 from benchmarks.pairs import COMPUTE, SEED, Pairs, generic, milliseconds
-from gaq_listen.pairs import columns
+from gaq_listen.types import columns
 
 PASSES, RUNS = 10, 100
 ALL, FEW = 12, 4

@@ -1,11 +1,11 @@
-"""One, two and four workers that drain the same backlog."""
+"""Measure how fast one, two and four workers drain the same backlog."""
 
 import time
 from contextlib import ExitStack
 
 from benchmarks.contestants import stored, wait_until_done, worker
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import OURS, Lab
+from benchmarks.lab import THIS_WORKER, Lab
 from benchmarks.scenarios.growth import TENFOLD_RUNS
 
 _MARK = """
@@ -15,7 +15,7 @@ select data_pass_id, run_number, 'benchmark' from data_pass_runs
 
 
 def measure(lab: Lab) -> list[Figure]:
-    """Pairs a second, from the commit of the marks until none is left; and refreshes a pair."""
+    """Measure pairs a second from the commit of the marks until none is left, and the refreshes of a pair."""
     runs = lab.runs if lab.quick else TENFOLD_RUNS
     numbers = (1, 2) if lab.quick else (1, 2, 4)
     names = {number: f"{number} worker{'s' if number > 1 else ''}" for number in numbers}
@@ -34,13 +34,13 @@ def measure(lab: Lab) -> list[Figure]:
                 before = stored(lab, dbname)
                 with ExitStack() as stack:
                     for _ in range(number):
-                        stack.enter_context(worker(lab, OURS, dbname))
-                    wait_until_done(connection, OURS)
+                        stack.enter_context(worker(lab, THIS_WORKER, dbname))
+                    wait_until_done(connection, THIS_WORKER)
                     connection.execute(_MARK)
                     connection.execute("select pg_notify('gaq_invalidated', '')")
                     start = time.perf_counter()
-                    wait_until_done(connection, OURS)
+                    wait_until_done(connection, THIS_WORKER)
                     speed.add(name, number_of_pairs / (time.perf_counter() - start))
-                # (Each worker also refreshes a pair to show that it is ready.)
+                # The figure includes the one pair that each worker refreshes to show that it is ready.
                 again.add(name, (stored(lab, dbname) - before) / number_of_pairs)
     return [speed, again]

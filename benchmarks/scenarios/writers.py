@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from benchmarks.contestants import worker
 from benchmarks.figures import Figure, Target
-from benchmarks.lab import BARE, OURS, ROW, SMALLEST, SQL, Lab
+from benchmarks.lab import BARE, ROW, SMALLEST, SQL, THIS_WORKER, Lab
 from benchmarks.notifying import Bystander
 from benchmarks.pairs import SEED
-from gaq_listen.demo.binaries import find_binaries
+from gaq_listen.private_postgres.binaries import find_binaries
 
 NONE, OUR, WORKING, ROW_TRIGGER = "no trigger", "gaq-listen", "gaq-listen + worker", "row trigger"
 LEAST, TWO = "smallest trigger", "gaq-listen + 2 workers"
 DESIGNS = {
     NONE: (BARE, 0),
     LEAST: (SMALLEST, 0),
-    OUR: (OURS, 0),
-    WORKING: (OURS, 1),
-    TWO: (OURS, 2),
+    OUR: (THIS_WORKER, 0),
+    WORKING: (THIS_WORKER, 1),
+    TWO: (THIS_WORKER, 2),
     ROW_TRIGGER: (ROW, 0),
 }
 """The kind of each one's database and its workers, in the order in which they are measured."""
@@ -68,7 +68,7 @@ def design(lab: Lab, name: str) -> Iterator[str]:
     with ExitStack() as stack:
         dbname = stack.enter_context(lab.database(kind))
         for _ in range(workers):
-            stack.enter_context(worker(lab, OURS, dbname))
+            stack.enter_context(worker(lab, THIS_WORKER, dbname))
         yield dbname
 
 

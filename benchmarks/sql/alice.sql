@@ -1,5 +1,5 @@
 -- bench.passes data passes of bench.runs runs each; 12 detectors, of which bench.detectors matter, with bench.flags flags on
--- each; a third of the flags verified. With 21 data passes of 400 runs and 3 flags: 8400 pairs and 302 400 flags. The same
+-- each; a third of the flags verified. bench.ids_by: 'data passes', or 'none' for flags of all data passes mixed. With 21 data passes of 400 runs and 3 flags: 8400 pairs and 302 400 flags. The same
 -- rows each time.
 insert into detectors (id, name) select n, 'D' || n from generate_series(1, 12) n;
 insert into qc_flag_types (id, name, bad, mc_reproducible)
@@ -27,7 +27,7 @@ cross join detectors d
 cross join generate_series(1, current_setting('bench.flags')::int) n
 cross join lateral (select hashint8(((p.data_pass_id * 100000 + p.run_number % 100000)::bigint * 100 + d.id) * 100 + n) & 2147483647) h (hash)
 cross join lateral (select hash / 100 % 500) b (begins)
-order by p.data_pass_id, n, d.id, p.run_number;
+order by case when current_setting('bench.ids_by') = 'none' then hashint8(hash) end, p.data_pass_id, n, d.id, p.run_number;
 
 insert into qc_flag_verifications (flag_id, created_by)
 select id, 'shift leader' from qc_flags where id % 3 = 0 order by id;

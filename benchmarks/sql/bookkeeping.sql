@@ -15,23 +15,27 @@ insert into global_aggregated_quality_detectors (data_pass_id, run_number, detec
 select data_pass_id, run_number, d.id from data_passes_runs cross join detectors d
 where d.id <= current_setting('bench.detectors')::int order by 1, 2, 3;
 
-insert into quality_control_flags (id, run_number, detector_id, flag_type_id, "from", "to", comment, origin, created_by_id, created_at)
-select row_number() over (order by p.data_pass_id, n, d.id, p.run_number), p.run_number, d.id, 1 + hash % 14,
-       case when n > 1 then r.qc_time_start + begins * interval '1 minute' end,
-       case when n > 1 then r.qc_time_start + (begins + 1 + hash / 7 % 300) * interval '1 minute' end,
-       'benchmark', 'shift', 1, timestamptz '2025-01-01Z' + n * interval '1 day'
+create temp table flag as
+select row_number() over (
+           order by case when current_setting('bench.ids_by') = 'none' then hashint8(hash) end, p.data_pass_id, n, d.id, p.run_number
+       ) as id,
+       p.data_pass_id, p.run_number, d.id as detector_id, 1 + hash % 14 as flag_type_id,
+       case when n > 1 then r.qc_time_start + begins * interval '1 minute' end as starts,
+       case when n > 1 then r.qc_time_start + (begins + 1 + hash / 7 % 300) * interval '1 minute' end as ends,
+       timestamptz '2025-01-01Z' + n * interval '1 day' as created_at
 from data_passes_runs p
 join runs r using (run_number)
 cross join detectors d
 cross join generate_series(1, current_setting('bench.flags')::int) n
 cross join lateral (select hashint8(((p.data_pass_id * 100000 + p.run_number % 100000)::bigint * 100 + d.id) * 100 + n) & 2147483647) h (hash)
-cross join lateral (select hash / 100 % 500) b (begins)
-order by p.data_pass_id, n, d.id, p.run_number;
+cross join lateral (select hash / 100 % 500) b (begins);
 
--- (The number of flags in each data pass is the same, so an id tells the data pass.)
+insert into quality_control_flags (id, run_number, detector_id, flag_type_id, "from", "to", comment, origin, created_by_id, created_at)
+select id, run_number, detector_id, flag_type_id, starts, ends, 'benchmark', 'shift', 1, created_at from flag order by id;
+
 insert into data_pass_quality_control_flag (data_pass_id, quality_control_flag_id)
-select 1 + (id - 1) / (12 * current_setting('bench.flags')::int * current_setting('bench.runs')::int), id
-from quality_control_flags order by id;
+select data_pass_id, id from flag order by id;
+drop table flag;
 
 insert into quality_control_flag_verifications (flag_id, created_by_id)
 select id, 1 from quality_control_flags where id % 3 = 0 order by id;

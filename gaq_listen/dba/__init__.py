@@ -1,1 +1,1 @@
-"""What a DBA does: read the SQL, install it, look at it, remove it."""
+"""Install, examine and remove gaq-listen in a database, as a DBA does."""

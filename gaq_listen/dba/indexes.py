@@ -1,4 +1,4 @@
-"""The indexes that reading the source tables needs, and which of them a database has not."""
+"""Check whether the source tables have the indexes that a sources file names."""
 
 import re
 from collections import defaultdict
@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.dba.sources import Sources
 
-_WANTED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)\): (.+)$", flags=re.MULTILINE)
+_NEEDED = re.compile(r"^-- \[index\] (\w+) \(([\w, ]+)\): (.+)$", flags=re.MULTILINE)
 
 _TABLES = """
 select c.relname, c.relkind = 'p' as partitioned,
@@ -20,14 +21,14 @@ join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = any (%s) and c.relkind in ('r', 'p')
 """
 
-# Only of columns, for any row, and such as find equal values. One that is being built, or that failed, is not valid.
+# Indexes of columns, for all rows, that can find equal values. An index under construction, or that failed, is invalid.
 _INDEXES = """
 select c.relname,
        array(select attname::text
-             from unnest(i.indkey::int2[]) with ordinality key (number, place)
+             from unnest(i.indkey::int2[]) with ordinality key (number, position)
              join pg_catalog.pg_attribute on attrelid = i.indrelid and attnum = key.number
-             where place <= i.indnkeyatts
-             order by place) as columns
+             where position <= i.indnkeyatts
+             order by position) as columns
 from pg_catalog.pg_index i
 join pg_catalog.pg_class c on c.oid = i.indrelid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -39,24 +40,33 @@ where n.nspname = %s and c.relname = any (%s)
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
-    """An index that is wanted: on which columns of a source table, and what for."""
+class NeededIndex:
+    """An index on columns of a source table that a sources file names, and what the index is for."""
 
     table: str
     columns: tuple[str, ...]
-    why: str
-    partitioned: bool = False
-    """The table is: then its index cannot be created concurrently."""
+    purpose: str
+    is_partitioned: bool = False
+    """Whether the table is partitioned. PostgreSQL cannot create an index of such a table concurrently."""
+
+    def finding(self, schema: str) -> Finding:
+        """Return the finding that the table in this schema lacks the index."""
+        return Finding(
+            f"no index on {self.table} ({', '.join(self.columns)})",
+            f"needed for {self.purpose}: without the index, each batch reads the whole table",
+            self.statement(schema),
+            "warning",
+        )
 
     def statement(self, schema: str) -> str:
-        """The SQL that creates it."""
+        """Return the SQL that creates the index on the table in this schema."""
         columns = ", ".join(quoted(column) for column in self.columns)
-        concurrently = "" if self.partitioned else "CONCURRENTLY "
+        concurrently = "" if self.is_partitioned else "CONCURRENTLY "
         return f"CREATE INDEX {concurrently}ON {quoted(schema)}.{quoted(self.table)} ({columns});"
 
 
 def quoted(name: str) -> str:
-    """A name as SQL writes it: quoted where it would otherwise be read as another.
+    """Return a name as SQL writes it: in quotes if SQL would read it as another name without them.
 
     >>> quoted("qc_flags"), quoted("QC flags")
     ('qc_flags', '"QC flags"')
@@ -64,31 +74,33 @@ def quoted(name: str) -> str:
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
-def wanted(sources: Sources) -> list[Index]:
-    """What the lines that begin with ``-- [index]`` in a sources file ask for."""
+def needed(sources: Sources) -> list[NeededIndex]:
+    """Return the indexes that a sources file names in lines that begin with ``-- [index]``."""
     return [
-        Index(table, tuple(re.split(r", *", columns)), why) for table, columns, why in _WANTED.findall(sources.text)
+        NeededIndex(table, tuple(re.split(r", *", columns)), purpose)
+        for table, columns, purpose in _NEEDED.findall(sources.text)
     ]
 
 
-def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[Index]:
-    """Those that no index does for in the tables of that schema.
+def missing(connection: Connection[TupleRow], schema: str, sources: Sources) -> list[Finding]:
+    """Return a finding for each needed index that the tables of this schema lack.
 
-    An index does when it begins with the columns, in any order. Tables and columns that are not there want none.
+    An existing index suffices if it begins with the needed columns, in any order. Tables and columns that do not exist
+    need no index.
     """
-    names = sorted({index.table for index in wanted(sources)})
+    names = sorted({index.table for index in needed(sources)})
     tables = {name: rest for name, *rest in connection.execute(_TABLES, (schema, names)).fetchall()}
     found = defaultdict(list)
     for table, columns in connection.execute(_INDEXES, (schema, names)).fetchall():
         found[table].append(columns)
 
-    def lacks(index: Index) -> bool:
+    def is_missing(index: NeededIndex) -> bool:
         columns = set(index.columns)
-        there = columns <= set(tables[index.table][1])
-        return there and not any(set(has[: len(columns)]) == columns for has in found[index.table])
+        columns_exist = columns <= set(tables[index.table][1])
+        return columns_exist and not any(set(has[: len(columns)]) == columns for has in found[index.table])
 
     return [
-        replace(index, partitioned=tables[index.table][0])
-        for index in wanted(sources)
-        if index.table in tables and lacks(index)
+        replace(index, is_partitioned=tables[index.table][0]).finding(schema)
+        for index in needed(sources)
+        if index.table in tables and is_missing(index)
     ]

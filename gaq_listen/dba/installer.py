@@ -1,45 +1,33 @@
-"""Applies the scripts step by step, each a transaction, and waits politely for locks."""
+"""Install, detach and uninstall gaq-listen step by step. Each step is one transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 
 import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow, dict_row
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from gaq_listen.database import explained
-from gaq_listen.dba import plan
+from gaq_listen.db.sessions import explained_errors
+from gaq_listen.dba import catalog
 from gaq_listen.dba import sources as sources_
-from gaq_listen.dba.plan_queries import Row
-from gaq_listen.dba.plan_surroundings import EVENT_TRIGGERS, remedy
-from gaq_listen.dba.plan_text import Obstacle
+from gaq_listen.dba.checks.finding import Finding
+from gaq_listen.dba.indexes import quoted
+from gaq_listen.dba.manifest import ROLES
+from gaq_listen.dba.plan.event_triggers import EVENT_TRIGGERS, event_trigger_fix
+from gaq_listen.dba.plan.plan_reader import Row
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import ATTEMPTS, LOCK_TIMEOUT, Step, steps
 from gaq_listen.errors import GaqListenError
 
 PAUSE = 1.0
-"""Seconds between two attempts: writers that were held up go on in the meantime."""
+"""Seconds between two attempts, in which writers that have waited go on."""
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
-_MARKED_TABLES = """
-select tgrelid::regclass::text, array_agg(tgname::text order by tgname)
-from pg_trigger join pg_proc on pg_proc.oid = tgfoid
-where pronamespace = to_regnamespace('gaq') and tgparentid = 0
-group by tgrelid order by 1
-"""
+_ROLES = "select rolname::text from pg_roles where rolname = any (%s) order by 1"
 
-_TABLES_WITH_TRIGGERS = """
-select tgrelid::regclass::text, array_agg(tgname::text order by tgname)
-from pg_trigger join pg_proc on pg_proc.oid = tgfoid join pg_class on pg_class.oid = tgrelid
-where pronamespace = to_regnamespace('gaq') and tgparentid = 0 and relkind in ('r', 'p')
-group by tgrelid order by 1
-"""
-
-_ROLES_LEFT = """
-select rolname::text from pg_roles where rolname in ('gaq_owner', 'gaq_worker', 'gaq_reader') order by 1
-"""
-
-_TAKEN_OVER = """
+_IS_ADOPTED = """
 select exists (select from pg_class where relnamespace = to_regnamespace('gaq') and relname = 'original_summaries')
 """
 
@@ -48,93 +36,105 @@ def install(
     connection: Connection[TupleRow],
     source_schema: str | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
-    tell: Tell = lambda _: None,
+    report: Report = lambda _: None,
     sources: str | None = None,
 ) -> None:
-    """Installs gaq-listen beside the source tables, or brings it up to date from any earlier version.
+    """Install gaq-listen beside the source tables, or bring it up to date from any earlier version.
 
-    Without ``sources`` or ``source_schema``: those that it was installed with before, else those of the reference, in
-    schema ``public``. The connection must be in autocommit.
+    Args:
+        connection: A connection in autocommit.
+        source_schema: Schema of the source tables; None: that of the last installation, else ``public``.
+        lock_timeout: Seconds that a step waits for a lock before it lets writers go on and tries again.
+        report: Called with a sentence for each step.
+        sources: Name or file of the sources; None: those of the last installation, else ``reference``.
 
     Raises:
-        GaqListenError: something that the plan names is in the way; nothing was changed. Or a step failed.
+        GaqListenError: The plan has an obstacle, and nothing was changed. Or a step failed.
     """
-    planned = plan.make(connection, source_schema, sources, measure=False)
-    _refuse_obstacles(planned.blockers)
+    plan = make_plan(connection, source_schema, sources, only_obstacles=True)
+    _refuse_obstacles(plan.obstacles)
     schema = sources_.schema(connection, source_schema)
-    with_ = sources_.chosen(connection, sources)
-    settings = {"gaq.source_schema": schema, "gaq.keep_bindings": "on" if planned.kept else "off"}
-    if planned.kept:
-        tell("source tables or columns have other names than before, and are read as before")
-    for step in with_.steps():
-        if planned.kept and step.title.startswith(f"{with_.file}.sql"):
+    chosen = sources_.chosen(connection, sources)
+    settings = {"gaq.source_schema": schema, "gaq.keep_bindings": "on" if plan.keeps_bindings else "off"}
+    if plan.keeps_bindings:
+        report("source tables or columns have new names; gaq-listen keeps what is bound to them")
+    for step in chosen.steps():
+        if plan.keeps_bindings and step.title.startswith(f"{chosen.file}.sql"):
             continue
-        tell(f"applying {step.title}")
-        _apply(connection, step, lock_timeout, tell, settings)
+        report(f"applying {step.title}")
+        _apply(connection, step, lock_timeout, report, settings)
 
 
-def _refuse_obstacles(obstacles: Sequence[Obstacle]) -> None:
-    if obstacles:
-        what = "; ".join(f"{obstacle.what}. {obstacle.remedy}" for obstacle in obstacles)
-        raise GaqListenError(f"nothing was changed, for this is in the way: {what}")
+def _refuse_obstacles(obstacles: Iterable[Finding]) -> None:
+    what = "; ".join(f"{obstacle.what} ({obstacle.why}): {obstacle.fix}" for obstacle in obstacles)
+    if what:
+        raise GaqListenError(f"the installation has changed nothing, because of an obstacle: {what}")
 
 
-def detach(connection: Connection[TupleRow], lock_timeout: float = LOCK_TIMEOUT, tell: Tell = lambda _: None) -> None:
-    """Take away all that depends on source tables, one table at a time; summaries, marks and gaq_summaries stay.
+def detach(
+    connection: Connection[TupleRow], lock_timeout: float = LOCK_TIMEOUT, report: Report = lambda _: None
+) -> None:
+    """Remove everything that depends on source tables, one table at a time. A second call does no harm.
 
-    The connection must be in autocommit. It can be repeated.
+    Summaries, marks and gaq_summaries stay. The connection must be in autocommit.
 
     Raises:
-        GaqListenError: a step failed; the next call, or an installation, goes on from there.
+        GaqListenError: A step failed. The next call, or an installation, continues from there.
     """
     beginning, marking, _, unbinding = steps("detach")
     for step in (beginning, marking):
-        tell(f"applying {step.title}")
-        _apply(connection, step, lock_timeout, tell)
-    _drop_triggers(connection, _TABLES_WITH_TRIGGERS, lock_timeout, tell)
-    tell(f"applying {unbinding.title}")
-    _apply(connection, unbinding, lock_timeout, tell)
+        report(f"applying {step.title}")
+        _apply(connection, step, lock_timeout, report)
+    triggers = [trigger for trigger in catalog.our_triggers(connection) if trigger.is_on_table]
+    _drop_triggers(connection, triggers, lock_timeout, report)
+    report(f"applying {unbinding.title}")
+    _apply(connection, unbinding, lock_timeout, report)
 
 
-def _drop_triggers(connection: Connection[TupleRow], query: str, lock_timeout: float, tell: Tell) -> None:
-    """Drop the triggers that the query names, a table a transaction."""
-    for table, triggers in connection.execute(query.encode()).fetchall():
-        tell(f"dropping triggers on {table}")
-        # The name comes quoted from the server.
-        drops = "".join(f'drop trigger "{trigger}" on {table};' for trigger in triggers)
-        _apply(connection, Step(f"drop triggers on {table}", drops), lock_timeout, tell)
+def _drop_triggers(
+    connection: Connection[TupleRow], triggers: Iterable[catalog.OurTrigger], lock_timeout: float, report: Report
+) -> None:
+    """Drop triggers, those of each table in a transaction of its own."""
+    for table, on_table in groupby(triggers, key=lambda trigger: trigger.table):
+        report(f"dropping triggers on {table}")
+        drops = "".join(f"drop trigger {quoted(trigger.name)} on {table};" for trigger in on_table)
+        _apply(connection, Step(f"drop triggers on {table}", drops), lock_timeout, report)
 
 
 def uninstall(
     connection: Connection[TupleRow],
     lock_timeout: float = LOCK_TIMEOUT,
-    tell: Tell = lambda _: None,
+    report: Report = lambda _: None,
     drop_dependents: bool = False,
 ) -> None:
-    """Removes everything of ours, one table at a time; does nothing where nothing is installed.
+    """Remove everything of gaq-listen, one table at a time. If nothing is installed, change nothing.
 
-    ``drop_dependents``: and what others have built on it, such as views that read gaq_summaries.
+    Args:
+        connection: A connection in autocommit.
+        lock_timeout: Seconds that a step waits for a lock before it lets writers go on and tries again.
+        report: Called with a sentence for each step.
+        drop_dependents: Also drop what other people have built on gaq_summaries, such as views.
 
     Raises:
-        GaqListenError: others have built on it, and nothing was changed. Or a step failed.
+        GaqListenError: Other objects depend on gaq_summaries, and nothing was changed. Or a step failed.
     """
-    ((taken_over,),) = connection.execute(_TAKEN_OVER).fetchall()
+    ((is_adopted,),) = connection.execute(_IS_ADOPTED).fetchall()
     settings = {"gaq.drop_dependents": "on" if drop_dependents else "off"}
     check, *removal = steps("uninstall")
-    _apply(connection, check, lock_timeout, tell, settings)
-    _drop_triggers(connection, _MARKED_TABLES, lock_timeout, tell)
+    _apply(connection, check, lock_timeout, report, settings)
+    _drop_triggers(connection, catalog.our_triggers(connection), lock_timeout, report)
     for step in removal:
-        tell(f"applying {step.title}")
-        _apply(connection, step, lock_timeout, tell, settings)
-    if left := [name for (name,) in connection.execute(_ROLES_LEFT).fetchall()]:
-        tell(
-            f"roles that stay, because somebody was given them, another database uses them, or this role may not drop "
-            f"them: {', '.join(left)}"
+        report(f"applying {step.title}")
+        _apply(connection, step, lock_timeout, report, settings)
+    if left := [name for (name,) in connection.execute(_ROLES, (ROLES,)).fetchall()]:
+        report(
+            "these roles stay, because they have members, another database uses them, or this role may not drop them: "
+            f"{', '.join(left)}"
         )
-    if taken_over:
-        tell(
-            "gaq_summaries is the table again that was taken over, as it was then; to have it computed anew: "
-            "UPDATE gaq_summaries SET invalidated_at = now();"
+    if is_adopted:
+        report(
+            "gaq_summaries is the adopted table again, with the values from before; to have the application recompute "
+            "them: UPDATE gaq_summaries SET invalidated_at = now();"
         )
 
 
@@ -142,14 +142,18 @@ def _apply(
     connection: Connection[TupleRow],
     step: Step,
     lock_timeout: float,
-    tell: Tell,
+    report: Report,
     settings: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs a step as one transaction; starts it again when a lock is not to be had in time."""
+    """Execute a step as one transaction. If it does not get a lock in time, roll back, pause, and try again.
 
-    def say(state: RetryCallState) -> None:
+    Raises:
+        GaqListenError: The table stayed locked, or PostgreSQL refused the step.
+    """
+
+    def report_attempt(state: RetryCallState) -> None:
         attempt = f"{state.attempt_number} of {ATTEMPTS}"
-        tell(f"  somebody's transaction has locked the table; trying again in {PAUSE:g} s ({attempt})")
+        report(f"  another transaction has locked the table; trying again in {PAUSE:g} s ({attempt})")
 
     configured = {
         "lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms",
@@ -161,7 +165,7 @@ def _apply(
             retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_fixed(PAUSE),
-            before_sleep=say,
+            before_sleep=report_attempt,
             reraise=True,
         ):
             with attempt, connection.transaction():
@@ -170,27 +174,28 @@ def _apply(
                 connection.execute(step.text.encode())
     except psycopg.errors.LockNotAvailable as error:
         raise GaqListenError(
-            f"{step.title}: the table stayed locked through {ATTEMPTS} attempts; this step changed nothing. "
-            "Try again when long transactions have ended: gaq-listen install --plan shows them"
+            f"{step.title}: the table stayed locked during {ATTEMPTS} attempts, and this step has changed nothing; "
+            "gaq-listen install --plan names the transactions: try again after they have ended"
         ) from error
     except psycopg.errors.UndefinedTable as error:
         raise GaqListenError(
-            f"{error.diag.message_primary}: the source tables are looked for in one schema "
-            "(--source-schema), under the names in sql/20_sources.sql, or in those that --sources names; "
-            "'gaq-listen sql reference_tables' prints the shape they should have"
+            f"{error.diag.message_primary}: gaq-listen looks for the source tables in one schema (--source-schema), "
+            "under the names in sql/20_sources.sql or in the file of --sources; "
+            "'gaq-listen sql reference_tables' prints the expected tables"
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         for trigger in _event_triggers_at_fault(connection, error):
-            error.add_note(f"the event trigger {trigger['name']} did this, as the role that creates: {remedy(trigger)}")
+            fix = event_trigger_fix(trigger)
+            error.add_note(f"the event trigger {trigger['name']} did this with the rights of gaq_owner: {fix}")
         if not hasattr(error, "__notes__"):
-            error.add_note("gaq-listen install --plan tells which rights an installation needs")
-        raise explained(error) from error
+            error.add_note("gaq-listen install --plan names the rights that an installation needs")
+        raise explained_errors(error) from error
     except psycopg.Error as error:
-        raise explained(error) from error
+        raise explained_errors(error) from error
 
 
 def _event_triggers_at_fault(connection: Connection[TupleRow], error: psycopg.Error) -> list[Row]:
-    """Return the event triggers whose functions the error's context names."""
+    """Return the event triggers whose functions are in the context of the error."""
     with connection.cursor(row_factory=dict_row) as cursor:
         triggers = cursor.execute(EVENT_TRIGGERS).fetchall()
     return [trigger for trigger in triggers if trigger["proname"] in (error.diag.context or "")]

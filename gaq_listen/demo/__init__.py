@@ -1,1 +1,1 @@
-"""A demonstration that needs nothing installed: a private PostgreSQL and simulated activity."""
+"""Simulate people who change QC flags on a private PostgreSQL, and measure how fast summaries become fresh."""

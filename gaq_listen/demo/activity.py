@@ -1,4 +1,4 @@
-"""What detector experts and coordinators do to the source tables: one method a kind of change, each one transaction."""
+"""Change the source tables as detector experts and coordinators do. Each kind of change is one method."""
 
 import random
 from collections.abc import Iterable
@@ -12,27 +12,28 @@ from psycopg.rows import TupleRow
 from gaq_listen.demo.experiment import COMMENTS, DETECTOR_NAMES, DISPUTED, FLAG_TYPES, GOOD, problem
 from gaq_listen.demo.period import Flag, Pair, Period, some_bounds
 
-Touched: TypeAlias = frozenset[Pair] | None
-"""The pairs that a change has made stale; None: there was nothing to change."""
+StalePairs: TypeAlias = frozenset[Pair] | None
+"""The pairs that a change has made stale. None: the method found nothing to change, and changed nothing."""
 
-MOST_AWAY = 10
-"""Pairs that are out of their data pass, at most: the period should not run empty."""
+MAX_REMOVED = 10
+"""Pairs that may be outside their data pass at the same time, so that the data passes do not run empty."""
 
 
 class Activity:
-    """Knows what ``fill`` has filled in and what was changed since; ``chance`` decides what is next.
+    """Make changes, each in one transaction, to a period that ``fill`` has created.
 
-    Somebody else may change the same tables: what is gone is not changed, and touches no pair.
+    The object remembers the rows of the period and its own changes. ``chance`` selects the rows of each change.
+    Other sessions may change the same tables. A change of a row that another session has deleted makes no pair stale.
     """
 
     def __init__(self, connection: AsyncConnection[TupleRow], period: Period, chance: random.Random) -> None:
         self._connection = connection
         self._chance = chance
         self._runs = dict(period.runs)
-        self._present = [(p.id, run) for p in period.data_passes for run in p.run_numbers]
-        self._away = [(p.id, run) for p in period.data_passes for run in p.spare_run_numbers]
+        self._pairs = [(p.id, run) for p in period.data_passes for run in p.run_numbers]
+        self._removed = [(p.id, run) for p in period.data_passes for run in p.spare_run_numbers]
         defaults = {p.id: p.gaq_detectors for p in period.data_passes}
-        pairs = self._present + self._away
+        pairs = self._pairs + self._removed
         self._gaq_detectors = {pair: set(defaults[pair[0]]) for pair in pairs}
         self._bad = {number: bad for number, _, bad, _ in FLAG_TYPES}
         self._flags: dict[Pair, list[Flag]] = {pair: [] for pair in pairs}
@@ -40,16 +41,16 @@ class Activity:
         for flag in period.flags:
             (self._deleted if flag.deleted else self._flags[flag.pair]).append(flag)
 
-    async def add_flag(self) -> Touched:
-        """An expert flags a detector."""
+    async def add_flag(self) -> StalePairs:
+        """Insert one flag, as an expert does."""
         pair = self._some_pair()
         await self._add_flag(pair)
         return frozenset({pair})
 
-    async def add_flags(self) -> Touched:
-        """A script flags several detectors of several runs."""
+    async def add_flags(self) -> StalePairs:
+        """Insert flags of several detectors in several runs of a data pass, as a script does."""
         data_pass_id, _ = self._some_pair()
-        pairs = [pair for pair in self._present if pair[0] == data_pass_id]
+        pairs = [pair for pair in self._pairs if pair[0] == data_pass_id]
         pairs = self._chance.sample(pairs, min(len(pairs), self._chance.randint(2, 5)))
         async with self._connection.transaction():
             for pair in pairs:
@@ -57,26 +58,26 @@ class Activity:
                     await self._add_flag(pair)
         return frozenset(pairs)
 
-    async def add_synchronous_flag(self) -> Touched:
-        """A flag from the time of recording: it is of no data pass, so it counts for none."""
+    async def add_synchronous_flag(self) -> StalePairs:
+        """Insert a flag without a data pass, as people do while a run is recorded. No summary counts the flag."""
         _, run_number = self._some_pair()
         detector = self._chance.choice(self._runs[run_number].detectors)
         await self._insert_flag(None, run_number, detector, problem(detector, self._chance))
         return frozenset()
 
-    async def verify_flag(self) -> Touched:
-        """A coordinator agrees with a flag; that counts when its detector matters."""
+    async def verify_flag(self) -> StalePairs:
+        """Verify a flag, as a coordinator does. The pair becomes stale if the detector is a GAQ detector."""
         if (flag := self._some_flag()) is None:
             return None
         return await self._change(
-            [flag.pair] if self._matters(flag) else [],
+            [flag.pair] if self._is_on_gaq_detector(flag) else [],
             "insert into qc_flag_verifications (flag_id, created_by)"
             " select id, 'QC coordinator' from qc_flags where id = %s",
             flag.id,
         )
 
-    async def move_flag(self) -> Touched:
-        """A flag gets other bounds."""
+    async def move_flag(self) -> StalePairs:
+        """Change the bounds of a flag."""
         if (flag := self._some_flag()) is None:
             return None
         bounds = some_bounds(self._runs[flag.pair[1]], self._chance)
@@ -87,8 +88,8 @@ class Activity:
             *(*bounds, flag.id, *bounds),
         )
 
-    async def comment_flag(self) -> Touched:
-        """A flag gets another comment, which changes no summary."""
+    async def comment_flag(self) -> StalePairs:
+        """Change the comment of a flag, which changes no summary."""
         if (flag := self._some_flag()) is None:
             return None
         return await self._change(
@@ -97,24 +98,24 @@ class Activity:
             *(self._chance.choice(COMMENTS), flag.id),
         )
 
-    async def delete_flag(self) -> Touched:
-        """A flag is deleted, softly."""
+    async def delete_flag(self) -> StalePairs:
+        """Set a flag to deleted."""
         if (flag := self._some_flag()) is None:
             return None
         self._flags[flag.pair].remove(flag)
         self._deleted.append(flag)
         return await self._set_deleted(flag, True)
 
-    async def restore_flag(self) -> Touched:
-        """A deleted flag comes back."""
+    async def restore_flag(self) -> StalePairs:
+        """Set a deleted flag to not deleted."""
         if not self._deleted:
             return None
         flag = self._deleted.pop(self._chance.randrange(len(self._deleted)))
         self._flags[flag.pair].append(flag)
         return await self._set_deleted(flag, False)
 
-    async def change_gaq_detectors(self) -> Touched:
-        """One detector more, or less, matters for a pair."""
+    async def change_gaq_detectors(self) -> StalePairs:
+        """Add a GAQ detector to a pair, or remove one."""
         pair = self._some_pair()
         listed = self._gaq_detectors[pair]
         others = [d for d in self._runs[pair[1]].detectors if d not in listed]
@@ -130,8 +131,8 @@ class Activity:
             *(*pair, detector),
         )
 
-    async def correct_run(self) -> Touched:
-        """The last time frame of a run turns out to be some seconds earlier or later."""
+    async def correct_run(self) -> StalePairs:
+        """Move the last time frame of a run by some seconds."""
         run = self._runs[self._some_pair()[1]]
         if run.end is None:
             return None
@@ -140,8 +141,8 @@ class Activity:
         end = run.end + sign * timedelta(seconds=self._chance.randint(1, 90))
         return await self._end_run_at(run.number, end, "update runs set last_tf_timestamp = %s where run_number = %s")
 
-    async def end_run(self) -> Touched:
-        """A run that was being recorded ends."""
+    async def end_run(self) -> StalePairs:
+        """Set the end of a run that has none."""
         running = [number for number, run in self._runs.items() if run.end is None]
         if not running:
             return None
@@ -155,23 +156,23 @@ class Activity:
             " where run_number = %s",
         )
 
-    async def leave_data_pass(self) -> Touched:
-        """A run is taken out of a data pass."""
-        if len(self._away) >= MOST_AWAY or len(self._present) == 1:
+    async def leave_data_pass(self) -> StalePairs:
+        """Remove a run from a data pass."""
+        if len(self._removed) >= MAX_REMOVED or len(self._pairs) == 1:
             return None
         pair = self._some_pair()
-        self._present.remove(pair)
-        self._away.append(pair)
+        self._pairs.remove(pair)
+        self._removed.append(pair)
         return await self._change(
             [pair], "delete from data_pass_runs where data_pass_id = %s and run_number = %s", *pair
         )
 
-    async def enter_data_pass(self) -> Touched:
-        """A run is put into a data pass, with its detectors that matter."""
-        if not self._away:
+    async def enter_data_pass(self) -> StalePairs:
+        """Add a run to a data pass, with its GAQ detectors."""
+        if not self._removed:
             return None
-        pair = self._away.pop(self._chance.randrange(len(self._away)))
-        self._present.append(pair)
+        pair = self._removed.pop(self._chance.randrange(len(self._removed)))
+        self._pairs.append(pair)
         async with self._connection.transaction():
             await self._list_detectors(pair, sorted(self._gaq_detectors[pair]))
             return await self._change(
@@ -180,35 +181,35 @@ class Activity:
                 *pair,
             )
 
-    async def change_flag_type(self) -> Touched:
-        """It is decided whether a type is bad; that counts for its flags on detectors that matter."""
+    async def change_flag_type(self) -> StalePairs:
+        """Change whether a flag type is bad. Pairs with such a flag on a GAQ detector become stale."""
         flag_type = self._chance.choice(DISPUTED)
         bad = self._bad[flag_type] = not self._bad[flag_type]
         pairs = frozenset(
             pair
-            for pair in self._present
-            if any(f.flag_type == flag_type and self._matters(f) for f in self._flags[pair])
+            for pair in self._pairs
+            if any(f.flag_type == flag_type and self._is_on_gaq_detector(f) for f in self._flags[pair])
         )
         return await self._change(
             pairs, "update qc_flag_types set bad = %s where id = %s and bad <> %s", bad, flag_type, bad
         )
 
     def _some_pair(self) -> Pair:
-        return self._chance.choice(self._present)
+        return self._chance.choice(self._pairs)
 
     def _some_flag(self) -> Flag | None:
-        """Not a deleted one."""
+        """Select a flag that is not deleted, or return None if the selected pair has none."""
         flags = self._flags[self._some_pair()]
         return self._chance.choice(flags) if flags else None
 
-    def _matters(self, flag: Flag) -> bool:
+    def _is_on_gaq_detector(self, flag: Flag) -> bool:
         return flag.detector in self._gaq_detectors[flag.pair]
 
     def _pairs_of(self, run_number: int) -> list[Pair]:
-        return [pair for pair in self._present if pair[1] == run_number]
+        return [pair for pair in self._pairs if pair[1] == run_number]
 
     async def _change(self, pairs: Iterable[Pair], query: LiteralString, *values: object) -> frozenset[Pair]:
-        """Returns the pairs, or none of them when no row was changed."""
+        """Execute a statement. Return the pairs if it changed a row, else no pair."""
         cursor = await self._connection.execute(query, values)
         return frozenset(pairs if cursor.rowcount else ())
 
@@ -239,7 +240,7 @@ class Activity:
         self._flags[pair].append(Flag(flag_id, pair, detector, flag_type))
 
     async def _insert_flag(self, data_pass_id: int | None, run_number: int, detector: int, flag_type: int) -> int:
-        """Over the whole run or a part of it; returns its id."""
+        """Insert a flag over the whole run or a part of it, and return its id."""
         whole = self._chance.random() < 0.4
         bounds = (None, None) if whole else some_bounds(self._runs[run_number], self._chance)
         comment = None if flag_type == GOOD else self._chance.choice(COMMENTS)

@@ -1,4 +1,4 @@
-"""The names: detectors of ALICE, the dictionary of QC flag types, LHC periods and their data passes."""
+"""Define the detectors, QC flag types, LHC periods and data passes of the simulation."""
 
 import random
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 _NAMES = "CPV CTP EMC FDD FT0 FV0 HMP ITS MCH MFT MID PHS TOF TPC TRD ZDC"
 DETECTORS = {name: number for number, name in enumerate(_NAMES.split(), 1)}
-"""Ids of detectors by name."""
+"""Ids of detectors, by name."""
 DETECTOR_NAMES = {number: name for name, number in DETECTORS.items()}
+"""Names of detectors, by id."""
 
-ALWAYS_THERE = frozenset({"CTP", "FT0", "ITS", "TPC", "ZDC"})
-"""Without these no run is taken."""
+ALWAYS_PRESENT = frozenset({"CTP", "FT0", "ITS", "TPC", "ZDC"})
+"""Names of the detectors that take part in every run."""
 
 GAQ_DETECTORS = {
     beam_type: tuple(DETECTORS[name] for name in names)
@@ -19,7 +20,7 @@ GAQ_DETECTORS = {
         "PbPb": ("TPC", "ITS", "FT0", "ZDC"),
     }.items()
 }
-"""Ids of the detectors that matter, by beam type."""
+"""Ids of the GAQ detectors, by beam type."""
 
 FLAG_TYPES = (
     (1, "Unknown Quality", True, False),
@@ -37,14 +38,15 @@ FLAG_TYPES = (
     (14, "Unknown", True, False),
     (15, "Bad", True, False),
 )
-"""Id, name, bad, MC reproducible."""
+"""Id, name, ``bad`` and ``mc_reproducible`` of each flag type."""
 
 _TYPE_IDS = {name: number for number, name, _, _ in FLAG_TYPES}
 GOOD = _TYPE_IDS["Good"]
+"""Id of the flag type "Good"."""
 DISPUTED = (_TYPE_IDS["Unknown Quality"], _TYPE_IDS["Unknown"])
-"""Types of which people may change their mind whether they are bad."""
+"""Ids of the flag types that the shift changes to bad or to not bad."""
 
-# Half of the problems are limited acceptance, which simulation can mostly reproduce.
+# Half of the problems are limited acceptance, which simulations can mostly reproduce.
 _ANY_DETECTOR = (
     *["Limited Acceptance MC Reproducible"] * 4,
     "Limited Acceptance MC Not Reproducible",
@@ -75,13 +77,13 @@ COMMENTS = (
 
 
 def problem(detector: int, chance: random.Random) -> int:
-    """Id of a flag type that tells of a problem of this detector."""
+    """Select a flag type for a problem of this detector, and return its id."""
     return _TYPE_IDS[chance.choice(_ANY_DETECTOR + _ONE_DETECTOR.get(DETECTOR_NAMES[detector], ()))]
 
 
 @dataclass(frozen=True, slots=True)
-class Era:
-    """An LHC period, and the data passes over it."""
+class LhcPeriod:
+    """An LHC period, and the names of the data passes over it."""
 
     beam_type: str
     first_run: int
@@ -89,10 +91,10 @@ class Era:
     data_passes: tuple[str, ...]
 
 
-ERAS = (
-    Era("pp", 523142, datetime(2022, 8, 17, tzinfo=UTC), ("LHC22m_apass4",)),
-    Era("pp", 526463, datetime(2022, 10, 4, tzinfo=UTC), ("LHC22o_apass6", "LHC22o_apass7")),
-    Era("PbPb", 544013, datetime(2023, 10, 6, tzinfo=UTC), ("LHC23zzh_apass4", "LHC23zzh_apass5")),
-    Era("PbPb", 559544, datetime(2024, 11, 7, tzinfo=UTC), ("LHC24ar_cpass0",)),
+LHC_PERIODS = (
+    LhcPeriod("pp", 523142, datetime(2022, 8, 17, tzinfo=UTC), ("LHC22m_apass4",)),
+    LhcPeriod("pp", 526463, datetime(2022, 10, 4, tzinfo=UTC), ("LHC22o_apass6", "LHC22o_apass7")),
+    LhcPeriod("PbPb", 544013, datetime(2023, 10, 6, tzinfo=UTC), ("LHC23zzh_apass4", "LHC23zzh_apass5")),
+    LhcPeriod("PbPb", 559544, datetime(2024, 11, 7, tzinfo=UTC), ("LHC24ar_cpass0",)),
 )
-"""In the order of time."""
+"""The simulated LHC periods in the order of time."""

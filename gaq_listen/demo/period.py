@@ -1,4 +1,4 @@
-"""A believable LHC period: runs, data passes and QC flags to fill the reference tables with."""
+"""Fill the reference tables with realistic runs, data passes and QC flags."""
 
 import math
 import random
@@ -10,20 +10,20 @@ from typing import Any, TypeAlias
 from psycopg import Connection, sql
 
 from gaq_listen.demo import experiment
-from gaq_listen.demo.experiment import DETECTORS, ERAS, FLAG_TYPES, GAQ_DETECTORS, GOOD, Era
+from gaq_listen.demo.experiment import DETECTORS, FLAG_TYPES, GAQ_DETECTORS, GOOD, LHC_PERIODS
 
 Pair: TypeAlias = tuple[int, int]
-"""data_pass_id and run_number."""
+"""The ``data_pass_id`` and the ``run_number`` of a pair."""
 
 SPARE_RUNS = 2
-"""Runs of each LHC period that are in no data pass yet."""
+"""Number of runs of each LHC period that are in no data pass yet."""
 RUNNING = 2
-"""Runs, the newest, that have not ended."""
+"""Number of newest runs that have not ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run; ``start`` and ``end`` are its QC times, None while it is running."""
+    """A run with its QC time. ``end`` is None while the run is recorded."""
 
     number: int
     start: datetime
@@ -31,14 +31,14 @@ class Run:
     detectors: tuple[int, ...]
 
     @property
-    def seen_until(self) -> datetime:
-        """Its end, or what has been looked at of a run that is still running."""
+    def flagged_until(self) -> datetime:
+        """The end of the run, or an hour after the start if the run has not ended. Flags lie before this time."""
         return self.end or self.start + timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class DataPass:
-    """A data pass, with the runs in it and those of the same LHC period that are not."""
+class SimulatedDataPass:
+    """A data pass, its runs, and the runs of the same LHC period that are not in the data pass."""
 
     id: int
     name: str
@@ -48,7 +48,7 @@ class DataPass:
 
     @property
     def gaq_detectors(self) -> tuple[int, ...]:
-        """Ids of the detectors that matter, unless somebody decides otherwise for a run."""
+        """Ids of the GAQ detectors of each run, before the shift changes them."""
         return GAQ_DETECTORS[self.beam_type]
 
 
@@ -65,14 +65,14 @@ class Flag:
 
 @dataclass(slots=True)
 class Period:
-    """What was filled in, as far as somebody who goes on working with it needs to know."""
+    """The rows that ``fill`` has inserted, as far as ``Activity`` needs them."""
 
-    data_passes: list[DataPass] = field(default_factory=list)
+    data_passes: list[SimulatedDataPass] = field(default_factory=list)
     runs: dict[int, Run] = field(default_factory=dict)
     flags: list[Flag] = field(default_factory=list)
 
 
-# In an order that foreign keys allow.
+# The tables are in an order that foreign keys allow.
 _COLUMNS = {
     "runs": "run_number time_o2_start time_o2_end time_trg_start time_trg_end"
     " first_tf_timestamp last_tf_timestamp pdp_beam_type",
@@ -89,26 +89,26 @@ _COLUMNS = {
 
 
 def fill(connection: Connection[Any], *, seed: int = 0, runs_per_pass: int = 40) -> Period:
-    """Fills empty reference tables, in one transaction; the same seed and size give the same rows.
+    """Fill empty reference tables in one transaction. The same seed and size give the same rows.
 
-    Six data passes of four LHC periods, three with pp and three with PbPb collisions.
+    The rows describe six data passes of four LHC periods, three with pp and three with PbPb collisions.
     """
-    imagined = _Imagined(random.Random(seed))  # noqa: S311 - nothing secret depends on it
-    imagined.everything(runs_per_pass)
-    rows = imagined.rows()
+    generator = _RowGenerator(random.Random(seed))  # noqa: S311 - nothing secret depends on it
+    generator.generate(runs_per_pass)
+    rows = generator.rows()
     with connection.transaction():
         for table, columns in _COLUMNS.items():
             _copy(connection, table, columns.split(), rows[table])
         for table in ("detectors", "data_passes", "qc_flag_types", "qc_flags"):
-            # COPY with ids leaves the sequences behind.
+            # COPY with ids does not advance the sequences.
             connection.execute(
                 sql.SQL("SELECT setval(pg_get_serial_sequence({}, 'id'), max(id)) FROM {}").format(
                     table, sql.Identifier(table)
                 )
             )
-        # Not to wait for autovacuum: plans are made, and kept, before it comes.
+        # Sessions plan, and keep their plans, before autovacuum would analyze the tables.
         connection.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))))
-    return imagined.period
+    return generator.period
 
 
 def _copy(
@@ -125,8 +125,8 @@ def _copy(
             copy.write_row(row)
 
 
-class _Imagined:
-    """Imagines the rows, one thing after the other: the order decides what a seed gives."""
+class _RowGenerator:
+    """Generate the rows. All random choices come from ``chance``, so their order determines what a seed gives."""
 
     def __init__(self, chance: random.Random) -> None:
         self.period = Period()
@@ -136,7 +136,7 @@ class _Imagined:
         self._verifications: list[tuple[object, ...]] = []
 
     def rows(self) -> dict[str, Iterable[Sequence[object]]]:
-        """By table."""
+        """Return the rows of each table."""
         passes, runs = self.period.data_passes, self.period.runs.values()
         pairs = [(p, run) for p in passes for run in p.run_numbers]
         return {
@@ -151,22 +151,22 @@ class _Imagined:
             "gaq_detectors": [(p.id, run, d) for p, run in pairs for d in p.gaq_detectors],
         }
 
-    def everything(self, runs_per_pass: int) -> None:
+    def generate(self, runs_per_pass: int) -> None:
         number, clock = 0, datetime.min.replace(tzinfo=UTC)
-        for era in ERAS:
-            clock = max(clock, era.begins)
+        for lhc_period in LHC_PERIODS:
+            clock = max(clock, lhc_period.begins)
             numbers: list[int] = []
             count = SPARE_RUNS + runs_per_pass
             for left in reversed(range(count)):
-                number = max(number + self._chance.randint(1, 14), era.first_run)
-                running = era is ERAS[-1] and left < min(RUNNING, runs_per_pass)
-                clock = self._run(number, clock, era, running)
+                number = max(number + self._chance.randint(1, 14), lhc_period.first_run)
+                running = lhc_period is LHC_PERIODS[-1] and left < min(RUNNING, runs_per_pass)
+                clock = self._run(number, clock, lhc_period.beam_type, running)
                 numbers.append(number)
-            for name in era.data_passes:
-                data_pass = DataPass(
+            for name in lhc_period.data_passes:
+                data_pass = SimulatedDataPass(
                     id=len(self.period.data_passes) + 1,
                     name=name,
-                    beam_type=era.beam_type,
+                    beam_type=lhc_period.beam_type,
                     run_numbers=tuple(numbers[SPARE_RUNS:]),
                     spare_run_numbers=tuple(numbers[:SPARE_RUNS]),
                 )
@@ -174,8 +174,8 @@ class _Imagined:
                 for run_number in data_pass.run_numbers:
                     self._flags_of_pair(data_pass, self.period.runs[run_number])
 
-    def _run(self, number: int, clock: datetime, era: Era, running: bool) -> datetime:
-        """Adds a run that begins after ``clock``; returns when it had ended."""
+    def _run(self, number: int, clock: datetime, beam_type: str, running: bool) -> datetime:
+        """Add a run that begins after ``clock``, and return when it ends."""
         chance = self._chance
         minutes = min(600.0, max(3.0, chance.lognormvariate(math.log(80), 1.1)))
         o2_start = clock + _seconds(chance.uniform(300, 9000))
@@ -185,7 +185,7 @@ class _Imagined:
         trg_end = last_tf + _seconds(chance.uniform(0.5, 5))
         o2_end = trg_end + _seconds(chance.uniform(10, 60))
 
-        # Some runs lack the times of their time frames, and some of those the trigger's as well.
+        # Some runs lack the times of their time frames. Some of these also lack the times of the trigger.
         known = chance.random()
         times: list[tuple[datetime, datetime | None]] = [(o2_start, o2_end)]
         times += [(trg_start, trg_end)] if known < 0.95 else []
@@ -193,46 +193,46 @@ class _Imagined:
         if running:
             times = [(start, None) for start, _ in times]
         columns = [time for bounds in times for time in bounds]
-        self._runs.append((number, *columns, *[None] * (6 - len(columns)), era.beam_type))
+        self._runs.append((number, *columns, *[None] * (6 - len(columns)), beam_type))
 
         detectors = tuple(
-            id_ for name, id_ in DETECTORS.items() if name in experiment.ALWAYS_THERE or chance.random() < 0.93
+            id_ for name, id_ in DETECTORS.items() if name in experiment.ALWAYS_PRESENT or chance.random() < 0.93
         )
         start, end = times[-1]
         self.period.runs[number] = Run(number, start, end, detectors)
         return o2_end
 
-    def _flags_of_pair(self, data_pass: DataPass, run: Run) -> None:
+    def _flags_of_pair(self, data_pass: SimulatedDataPass, run: Run) -> None:
         chance = self._chance
-        looked_at = run.seen_until + timedelta(days=chance.uniform(5, 30))
+        reviewed_at = run.flagged_until + timedelta(days=chance.uniform(5, 30))
         for detector in run.detectors:
-            moment = looked_at + timedelta(minutes=chance.uniform(0, 300))
+            moment = reviewed_at + timedelta(minutes=chance.uniform(0, 300))
             if chance.random() < 0.985:
                 self._flag(data_pass, run, detector, GOOD, (None, None), moment)
             if chance.random() < 0.15:
                 flag_type = experiment.problem(detector, chance)
                 bounds = some_bounds(run, chance)
                 self._flag(data_pass, run, detector, flag_type, bounds, moment + _seconds(900))
-                if chance.random() < 0.3:  # somebody looks again and corrects
+                if chance.random() < 0.3:  # an expert corrects the flag a day later
                     flag_type = chance.choice((GOOD, experiment.problem(detector, chance)))
                     again = moment + timedelta(days=1)
                     self._flag(data_pass, run, detector, flag_type, some_bounds(run, chance), again)
         if chance.random() < 0.1:
             detector = chance.choice(run.detectors)
             flag_type = experiment.problem(detector, chance)
-            at = run.seen_until
+            at = run.flagged_until
             self._flag(None, run, detector, flag_type, some_bounds(run, chance), at)
 
     def _flag(
         self,
-        data_pass: DataPass | None,
+        data_pass: SimulatedDataPass | None,
         run: Run,
         detector: int,
         flag_type: int,
         bounds: tuple[datetime | None, datetime | None],
         created_at: datetime,
     ) -> None:
-        """Without a data pass it is a synchronous flag, set while the run was being recorded."""
+        """Add a flag. If ``data_pass`` is None, add a synchronous flag, from the time of recording."""
         chance = self._chance
         id_ = len(self._flags) + 1
         deleted = chance.random() < (0.005 if flag_type == GOOD else 0.15)
@@ -249,13 +249,13 @@ class _Imagined:
 
 
 def some_bounds(run: Run, chance: random.Random) -> tuple[datetime | None, datetime | None]:
-    """A part of the run; now and then from its very start, or to its very end."""
-    length = (run.seen_until - run.start).total_seconds()
+    """Return a part of the run. One bound in ten is None, so the flag starts or ends with the run."""
+    length = (run.flagged_until - run.start).total_seconds()
     first, last = sorted((chance.uniform(0, length), chance.uniform(0, length)))
     start, end = run.start + _seconds(first), run.start + _seconds(last) + _seconds(0.001)
     return (None if chance.random() < 0.1 else start, None if chance.random() < 0.1 else end)
 
 
 def _seconds(seconds: float) -> timedelta:
-    """To the millisecond, as the times of runs and flags are given."""
+    """Return a duration in whole milliseconds, because the times of runs and flags are."""
     return timedelta(milliseconds=round(seconds * 1000))

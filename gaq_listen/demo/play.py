@@ -1,4 +1,4 @@
-"""Everything at work: a private server, a period, a shift that changes it, the worker and its console."""
+"""Run the demonstration: a private server with a period, a shift that changes the period, a worker and its console."""
 
 import asyncio
 import random
@@ -7,22 +7,21 @@ from contextlib import suppress
 
 import click
 
-from gaq_listen import database
+from gaq_listen.db import sessions
 from gaq_listen.dba import installer, scripts
-from gaq_listen.demo.freshness import Freshness, Measured
+from gaq_listen.demo.freshness import FreshnessMeter, FreshnessResult
 from gaq_listen.demo.period import Period, fill
-from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.demo.shift import Shift
-from gaq_listen.events import Observer
-from gaq_listen.observe import Format
+from gaq_listen.observers.output import observe_worker
+from gaq_listen.private_postgres.server import PrivatePostgres
+from gaq_listen.process import FORCED_EXIT, handle_signals
 from gaq_listen.reports import status
-from gaq_listen.running import AT_ONCE, Showing, shown, signals
-from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.settings import LogFormat, OutputSettings, WorkerSettings
+from gaq_listen.worker.events import Observer
+from gaq_listen.worker.worker import Worker
 
 NAME = "demo"
-"""The database."""
-
+"""Name of the database."""
 
 HINTS = (
     "gaq-listen show {name} --live",
@@ -30,23 +29,25 @@ HINTS = (
     "gaq-listen show {name} --live --save {name}.svg",
     "gaq-listen changes --since 1m",
 )
-"""What to try in a second terminal, with the name of a data pass."""
+"""Commands to try in a second terminal. ``{name}`` stands for the name of a data pass."""
 
 
-def play(length: float | None, rate: float, seed: int, log_format: Format, also: Observer = lambda event: None) -> int:
-    """Plays for ``length`` seconds, or until a signal; returns the exit code, 1 when something was left stale.
+def play(
+    length: float | None, rate: float, seed: int, log_format: LogFormat, also: Observer = lambda event: None
+) -> int:
+    """Run the demonstration for ``length`` seconds, or until a signal if ``length`` is None.
 
-    What happens is shown, and told to ``also``.
+    Return the exit code: 1 if a pair stayed stale. ``also`` is one more observer of the worker's events.
 
     Raises:
-        GaqListenError: no server could be started, or something of the play failed.
+        GaqListenError: The private server did not start, or the shift or the worker failed.
     """
     click.echo("starting a private PostgreSQL …", err=True)
     with PrivatePostgres() as server:
-        with database.connect_now(server.dsn(), "gaq-listen demo") as connection:
+        with sessions.connect_once(server.dsn(), "gaq-listen demo") as connection:
             connection.execute(f"create database {NAME}")
         dsn = server.dsn(NAME)
-        with database.connect_now(dsn, "gaq-listen demo") as connection:
+        with sessions.connect_once(dsn, "gaq-listen demo") as connection:
             connection.execute(scripts.script("reference_tables").encode())
             period = fill(connection, seed=seed)
             installer.install(connection)
@@ -55,69 +56,73 @@ def play(length: float | None, rate: float, seed: int, log_format: Format, also:
         for hint in HINTS:
             click.echo(f"    {hint.format(name=name)}", err=True)
         click.echo(f"or with psql: psql -h {server.host} -U {server.user} {NAME}", err=True)
-        return asyncio.run(_Play(dsn, period, rate, seed).run(length, log_format, also))
+        return asyncio.run(_Demonstration(dsn, period, rate, seed).run(length, log_format, also))
 
 
-class _Play:
+class _Demonstration:
+    """A shift and a worker that run at the same time in one event loop."""
+
     def __init__(self, dsn: str, period: Period, rate: float, seed: int) -> None:
         self._dsn = dsn
-        self._freshness = Freshness(dsn)
+        self._meter = FreshnessMeter(dsn)
         chance = random.Random(seed)  # noqa: S311 - nothing secret depends on it
-        self._shift = Shift(dsn, period, chance, rate, self._freshness.note)
+        self._shift = Shift(dsn, period, chance, rate, self._meter.record)
 
-    async def run(self, length: float | None, log_format: Format, also: Observer) -> int:
+    async def run(self, length: float | None, log_format: LogFormat, also: Observer) -> int:
+        """Run both, print the result, and return the exit code."""
         loop = asyncio.get_running_loop()
-        enough = asyncio.Event()
+        stop = asyncio.Event()
         if length is not None:
-            loop.call_later(length, enough.set)
+            loop.call_later(length, stop.set)
 
         settings = WorkerSettings(dsn=self._dsn)
-        async with shown(settings, Showing(log_format), enough.set, also) as observe:
+        async with observe_worker(settings, OutputSettings(log_format=log_format), stop.set, also) as observe:
             worker = Worker(settings, observe)
-            working = loop.create_task(worker.run())
-            changing = loop.create_task(self._change(enough))
-            both = {working, changing}
-            stop_at_once = lambda: [task.cancel() for task in both]  # noqa: E731
-            with signals(lambda _: enough.set(), stop_at_once, with_terminal=sys.stdout.isatty()):
+            worker_task = loop.create_task(worker.run())
+            shift_task = loop.create_task(self._run_shift(stop))
+            tasks = {worker_task, shift_task}
+            force_exit = lambda: [task.cancel() for task in tasks]  # noqa: E731
+            with handle_signals(lambda _: stop.set(), force_exit, with_terminal=sys.stdout.isatty()):
                 try:
-                    # Whichever fails first ends the play; the worker ends by itself only by failing.
-                    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-                    if working.done():
-                        await working
-                    measured = await changing
+                    # The first task that fails ends the demonstration. The worker ends by itself only if it fails.
+                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    if worker_task.done():
+                        await worker_task
+                    result = await shift_task
                     worker.stop("the shift is over")
-                    await working
+                    await worker_task
                 except asyncio.CancelledError:
-                    return AT_ONCE
+                    return FORCED_EXIT
                 finally:
-                    for task in both:
+                    for task in tasks:
                         task.cancel()
                         with suppress(asyncio.CancelledError):
                             await asyncio.wait({task})
-        return self._sum_up(measured)
+        return self._summarize(result)
 
-    async def _change(self, enough: asyncio.Event) -> Measured:
-        async with self._freshness:
-            await self._until_fresh(enough)
-            await self._shift.run(enough)
-            return await self._freshness.settle()
+    async def _run_shift(self, stop: asyncio.Event) -> FreshnessResult:
+        async with self._meter:
+            await self._wait_until_fresh(stop)
+            await self._shift.run(stop)
+            return await self._meter.settle()
 
-    async def _until_fresh(self, enough: asyncio.Event) -> None:
-        """The shift begins when the worker is through with what it found."""
-        connection = await database.connect(self._dsn, "gaq-listen demo")
+    async def _wait_until_fresh(self, stop: asyncio.Event) -> None:
+        """Wait until the worker has computed every pair of the new period, or until ``stop`` is set."""
+        connection = await sessions.connect(self._dsn, "gaq-listen demo")
         async with connection:
-            while not enough.is_set():
+            while not stop.is_set():
                 cursor = await connection.execute("select stale_pairs from gaq.status")
                 if await cursor.fetchone() == (0,):
                     return
                 await asyncio.sleep(0.05)
 
-    def _sum_up(self, measured: Measured) -> int:
-        with database.connect_now(self._dsn, "gaq-listen demo") as connection:
-            left = status.read(connection).stale_pairs
+    def _summarize(self, result: FreshnessResult) -> int:
+        """Print the last line of the demonstration, and return the exit code."""
+        with sessions.connect_once(self._dsn, "gaq-listen demo") as connection:
+            left = status.read(connection, OutputSettings().objective).stale_pairs
         speed = "nothing measured"
-        if measured.p50_ms is not None and measured.p99_ms is not None:
-            speed = f"commit to fresh p50 {measured.p50_ms:.1f} ms, p99 {measured.p99_ms:.1f} ms"
-        made = f"{measured.changes} changes made, {measured.pairs} pairs refreshed"
-        click.echo(f"demo: {made}, {speed}, stale pairs left: {left}")
-        return 0 if left == measured.outstanding == 0 else 1
+        if result.p50_ms is not None and result.p99_ms is not None:
+            speed = f"commit to fresh p50 {result.p50_ms:.1f} ms, p99 {result.p99_ms:.1f} ms"
+        counts = f"{result.changes} changes made, {result.pairs} pairs refreshed"
+        click.echo(f"demo: {counts}, {speed}, stale pairs left: {left}")
+        return 0 if left == result.outstanding == 0 else 1

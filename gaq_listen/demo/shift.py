@@ -1,4 +1,4 @@
-"""A simulated shift: people who change QC flags and what else summaries are made of."""
+"""Simulate a shift: people who change QC flags and other rows from which summaries are computed."""
 
 import asyncio
 import random
@@ -11,18 +11,18 @@ from typing import TypeAlias
 
 import psycopg
 
-from gaq_listen import database
-from gaq_listen.demo.activity import Activity, Touched
+from gaq_listen.db import sessions
+from gaq_listen.db.server_errors import sentence
+from gaq_listen.demo.activity import Activity, StalePairs
 from gaq_listen.demo.period import Pair, Period
-from gaq_listen.diagnosis import sentence
 from gaq_listen.errors import DatabaseUnreachable, GaqListenError
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A committed change, and the pairs it made stale.
+class SimulatedChange:
+    """A committed change, and the pairs that it has made stale.
 
-    The times are monotonic seconds: before it began, and right after its COMMIT had returned.
+    ``begun`` is before the change, and ``committed`` is right after its COMMIT has returned, in monotonic seconds.
     """
 
     kind: str
@@ -31,9 +31,9 @@ class Change:
     committed: float
 
 
-Make: TypeAlias = Callable[[Activity], Awaitable[Touched]]
+ChangeMethod: TypeAlias = Callable[[Activity], Awaitable[StalePairs]]
 
-MIX: dict[str, tuple[float, Make]] = {
+MIX: dict[str, tuple[float, ChangeMethod]] = {
     "flag added": (30, Activity.add_flag),
     "flags added in bulk": (4, Activity.add_flags),
     "flag verified": (24, Activity.verify_flag),
@@ -49,16 +49,16 @@ MIX: dict[str, tuple[float, Make]] = {
     "run entered data pass": (1, Activity.enter_data_pass),
     "flag type changed": (0.5, Activity.change_flag_type),
 }
-"""Kinds of changes, and how often they come."""
+"""The relative frequency of each kind of change, and the method that makes it."""
 _KINDS = list(MIX)
 _WEIGHTS = [weight for weight, _ in MIX.values()]
 
 
 class Shift:
-    """Changes a period that ``fill`` has filled in, ``rate`` times a second on average.
+    """Change a period that ``fill`` has created, ``rate`` times a second on average.
 
-    Changes come as independent people make them: at times that have nothing to do with each other. The same ``chance``
-    makes the same ones. ``told`` is called with each; ``changes`` counts them by kind.
+    The times of the changes are independent of each other, as those of many people are. The same ``chance`` makes the
+    same changes. The shift calls ``on_change`` with each change, and counts them by kind in ``changes``.
     """
 
     def __init__(
@@ -67,26 +67,26 @@ class Shift:
         period: Period,
         chance: random.Random,
         rate: float = 20.0,
-        told: Callable[[Change], None] = lambda _: None,
+        on_change: Callable[[SimulatedChange], None] = lambda _: None,
     ) -> None:
         self.changes: Counter[str] = Counter()
         self._dsn = dsn
         self._period = period
         self._chance = chance
         self._rate = rate
-        self._told = told
+        self._on_change = on_change
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Makes changes, on a connection of its own, until ``stop`` is set; the one in flight finishes.
+        """Make changes on a connection of its own until ``stop`` is set. The change in flight finishes.
 
         Raises:
-            DatabaseUnreachable: there is no connection, or not any more.
-            GaqListenError: the database refused a change.
+            DatabaseUnreachable: The server accepts no connection, or the connection was lost.
+            GaqListenError: The database has refused a change.
         """
         try:
-            connection = await database.connect(self._dsn, "gaq-listen shift")
+            connection = await sessions.connect(self._dsn, "gaq-listen shift")
         except psycopg.OperationalError as error:
-            raise database.unreachable(error) from error
+            raise sessions.unreachable(error) from error
         async with connection:
             activity = Activity(connection, self._period, self._chance)
             arrival = time.monotonic()
@@ -107,8 +107,8 @@ class Shift:
     async def _make(self, kind: str, activity: Activity) -> None:
         _, make = MIX[kind]
         begun = time.monotonic()
-        touched = await make(activity)
+        pairs = await make(activity)
         committed = time.monotonic()
-        if touched is not None:
+        if pairs is not None:
             self.changes[kind] += 1
-            self._told(Change(kind, touched, begun, committed))
+            self._on_change(SimulatedChange(kind, pairs, begun, committed))

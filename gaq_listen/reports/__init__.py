@@ -1,1 +1,1 @@
-"""What a command prints: a query, then pure rendering."""
+"""Read and show what commands print. A module has a query and then rendering, which needs no database."""

@@ -1,4 +1,4 @@
-"""What refreshes changed: read from gaq.changes, newest last, and said in words."""
+"""Read what refreshes changed from ``gaq.changes``, and describe it in words."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from gaq_listen.observe.text import clean, count
+from gaq_listen.reports.json_values import plain
+from gaq_listen.wording import count, data_pass_name, sanitize
 
 _CHANGES = """
 select c.changed_at, c.data_pass_id, named.name as data_pass, c.run_number, c.cause, c.refreshed_by, c.removed,
@@ -28,15 +29,15 @@ where c.data_pass_id = coalesce(%(data_pass_id)s, c.data_pass_id)
 order by c.changed_at desc
 limit %(at_most)s
 """
-_KEPT = "select date_part('epoch', keep_changes) from gaq.settings"
-_KEEP = "select date_part('epoch', gaq.keep_changes(make_interval(secs => %s)))"
+_RETENTION = "select date_part('epoch', keep_changes) from gaq.settings"
+_SET_RETENTION = "select date_part('epoch', gaq.keep_changes(make_interval(secs => %s)))"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One row of ``gaq.changes``: coverages from 0 to 1, None where there was no value.
+class SummaryChange:
+    """Hold a row of ``gaq.changes``. Coverages are from 0 to 1, and None if there was no value.
 
-    ``not_computable_before`` is None when there was no summary before. ``removed``: the run left the data pass.
+    ``not_computable_before`` is None if there was no summary before. ``removed``: the run left the data pass.
     """
 
     changed_at: datetime
@@ -60,11 +61,12 @@ class Change:
     not_computable_after: bool | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the values by their names; the time in ISO 8601."""
-        return asdict(self) | {"changed_at": self.changed_at.isoformat()}
+        """Return the values by name, with the time in ISO 8601."""
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
-    def said(self) -> str:
-        """Say what became of the values: ``good 92.1 → 88.4 %, bad 5.0 → 8.7 %``."""
+    def description(self) -> str:
+        """Describe how the values changed: ``good 92.1 → 88.4 %, bad 5.0 → 8.7 %``."""
         if self.removed:
             return "removed: the run left the data pass"
         if self.not_computable_after:
@@ -96,50 +98,51 @@ def read(
     run_number: int | None = None,
     since: float | None = None,
     at_most: int = 1000,
-) -> list[Change]:
-    """Read changes, the newest last: of everything, of a data pass, or of one run in it.
+) -> list[SummaryChange]:
+    """Read changes, the newest last: of all data passes, of one, or of one run in it.
 
-    ``since``: seconds back from now; None: as long as they are kept. Of more than ``at_most``, the newest are returned.
+    ``since`` is in seconds before now; None: all changes that are kept. If there are more than ``at_most`` changes,
+    the newest of them are returned.
     """
-    wanted = {"data_pass_id": data_pass_id, "run_number": run_number, "since": since, "at_most": at_most}
-    with connection.cursor(row_factory=class_row(Change)) as cursor:
-        cursor.execute(_CHANGES, wanted)
+    arguments = {"data_pass_id": data_pass_id, "run_number": run_number, "since": since, "at_most": at_most}
+    with connection.cursor(row_factory=class_row(SummaryChange)) as cursor:
+        cursor.execute(_CHANGES, arguments)
         return cursor.fetchall()[::-1]
 
 
-def kept(connection: Connection[TupleRow]) -> float:
-    """Return for how many seconds changes are kept. 0: they are not."""
-    ((seconds,),) = connection.execute(_KEPT).fetchall()
+def retention(connection: Connection[TupleRow]) -> float:
+    """Return for how many seconds the database keeps changes. 0: it keeps none."""
+    ((seconds,),) = connection.execute(_RETENTION).fetchall()
     return float(seconds)
 
 
-def keep(connection: Connection[TupleRow], seconds: float) -> float:
-    """Set for how many seconds changes are kept; return what was set before."""
-    ((before,),) = connection.execute(_KEEP, (seconds,)).fetchall()
+def set_retention(connection: Connection[TupleRow], seconds: float) -> float:
+    """Set for how many seconds the database keeps changes. Return the earlier setting."""
+    ((before,),) = connection.execute(_SET_RETENTION, (seconds,)).fetchall()
     return float(before)
 
 
-def render(changes: Sequence[Change]) -> RenderableType:
-    """Draw one change after the other, the newest last: when and what, and below it why and by whom."""
+def render(changes: Sequence[SummaryChange]) -> RenderableType:
+    """Draw one change after the other: when and what, and below it why and by which worker."""
     parts: list[RenderableType] = []
     for change in changes:
-        name = clean(change.data_pass) if change.data_pass else f"#{change.data_pass_id}"
+        name = data_pass_name(change.data_pass, change.data_pass_id)
         parts.append(
             Text.assemble(f"{change.changed_at:%Y-%m-%d %H:%M:%S}  ", (f"{name} / {change.run_number}", "bold"))
         )
-        parts += [Padding(Text(line), (0, 0, 0, 4), expand=False) for line in (change.said(), why(change))]
+        parts += [Padding(Text(line), (0, 0, 0, 4), expand=False) for line in (change.description(), reason(change))]
     parts.append(Text(f"{count(len(changes), 'change')}; times in UTC", style="dim"))
     return Group(*parts)
 
 
-def why(change: Change) -> str:
-    """Say what had made the summary stale, and who refreshed it."""
-    cause = clean(change.cause) if change.cause else "unknown"
-    return f"because of: {cause}" + (f", by {clean(change.refreshed_by)}" if change.refreshed_by else "")
+def reason(change: SummaryChange) -> str:
+    """Return what had made the summary stale, and which worker refreshed it."""
+    cause = sanitize(change.cause) if change.cause else "unknown"
+    return f"because of: {cause}" + (f", by {sanitize(change.refreshed_by)}" if change.refreshed_by else "")
 
 
-def as_json(changes: Sequence[Change]) -> str:
-    """Return a list of objects, the newest last."""
+def as_json(changes: Sequence[SummaryChange]) -> str:
+    """Return the changes as a JSON list, in their order."""
     return json.dumps([change.as_json() for change in changes], indent=2)
 
 

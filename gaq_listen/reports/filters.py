@@ -1,19 +1,13 @@
-"""Conditions on a fraction of a run, written as the runs page of ALICE's Bookkeeping writes them. Pure."""
+"""Read and apply conditions on a fraction of a run, in the notation of the runs page of ALICE's Bookkeeping."""
 
 import math
 import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import click
 
 from gaq_listen.errors import BadSetting
-from gaq_listen.options import option
-
-SAME = 1e-9
-"""Fractions that differ by less than this count as equal: a sum of two of them is not exact."""
+from gaq_listen.reports.summary_values import SAME_COVERAGE
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -26,8 +20,8 @@ _CONDITION = re.compile(r"\s*(<=|>=|<|=|>)\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A condition on a fraction: one of ``<``, ``<=``, ``=``, ``>=``, ``>``, and a limit from 0 to 1."""
+class Condition:
+    """Compare a fraction by one of ``<``, ``<=``, ``=``, ``>=`` and ``>`` with a limit from 0 to 1."""
 
     operator: str
     limit: float
@@ -36,16 +30,16 @@ class Comparison:
         return f"{self.operator}{self.limit:.12g}"
 
     def holds(self, fraction: float) -> bool:
-        """Compare a fraction with the limit. Fractions within ``SAME`` of the limit are equal to it."""
-        near = self.limit if math.isclose(fraction, self.limit, rel_tol=0.0, abs_tol=SAME) else fraction
-        return _OPERATORS[self.operator](near, self.limit)
+        """Return whether a fraction meets the condition. Rounding errors of a fraction do not count."""
+        same = math.isclose(fraction, self.limit, rel_tol=0.0, abs_tol=SAME_COVERAGE)
+        return _OPERATORS[self.operator](self.limit if same else fraction, self.limit)
 
 
-def comparison(text: str) -> Comparison:
+def parse_condition(text: str) -> Condition:
     """Read a condition such as ``>=0.95``, or ``>=95%``.
 
-    >>> comparison(">= 95 %")
-    Comparison(operator='>=', limit=0.95)
+    >>> parse_condition(">= 95 %")
+    Condition(operator='>=', limit=0.95)
 
     Raises:
         BadSetting: the text is no condition, or its limit is not from 0 to 1.
@@ -56,34 +50,4 @@ def comparison(text: str) -> Comparison:
     limit = float(match[2]) / (100 if match[3] else 1)
     if limit > 1:
         raise BadSetting(f"{text!r} has a limit above 1: write '{match[1]}0.95' or '{match[1]}95%'")
-    return Comparison(match[1], limit)
-
-
-def condition(text: str) -> Comparison:
-    """Read an option's value as a condition on a fraction."""
-    try:
-        return comparison(text)
-    except BadSetting as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def good_option(command: Any) -> Any:
-    """Add ``--good``: conditions on the good fraction."""
-    return option(
-        "--good",
-        type=condition,
-        multiple=True,
-        metavar="CONDITION",
-        help="Show only runs whose good fraction meets this condition: '>=0.5', or with <, <=, =, >. Repeatable.",
-    )(command)
-
-
-def not_bad_option(command: Any) -> Any:
-    """Add ``--not-bad``: conditions on 1 minus the bad fraction."""
-    return option(
-        "--not-bad",
-        type=condition,
-        multiple=True,
-        metavar="CONDITION",
-        help="Show only runs whose not-bad fraction meets this condition. Time without a flag counts as not bad.",
-    )(command)
+    return Condition(match[1], limit)

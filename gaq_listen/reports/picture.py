@@ -1,37 +1,36 @@
-"""A picture of a data pass: runs across, detectors and the aggregate down. Pure.
+"""Draw a picture of a data pass: a column for each run, a row for each detector, and their aggregate below.
 
-Each cell is a column that is filled from the bottom, in the order good, MC reproducible, bad, no flag. A quality has a
-hatching as well as a colour, so that the picture can be read in black and white.
+A cell is filled from the bottom in the order good, MC reproducible, bad, no flag. Each quality has a hatching as well
+as a colour, so that people can read the picture in black and white.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from gaq_listen.observe.text import clean, percent
-from gaq_listen.reports.explain.pair import Quality
-from gaq_listen.reports.show import DataPass, Summary
+from gaq_listen.reports.quality import Quality, with_unknown
+from gaq_listen.reports.show import DataPassSummaries, Summary
 from gaq_listen.reports.show_view import total_line
 from gaq_listen.reports.totals import totals
+from gaq_listen.wording import percent, sanitize
 
 LABELS = 110
 """Pixels at the left for the names of detectors."""
 TOP = 96
 """Pixels above the first row: title, totals and legend."""
 ROW, AGGREGATE, GAP = 26, 60, 4
-"""Height of a detector's row and of the aggregate's, and what is between two rows, in pixels."""
+"""Pixels: height of the row of a detector, height of the row of the aggregate, and gap between two rows."""
 RUN_NUMBERS = 62
 """Pixels below the last row for the run numbers, which stand upright."""
 NARROWEST, WIDEST = 11.0, 34.0
-"""Width of a run, in pixels."""
+"""Least and greatest width of a run, in pixels."""
 WANTED = 1100.0
-"""The width that all runs have together, if they need not be narrower or wider than that."""
+"""Pixels that all runs together are wide, if their number allows it."""
 SLIVER = 2.0
-"""Pixels of height at the least of a share that is not nothing, so that it can be seen."""
+"""Least height of a share that is not nothing, in pixels, so that people can see it."""
 LEAST = 860.0
-"""Width of the picture at the least: title and legend need it."""
+"""Least width of the picture, in pixels, which title and legend need."""
 
 FILLS = {
     Quality.GOOD: "#a9d8b8",
@@ -44,17 +43,11 @@ _STROKES = {
     Quality.BAD: ("M0,0 L6,6 M0,6 L6,0", "1.1", "#5a0d07"),
     Quality.UNKNOWN: ("M2.5,3 L3.5,3", "1.2", "#666666"),
 }
-_LEGEND = {
-    Quality.GOOD: "good",
-    Quality.MC_REPRODUCIBLE: "MC reproducible",
-    Quality.BAD: "bad",
-    Quality.UNKNOWN: "no flag",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """Where a cell is: its left upper corner and its size."""
+    """Hold the left upper corner and the size of a cell, in pixels."""
 
     x: float
     y: float
@@ -62,14 +55,14 @@ class _Cell:
     height: float
 
 
-def as_svg(shown: DataPass) -> str:
-    """Draw the summaries that are shown, in their order, and their detectors, as SVG."""
+def as_svg(shown: DataPassSummaries) -> str:
+    """Draw the summaries of a data pass, in their order, and their detectors, as SVG."""
     return ElementTree.tostring(_picture(shown), encoding="unicode") + "\n"
 
 
-def as_html(shown: DataPass) -> str:
-    """Return a page with the picture in it, which needs nothing else."""
-    title = escape(f"GAQ of {clean(shown.name)}")
+def as_html(shown: DataPassSummaries) -> str:
+    """Return an HTML page with the picture in it. The page needs no other file."""
+    title = escape(f"GAQ of {sanitize(shown.name)}")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n'
         "<style>body { margin: 1em; font-family: sans-serif; } div { overflow-x: auto; }</style></head>\n"
@@ -77,7 +70,7 @@ def as_html(shown: DataPass) -> str:
     )
 
 
-def _picture(shown: DataPass) -> Element:
+def _picture(shown: DataPassSummaries) -> Element:
     names = sorted({quality.detector for quality in shown.detectors})
     qualities = {(each.run_number, each.detector): each.shares for each in shown.detectors}
     run_width = min(WIDEST, max(NARROWEST, WANTED / max(1, len(shown.summaries))))
@@ -90,17 +83,17 @@ def _picture(shown: DataPass) -> Element:
         | size,
         **{"font-family": "sans-serif"},
     )
-    SubElement(svg, "title").text = f"GAQ of {clean(shown.name)}"
+    SubElement(svg, "title").text = f"GAQ of {sanitize(shown.name)}"
     _patterns(svg)
     SubElement(svg, "rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
     _head(svg, shown)
     for row, name in enumerate(names):
         y = TOP + row * (ROW + GAP)
-        _text(svg, clean(name)[:14], LABELS - 8, y + ROW / 2 + 4, 12, anchor="end")
+        _text(svg, sanitize(name)[:14], LABELS - 8, y + ROW / 2 + 4, 12, anchor="end")
         for column, summary in enumerate(shown.summaries):
             if (shares := qualities.get((summary.run_number, name))) is not None:
                 cell = _Cell(LABELS + column * run_width, y, run_width - 1, ROW)
-                _cell(svg, cell, shares, f"{summary.run_number} {clean(name)}")
+                _cell(svg, cell, shares, f"{summary.run_number} {sanitize(name)}")
     _text(svg, "all", LABELS - 8, bottom - AGGREGATE / 2 + 4, 13, anchor="end", weight="bold")
     for column, summary in enumerate(shown.summaries):
         x = LABELS + column * run_width
@@ -121,17 +114,16 @@ def _patterns(svg: Element) -> None:
             SubElement(pattern, "path", {"d": path, "stroke": colour, "stroke-width": line})
 
 
-def _head(svg: Element, shown: DataPass) -> None:
+def _head(svg: Element, shown: DataPassSummaries) -> None:
     how = "stale ones computed then" if shown.live else "as stored"
-    _text(svg, clean(shown.name), 12, 24, 18, weight="bold")
+    _text(svg, sanitize(shown.name), 12, 24, 18, weight="bold")
     _text(svg, f"as of {shown.at:%Y-%m-%d %H:%M:%S} UTC, {how}", LEAST - 12, 24, 12, anchor="end")
     _text(svg, total_line(totals(shown.summaries)).plain, 12, 46, 12)
     x = 12.0
-    for quality, name in _LEGEND.items():
-        place = _Cell(x, 60, 16, 16)
-        _rectangle(svg, place, quality)
-        _text(svg, name, x + 22, 73, 12)
-        x += 40 + 7.2 * len(name)
+    for quality in Quality:
+        _rectangle(svg, _Cell(x, 60, 16, 16), quality)
+        _text(svg, quality.value, x + 22, 73, 12)
+        x += 40 + 7.2 * len(quality.value)
     crossed = "crossed out: not computable"
     stale = "; *: stale" if any(summary.invalidated_at for summary in shown.summaries) else ""
     _text(svg, f"{crossed}; empty: the detector does not matter{stale}", x + 6, 73, 12)
@@ -155,26 +147,19 @@ def _aggregate(svg: Element, cell: _Cell, summary: Summary) -> None:
     SubElement(group, "path", {"d": f"M{_n(cell.x)},{_n(bottom)} L{_n(right)},{_n(cell.y)}"})
 
 
-def _cell(svg: Element, cell: _Cell, shares: Mapping[Quality, float], name: str) -> None:
+def _cell(svg: Element, cell: _Cell, shares: dict[Quality, float], name: str) -> None:
     group = SubElement(svg, "g", {"class": "cell"})
-    whole = _with_the_rest(shares)
-    said = ", ".join(f"{_LEGEND[quality]} {percent(share)} %" for quality, share in whole if share > 0)
-    SubElement(group, "title").text = f"{name}: {said}"
+    whole = with_unknown(shares)
+    description = ", ".join(f"{quality.value} {percent(share)} %" for quality, share in whole.items() if share > 0)
+    SubElement(group, "title").text = f"{name}: {description}"
     bottom = cell.y + cell.height
-    heights = {quality: max(share * cell.height, SLIVER) if share > 0 else 0.0 for quality, share in whole}
+    heights = {quality: max(share * cell.height, SLIVER) if share > 0 else 0.0 for quality, share in whole.items()}
     heights[max(heights, key=lambda quality: heights[quality])] += cell.height - sum(heights.values())
     for quality, height in heights.items():
         if height > 0:
             bottom -= height
             _rectangle(group, _Cell(cell.x, bottom, cell.width, height), quality)
     SubElement(group, "rect", _place(cell) | {"fill": "none", "stroke": "#555555", "stroke-width": "0.6"})
-
-
-def _with_the_rest(shares: Mapping[Quality, float]) -> list[tuple[Quality, float]]:
-    rest = 1 - sum(shares.values())
-    # Sums of floats: a rest of a billionth is none.
-    whole = {**shares, Quality.UNKNOWN: rest if rest > 1e-9 else 0.0}
-    return [(quality, whole.get(quality, 0.0)) for quality in _LEGEND]
 
 
 def _rectangle(parent: Element, cell: _Cell, quality: Quality) -> None:

@@ -1,21 +1,22 @@
-"""Run lists for analyses: which runs of a data pass meet the conditions, and why others do not. Pure."""
+"""Make run lists for analyses: the runs of a data pass that meet conditions, and why the others do not."""
 
 import json
 from dataclasses import dataclass
 
 from gaq_listen import __version__
 from gaq_listen.errors import GaqListenError
-from gaq_listen.reports.show import DataPass, Selection
+from gaq_listen.reports.show import DataPassSummaries, Selection
+from gaq_listen.wording import listed
 
 NAMED = 8
-"""Runs that are named in a sentence; the others are counted."""
+"""Most stale runs that an error names. It counts the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunList:
-    """The ``runs`` that meet the conditions, by number, and the reasons why each other run is ``left_out``."""
+    """Hold the ``runs`` that meet the conditions, by number, and why each other run is ``left_out``."""
 
-    source: DataPass
+    source: DataPassSummaries
     selection: Selection
     runs: tuple[int, ...]
     left_out: dict[int, list[str]]
@@ -25,7 +26,7 @@ class RunList:
         return ("\n" if one_a_line else ",").join(map(str, self.runs))
 
     def as_json(self, sql_version: int) -> str:
-        """Return one object: the runs, and all that tells where the list comes from."""
+        """Return a JSON object: the runs, the conditions, and which data they come from."""
         return json.dumps(
             {
                 "data_pass_id": self.source.data_pass_id,
@@ -46,24 +47,23 @@ class RunList:
         )
 
 
-def make(source: DataPass, selection: Selection) -> RunList:
+def make(source: DataPassSummaries, selection: Selection) -> RunList:
     """Choose the runs that meet the conditions. A run without values is never in a list.
 
     Raises:
         GaqListenError: some of the runs are stale, so the list could be wrong; the message says what to do.
     """
-    considered = [summary for summary in source.summaries if selection.named(summary)]
+    considered = [summary for summary in source.summaries if selection.includes(summary)]
     if stale := [summary for summary in considered if summary.invalidated_at is not None]:
-        runs = ", ".join(str(summary.run_number) for summary in stale[:NAMED])
-        more = f" and {len(stale) - NAMED} more" if len(stale) > NAMED else ""
-        which = f"{len(stale)} of {len(considered)} runs {'is' if len(stale) == 1 else 'are'} stale ({runs}{more})"
+        runs = listed([str(summary.run_number) for summary in stale], NAMED)
+        which = f"{len(stale)} of {len(considered)} runs {'is' if len(stale) == 1 else 'are'} stale ({runs})"
         if source.live:
             raise GaqListenError(
                 f"{which} and cannot be computed now: {stale[0].error}; "
                 "see gaq-listen failures, or name the other runs only"
             )
         raise GaqListenError(
-            f"{which}, so a list could be wrong: --live computes them now, --wait waits until a worker has"
+            f"{which}, so a list could be wrong; --live computes them now, --wait waits until a worker has"
         )
     reasons = {
         summary.run_number: selection.reasons_against(summary)

@@ -1,4 +1,4 @@
-"""Writes what is shown to a file that can be sent to somebody: an SVG, HTML or text."""
+"""Write reports to files: SVG, HTML or text."""
 
 import io
 import re
@@ -10,15 +10,16 @@ from rich.console import Console, RenderableType
 from gaq_listen.errors import GaqListenError
 
 SUFFIXES = (".svg", ".html", ".txt")
+"""The endings of the files that ``save`` can write."""
 WIDTH = 100
-"""Columns."""
+"""Columns of a saved report."""
 
-# Whoever opens the picture fetches nothing: a font that is there will do.
+# An SVG of rich names web fonts. Without them, a viewer uses a font that it has and fetches nothing.
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
 def save(path: Path, render: Callable[[int], RenderableType], title: str) -> None:
-    """Writes what ``render`` makes for a width, in the form that the file's ending says.
+    """Write what ``render`` returns for a width, in the format of the ending of the file.
 
     Raises:
         GaqListenError: the file cannot be written.
@@ -41,7 +42,7 @@ def write(path: Path, text: str) -> None:
 
 
 def exported(console: Console, suffix: str, title: str) -> str:
-    """What a recording console has shown, as ``.svg``, ``.html`` or ``.txt``."""
+    """Return what a recording console has shown, in the format of ``.svg``, ``.html`` or ``.txt``."""
     match suffix:
         case ".svg":
             return _FONTS.sub("", console.export_svg(title=title, unique_id="gaq-listen"))

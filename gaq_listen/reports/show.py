@@ -1,4 +1,4 @@
-"""The summaries of a data pass."""
+"""Read the summaries of a data pass, and select and sort them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,10 +9,11 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow, class_row
 
-from gaq_listen.diagnosis import explain
+from gaq_listen.db.server_errors import explain
 from gaq_listen.errors import GaqListenError, UnknownName
-from gaq_listen.reports.explain.pair import Quality
-from gaq_listen.reports.filters import Comparison
+from gaq_listen.reports.filters import Condition
+from gaq_listen.reports.json_values import plain
+from gaq_listen.reports.quality import Quality
 
 _COLUMNS = """
 select run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,
@@ -35,7 +36,7 @@ _DETECTORS = "select run_number, detector, good, mc_reproducible, bad from gaq.d
 
 @dataclass(frozen=True, slots=True)
 class DetectorQuality:
-    """Which fractions of a run, 0 to 1, a detector that matters was good, MC reproducible and bad."""
+    """Hold the fractions of a run, from 0 to 1, in which a detector was good, MC reproducible and bad."""
 
     run_number: int
     detector: str
@@ -45,16 +46,17 @@ class DetectorQuality:
 
     @property
     def shares(self) -> dict[Quality, float]:
-        """The fractions by quality; what is left of the run has no flag."""
+        """Return the fractions by quality. What is left of the run has no flag."""
         return {Quality.GOOD: self.good, Quality.MC_REPRODUCIBLE: self.mc_reproducible, Quality.BAD: self.bad}
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One row of ``gaq_summaries``: coverages from 0 to 1; None: not computable, or not computed yet.
+    """Hold a row of ``gaq_summaries``, or of ``gaq.live_summaries``.
 
-    ``run_seconds``: the length of the run, None when it is unknown. ``computed_now``: not stored, but computed when it
-    was read; ``error``: why it could not be.
+    Coverages are fractions of the run, from 0 to 1. Values are None if the summary is not computable or was never
+    computed. ``run_seconds`` is the length of the run, or None if it is unknown. ``computed_now`` marks a summary that
+    the database computed for this reading. ``error`` says why it could not.
     """
 
     run_number: int
@@ -70,41 +72,42 @@ class Summary:
     computed_now: bool = False
     error: str | None = None
 
-    def not_bad(self, mc_as_not_bad: bool) -> float | None:
-        """What counts as not bad: the good part, or with ``mc_as_not_bad`` the MC reproducible one as well."""
+    def good(self, mc_as_not_bad: bool) -> float | None:
+        """Return the good fraction, with ``mc_as_not_bad`` together with the MC reproducible fraction."""
         good, mc_reproducible = self.explicitly_not_bad_run_coverage, self.mc_reproducible_coverage
         if good is None or mc_reproducible is None:
             return None
         return good + mc_reproducible if mc_as_not_bad else good
 
     def bad(self, mc_as_not_bad: bool) -> float | None:
-        """What counts as bad: the bad part and, without ``mc_as_not_bad``, the MC reproducible one as well."""
+        """Return the bad fraction, without ``mc_as_not_bad`` together with the MC reproducible fraction."""
         if self.bad_run_coverage is None or self.mc_reproducible_coverage is None:
             return None
         return self.bad_run_coverage + (0 if mc_as_not_bad else self.mc_reproducible_coverage)
 
     def not_bad_fraction(self, mc_as_not_bad: bool) -> float | None:
-        """Return 1 - bad, as the Bookkeeping's page of runs reckons: time without a flag counts as not bad."""
+        """Return 1 minus the bad fraction. Time without a flag counts as not bad, as on Bookkeeping's page of runs."""
         bad = self.bad(mc_as_not_bad)
         return None if bad is None else max(0.0, 1 - bad)
 
     def as_json(self, mc_as_not_bad: bool = False) -> dict[str, Any]:
-        """Return its values by the names of the columns, and the not-bad fraction; times in ISO 8601.
+        """Return the values by the names of the columns, and the not-bad fraction, with times in ISO 8601.
 
-        With ``mc_as_not_bad``, what is MC reproducible counts to what is explicitly not bad.
+        With ``mc_as_not_bad``, the explicitly not bad coverage includes the MC reproducible coverage.
         """
         values = asdict(self) | {
-            "explicitly_not_bad_run_coverage": self.not_bad(mc_as_not_bad),
+            "explicitly_not_bad_run_coverage": self.good(mc_as_not_bad),
             "not_bad_fraction": self.not_bad_fraction(mc_as_not_bad),
         }
-        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+        return {name: plain(value) for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class DataPass:
-    """Summaries of a data pass, by run number, at one moment of the database's clock.
+class DataPassSummaries:
+    """Hold summaries of a data pass, and when they were read, by the clock of the database.
 
-    ``live``: those that are stale were computed when they were read. ``detectors``: empty unless asked for.
+    With ``live``, the database computed the stale ones for this reading. ``detectors`` is empty unless ``read`` was
+    asked for them.
     """
 
     data_pass_id: int
@@ -114,23 +117,25 @@ class DataPass:
     summaries: tuple[Summary, ...]
     detectors: tuple[DetectorQuality, ...] = ()
 
-    def chosen(self, selection: "Selection") -> "DataPass":
-        """Return the same with the selected summaries only, in the order of the selection."""
-        return replace(self, summaries=tuple(selection.of(self.summaries)))
+    def selected(self, selection: "Selection") -> "DataPassSummaries":
+        """Return the data pass with the selected summaries only, in the order of the selection."""
+        return replace(self, summaries=tuple(selection.select(self.summaries)))
 
     @property
     def stale(self) -> list[int]:
-        """The runs whose values may be out of date."""
+        """Return the runs whose summaries are stale."""
         return [summary.run_number for summary in self.summaries if summary.invalidated_at is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which summaries of a data pass, in which order; None and False: no condition.
+    """Select summaries of a data pass by conditions, and sort them. None and False stand for no condition.
 
-    ``below``: those of which less than this (0 to 1) is good. ``good`` and ``not_bad``: all these comparisons must hold
-    for the good fraction, and for 1 - bad. With ``mc_as_not_bad`` the MC reproducible part counts to both.
-    ``max_unverified``, ``max_undefined``: at most this many missing verifications and undefined quality periods.
+    - ``below``: the good fraction is below this, from 0 to 1.
+    - ``good``, ``not_bad``: the good fraction, and 1 minus the bad fraction, meet all these conditions.
+    - ``mc_as_not_bad``: the MC reproducible fraction counts as good, and not as bad.
+    - ``max_unverified``, ``max_undefined``: most missing verifications and most undefined periods.
+    - ``sort``: a key of ``SORTS``.
     """
 
     runs: tuple[int, ...] = ()
@@ -138,26 +143,26 @@ class Selection:
     below: float | None = None
     mc_as_not_bad: bool = False
     sort: str = "run"
-    good: tuple[Comparison, ...] = ()
-    not_bad: tuple[Comparison, ...] = ()
+    good: tuple[Condition, ...] = ()
+    not_bad: tuple[Condition, ...] = ()
     max_unverified: int | None = None
     max_undefined: int | None = None
 
-    def of(self, summaries: Sequence[Summary]) -> list[Summary]:
-        """Those of these that are wanted; what has no value comes last."""
-        wanted = (summary for summary in summaries if self.named(summary) and not self.reasons_against(summary))
-        return sorted(wanted, key=self._key)
+    def select(self, summaries: Sequence[Summary]) -> list[Summary]:
+        """Return the summaries that meet all conditions, sorted. Summaries without the value to sort by come last."""
+        selected = (summary for summary in summaries if self.includes(summary) and not self.reasons_against(summary))
+        return sorted(selected, key=self._key)
 
-    def named(self, summary: Summary) -> bool:
-        """Return whether the run is one of ``runs``, or no runs are named."""
+    def includes(self, summary: Summary) -> bool:
+        """Return whether the run is one of ``runs``, or ``runs`` is empty."""
         return not self.runs or summary.run_number in self.runs
 
     def reasons_against(self, summary: Summary) -> list[str]:
-        """Return each condition that the summary does not meet, with its value; none: it meets all."""
+        """Return a text for each condition that the summary does not meet."""
         reasons = []
         if self.stale and summary.invalidated_at is None and not summary.computed_now:
             reasons.append("fresh")
-        good = summary.not_bad(self.mc_as_not_bad)
+        good = summary.good(self.mc_as_not_bad)
         not_bad = summary.not_bad_fraction(self.mc_as_not_bad)
         if good is None or not_bad is None:
             if self.conditions:
@@ -165,8 +170,8 @@ class Selection:
             return reasons
         if self.below is not None and not good < self.below:
             reasons.append(f"good {good:.6g}, not <{self.below:.12g}")
-        for what, fraction, comparisons in (("good", good, self.good), ("not bad", not_bad, self.not_bad)):
-            reasons += [f"{what} {fraction:.6g}, not {one}" for one in comparisons if not one.holds(fraction)]
+        for what, fraction, conditions in (("good", good, self.good), ("not bad", not_bad, self.not_bad)):
+            reasons += [f"{what} {fraction:.6g}, not {one}" for one in conditions if not one.holds(fraction)]
         for what, value, most in (
             ("missing verifications", summary.missing_verifications_count, self.max_unverified),
             ("undefined quality periods", summary.undefined_quality_periods_count, self.max_undefined),
@@ -177,7 +182,7 @@ class Selection:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """The conditions on values that are set, by the names of their options."""
+        """Return the conditions on values, by the names of their options."""
         given = {
             "below": self.below,
             "good": [str(one) for one in self.good] or None,
@@ -198,13 +203,13 @@ def _descending(value: float | None) -> float | None:
 
 SORTS: dict[str, Any] = {
     "run": lambda summary, _: summary.run_number,
-    "good": lambda summary, mc: summary.not_bad(mc),
+    "good": lambda summary, mc: summary.good(mc),
     "bad": lambda summary, mc: _descending(summary.bad(mc)),
     "unverified": lambda summary, _: _descending(summary.missing_verifications_count),
     "undefined": lambda summary, _: _descending(summary.undefined_quality_periods_count),
     "stale": lambda summary, _: summary.invalidated_at and summary.invalidated_at.timestamp(),
 }
-"""What they can be sorted by: the worst comes first."""
+"""Return the value to sort by, for each choice of ``--sort``: the worst summary has the lowest."""
 
 
 def read(
@@ -214,14 +219,15 @@ def read(
     runs: Sequence[int] = (),
     live: bool = False,
     detectors: bool = False,
-) -> DataPass:
-    """Read the summaries of a data pass, in one snapshot: all, or those of these runs.
+) -> DataPassSummaries:
+    """Read the summaries of a data pass, or of some ``runs`` in it, in one snapshot.
 
-    With ``live``, the database computes the stale ones now. With ``detectors``, the quality of each is read as well.
+    With ``live``, the database computes the stale ones now. With ``detectors``, the qualities of the detectors are read
+    too.
 
     Raises:
-        UnknownName: one of these ``runs`` has no summary in this data pass.
-        GaqListenError: too many are stale to compute them now; the message says what to do.
+        UnknownName: one of the ``runs`` has no summary in this data pass.
+        GaqListenError: too many summaries are stale to compute them now. The message says what to do.
     """
     wanted = {"data_pass_id": data_pass_id, "runs": list(runs) or None}
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -239,7 +245,7 @@ def read(
     if missing:
         raise UnknownName(f"not in this data pass: run {', '.join(map(str, sorted(missing)))}")
     summaries = tuple(summary for summary in found if not runs or summary.run_number in runs)
-    return DataPass(data_pass_id, name, at, live, summaries, qualities)
+    return DataPassSummaries(data_pass_id, name, at, live, summaries, qualities)
 
 
 def _detectors(

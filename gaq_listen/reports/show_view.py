@@ -1,4 +1,4 @@
-"""Draws the summaries of a data pass: a table for people, CSV and JSON for programs. Pure."""
+"""Draw the summaries of a data pass: a table for people, CSV and JSON for programs."""
 
 import csv
 import io
@@ -12,24 +12,24 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observe.text import clean, count, duration, number, percent
-from gaq_listen.reports.explain.pair import Quality
-from gaq_listen.reports.marks import STYLES, bar, legend
-from gaq_listen.reports.show import DataPass, Selection, Summary
-from gaq_listen.reports.totals import Totals, totals
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.quality_style import STYLES, bar, legend
+from gaq_listen.reports.show import DataPassSummaries, Selection, Summary
+from gaq_listen.reports.totals import DataPassTotals, totals
+from gaq_listen.wording import count, duration, number, percent, sanitize
 
 _WIDE = 92
-"""Columns from which on an age stands beside the time."""
+"""Columns of a terminal from which on the table shows how long a summary has been stale, beside since when."""
 
 _NARROW = 76
-"""Columns below which only the run, what is good and bad, and the state are shown."""
+"""Columns of a terminal below which the table shows only the run, the good and the bad fraction, and the state."""
 
 
-def render(shown: DataPass, chosen: Selection, width: int) -> RenderableType:
-    """A table of coverages in percent of the run, and their totals, for so many columns."""
-    title = Text.assemble((clean(shown.name), "bold"), f"  {count(len(shown.summaries), 'run')}")
+def render(shown: DataPassSummaries, selection: Selection, width: int) -> RenderableType:
+    """Draw a table of coverages in percent of the run, and their totals, on a terminal of ``width`` columns."""
+    title = Text.assemble((sanitize(shown.name), "bold"), f"  {count(len(shown.summaries), 'run')}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    columns = _columns(chosen, shown.at, width)
+    columns = _columns(selection, shown.at, width)
     for heading, _ in columns:
         table.add_column(heading, justify="left" if heading in ("", "state") else "right", no_wrap=True)
     for summary in shown.summaries:
@@ -41,8 +41,8 @@ def render(shown: DataPass, chosen: Selection, width: int) -> RenderableType:
     return Group(title, table, legend(), Text(notes, style="dim"), last)
 
 
-def total_line(total: Totals) -> Text:
-    """All of it in one line: how many runs and hours, the coverages by hours, and what is still to be done."""
+def total_line(total: DataPassTotals) -> Text:
+    """Write totals in one line: runs and hours, coverages, and what is still to be done."""
     line = Text.assemble(("together", "bold"), f"  {count(total.runs, 'run')}, {total.hours:.1f} h")
     if total.bad_run_coverage is not None:
         line.append(": ")
@@ -61,15 +61,15 @@ def total_line(total: Totals) -> Text:
     return line.append(f"; {', '.join(todo)}")
 
 
-def _columns(chosen: Selection, now: datetime, width: int) -> list[tuple[str, Callable[[Summary], Text | str]]]:
-    """Headings, and what stands below them."""
-    mc_as_not_bad = chosen.mc_as_not_bad
+def _columns(selection: Selection, now: datetime, width: int) -> list[tuple[str, Callable[[Summary], Text | str]]]:
+    """Return the headings, each with the function that fills its column."""
+    mc_as_not_bad = selection.mc_as_not_bad
     # Seven columns stand beside the bar, with two spaces between them.
     bar_width = max(6, min(40, width - (92 if width >= _WIDE else 68)))
     columns: list[tuple[str, Callable[[Summary], Text | str]]] = [
         ("run", lambda summary: str(summary.run_number)),
         ("", lambda summary: _bar(summary, bar_width)),
-        ("not bad %" if mc_as_not_bad else "good %", lambda summary: _percent(summary.not_bad(mc_as_not_bad))),
+        ("not bad %" if mc_as_not_bad else "good %", lambda summary: _percent(summary.good(mc_as_not_bad))),
         ("MC %", lambda summary: _percent(summary.mc_reproducible_coverage)),
         ("bad %", lambda summary: _percent(summary.bad_run_coverage)),
         ("unver.", lambda summary: _count(summary.missing_verifications_count)),
@@ -108,8 +108,8 @@ def _state(summary: Summary, now: datetime, width: int) -> Text:
     return Text(f"stale {shown}", style="yellow")
 
 
-def as_json(shown: DataPass, mc_as_not_bad: bool = False) -> str:
-    """One object: the data pass, the totals, and a list of the summaries."""
+def as_json(shown: DataPassSummaries, mc_as_not_bad: bool = False) -> str:
+    """Return a JSON object: the data pass, the totals, and a list of the summaries."""
     return json.dumps(
         {
             "data_pass_id": shown.data_pass_id,
@@ -123,8 +123,8 @@ def as_json(shown: DataPass, mc_as_not_bad: bool = False) -> str:
     )
 
 
-def as_csv(shown: DataPass, mc_as_not_bad: bool = False) -> str:
-    """A line a summary, under a line of names; nothing where there is no value."""
+def as_csv(shown: DataPassSummaries, mc_as_not_bad: bool = False) -> str:
+    """Return a line of column names, and a line for each summary. A missing value is an empty text."""
     written = io.StringIO()
     writer = csv.DictWriter(written, _NAMES, lineterminator="\n")
     writer.writeheader()
@@ -135,6 +135,6 @@ def as_csv(shown: DataPass, mc_as_not_bad: bool = False) -> str:
 _NAMES = ["data_pass_id", "data_pass", *(field.name for field in fields(Summary)), "not_bad_fraction"]
 
 
-def _rows(shown: DataPass, mc_as_not_bad: bool) -> Iterator[dict[str, Any]]:
+def _rows(shown: DataPassSummaries, mc_as_not_bad: bool) -> Iterator[dict[str, Any]]:
     for summary in shown.summaries:
         yield {"data_pass_id": shown.data_pass_id, "data_pass": shown.name} | summary.as_json(mc_as_not_bad)

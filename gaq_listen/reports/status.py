@@ -1,4 +1,4 @@
-"""How fresh everything is, and who keeps it so: read from the database, whether or not a worker runs."""
+"""Read from the database how fresh the summaries are, and which workers are running."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -7,7 +7,11 @@ from typing import Any
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow, class_row, dict_row
 
-from gaq_listen import bindings
+from gaq_listen.db import source_bindings
+from gaq_listen.reports import failures, pause
+from gaq_listen.reports.failures import Failure
+from gaq_listen.reports.json_values import plain
+from gaq_listen.reports.pause import PausedRow
 
 _STATUS = """
 select clock_timestamp() as at, stale_pairs, stale_since,
@@ -26,17 +30,11 @@ select name, host, pid, gaq.is_there(backend_pid) as alive, state, started_at, s
        swept_at, swept_found, found_by_sweeps
 from gaq.workers order by name
 """
-_FAILURES = """
-select data_pass_id, d.name as data_pass, run_number, error, attempts, next_try_at
-from gaq.failures left join gaq.source_data_passes d on d.id = data_pass_id
-order by last_failed_at desc
-"""
-_PAUSED = "select paused_at, paused_by, reason from gaq.paused"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """What a worker last said of itself; ``alive``: its session is there."""
+    """Hold what a worker last reported. ``alive``: its session exists."""
 
     name: str
     host: str
@@ -53,33 +51,14 @@ class WorkerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class FailureRow:
-    """A pair that could not be computed, and when it is tried again."""
-
-    data_pass_id: int
-    data_pass: str | None
-    run_number: int
-    error: str
-    attempts: int
-    next_try_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PausedRow:
-    """Since when and by whom all work is paused."""
-
-    paused_at: datetime
-    paused_by: str
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
-    """All of one moment, ``at``.
+    """Hold the status of a database at one moment, ``at``.
 
-    ``seconds_stale``: age of the oldest mark; None when everything is fresh. ``refreshed``: pairs refreshed in the last
-    five minutes, which half and 99 % of had then been stale for ``p50_seconds`` and ``p99_seconds``;
-    ``within_objective``: the share of them, 0 to 1, that had been for at most the ``objective`` (seconds).
+    ``seconds_stale`` is the age of the oldest mark, and None if everything is fresh. ``refreshed`` pairs were refreshed
+    in the last five minutes. Half of them had been stale for at most ``p50_seconds``, and 99 % for at most
+    ``p99_seconds``. A share of ``within_objective``, from 0 to 1, had been stale for at most the ``objective``, in
+    seconds. ``source_changes`` has a sentence for each source table or column that is not the one that was installed
+    for, so that values may be wrong.
     """
 
     at: datetime
@@ -100,15 +79,14 @@ class Status:
     triggers_missing: int
     paused: PausedRow | None
     workers: tuple[WorkerRow, ...]
-    failures: tuple[FailureRow, ...]
+    failures: tuple[Failure, ...]
     source_changes: tuple[str, ...] = ()
-    """Sentences: why what is shown may be wrong, because the source tables are not those that were installed for."""
 
     def wrong(self) -> list[str]:
-        """What makes the answer bad, in words; nothing: it is good."""
+        """Return a text for each reason why the summaries do not count as fresh."""
         wrong = []
         if self.source_changes:
-            wrong.append(bindings.alarm(self.source_changes))
+            wrong.append(source_bindings.alarm(self.source_changes))
         if (self.seconds_stale or 0) > self.objective:
             wrong.append(f"pairs have been stale for longer than {self.objective:g} s")
         if self.triggers_disabled or self.triggers_missing:
@@ -119,47 +97,37 @@ class Status:
 
     @property
     def good(self) -> bool:
-        """Nothing has been stale for longer than the objective, every trigger is enabled, and workers can refresh."""
+        """Return whether no pair is stale for longer than the objective, and triggers and workers are in order."""
         return not self.wrong()
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; times in ISO 8601."""
-        values: dict[str, Any] = _plain(asdict(self))
+        """Return the values by name, with times in ISO 8601."""
+        values: dict[str, Any] = plain(asdict(self))
         return values | {"good": self.good, "wrong": self.wrong()}
 
 
-def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case dict():
-            return {name: _plain(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_plain(each) for each in value]
-    return value
-
-
-def read(connection: Connection[TupleRow], objective: float = 1.0) -> Status:
-    """Asks the database, in one snapshot."""
+def read(connection: Connection[TupleRow], objective: float) -> Status:
+    """Read the status in one snapshot. ``objective`` is in seconds."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         status = cursor.execute(_STATUS).fetchone() or {}
         freshness = cursor.execute(_FRESHNESS, (objective,)).fetchone() or {}
         with connection.cursor(row_factory=class_row(WorkerRow)) as rows:
             workers = tuple(rows.execute(_WORKERS).fetchall())
-        with connection.cursor(row_factory=class_row(FailureRow)) as failed:
-            failures = tuple(failed.execute(_FAILURES).fetchall())
-        with connection.cursor(row_factory=class_row(PausedRow)) as pause:
-            paused = pause.execute(_PAUSED).fetchone()
-        changes = tuple(what for kind, what in bindings.read(connection) if kind != bindings.TRIGGER)
+        failed = tuple(failures.read(connection))
+        paused = pause.read(connection)
+        changes = tuple(
+            what for kind, what in source_bindings.source_changes(connection) if kind != source_bindings.TRIGGER
+        )
     if freshness.get("within_objective") is not None:
+        # The server returns a numeric, which psycopg reads as a Decimal.
         freshness["within_objective"] = float(freshness["within_objective"])
     return Status(
         objective=objective,
         **status,
         **freshness,
         workers=workers,
-        failures=failures,
+        failures=failed,
         paused=paused,
         source_changes=changes,
     )

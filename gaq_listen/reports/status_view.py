@@ -1,4 +1,4 @@
-"""Draws a status, for people. Pure."""
+"""Draw a status, for people."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -7,15 +7,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaq_listen.observe.text import clean, count, duration, number, percent
 from gaq_listen.reports.status import Status, WorkerRow
+from gaq_listen.wording import count, data_pass_name, duration, number, percent, sanitize
 
 SHOWN = 5
-"""Failures that are shown; the others are counted."""
+"""Most failures to show. The view counts the others."""
 
 
 def render(status: Status) -> RenderableType:
-    """All of it."""
+    """Draw the whole status, one topic a line."""
     word, style = ("FRESH", "bold green") if status.good else ("NOT FRESH", "bold red")
     why = "; ".join(status.wrong()) or f"nothing has been stale for longer than {duration(status.objective)}"
     head = Text.assemble((word, style), f"  {why}")
@@ -32,12 +32,12 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
     yield "backlog", _backlog(status)
     yield "freshness", _freshness(status)
     if status.paused:
-        reason = f": {clean(status.paused.reason)}" if status.paused.reason else ""
+        reason = f": {sanitize(status.paused.reason)}" if status.paused.reason else ""
         since = f"since {_time(status.paused.paused_at)} ({_ago(status, status.paused.paused_at)})"
-        yield "PAUSED", Text(f"by {clean(status.paused.paused_by)} {since}{reason}", style="yellow")
+        yield "PAUSED", Text(f"by {sanitize(status.paused.paused_by)} {since}{reason}", style="yellow")
     alive = [worker for worker in status.workers if worker.alive]
     if not alive:
-        yield "workers", Text("none is there: start one with gaq-listen run", style="yellow")
+        yield "workers", Text("none is running: start one with gaq-listen run", style="yellow")
     for label, worker in zip(["workers", *[""] * len(status.workers)], status.workers, strict=False):
         yield label if alive else "", _worker(status, worker)
     yield (
@@ -47,9 +47,9 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
         else Text(f"{count(len(status.failures), 'pair')}; see: gaq-listen failures", style="red"),
     )
     for failure in status.failures[:SHOWN]:
-        name = clean(failure.data_pass or f"#{failure.data_pass_id}")
+        name = data_pass_name(failure.data_pass, failure.data_pass_id)
         tries = count(failure.attempts, "time")
-        yield "", Text(f"{name}/{failure.run_number}, {tries}: {clean(failure.error)}", style="red")
+        yield "", Text(f"{name}/{failure.run_number}, {tries}: {sanitize(failure.error)}", style="red")
     last = f"; the last refresh {_time(status.last_refresh)}" if status.last_refresh else ""
     yield (
         "summaries",
@@ -57,7 +57,7 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
     )
     yield "triggers", _triggers(status)
     for label, change in zip(["sources", *[""] * len(status.source_changes)], status.source_changes, strict=False):
-        yield label, Text(clean(change), style="red")
+        yield label, Text(sanitize(change), style="red")
 
 
 def _backlog(status: Status) -> Text:
@@ -81,18 +81,20 @@ def _freshness(status: Status) -> Text:
 
 
 def _worker(status: Status, worker: WorkerRow) -> Text:
-    name = clean(worker.name)
+    name = sanitize(worker.name)
     if not worker.alive:
-        return Text(f"{name} has gone, last seen {_ago(status, worker.seen_at)} ago", style="yellow")
-    where = "" if worker.name.startswith(worker.host) else f" on {clean(worker.host)}"
+        return Text(f"{name} is gone, last seen {_ago(status, worker.seen_at)} ago", style="yellow")
+    where = "" if worker.name.startswith(worker.host) else f" on {sanitize(worker.host)}"
     swept = "not swept yet"
     if worker.swept_at is not None:
         found = number(worker.swept_found) if worker.swept_found else "nothing"
         swept = f"swept {_ago(status, worker.swept_at)} ago: {found}; all sweeps: {number(worker.found_by_sweeps)}"
-    # A worker at rest reports with each sweep: without their age its counts would look wrong.
+    # A worker at rest reports with each sweep only, so its counts stand with their age.
     done = f"{count(worker.pairs, 'pair')} in {count(worker.batches, 'batch')} as of {_ago(status, worker.seen_at)} ago"
     style = "red" if worker.state == "broken" else ""
-    return Text(f"{name}{where}: {clean(worker.state)}, up {_ago(status, worker.started_at)}, {done}, {swept}", style)
+    return Text(
+        f"{name}{where}: {sanitize(worker.state)}, up {_ago(status, worker.started_at)}, {done}, {swept}", style
+    )
 
 
 def _triggers(status: Status) -> Text:

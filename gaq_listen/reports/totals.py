@@ -1,7 +1,7 @@
-"""What the summaries of a data pass come to together, each run weighted by its length. Pure.
+"""Add up summaries of a data pass, each run weighted by its length.
 
-The view gaq.data_pass_summaries says the same of all stored summaries of a data pass. This module says it of any
-selection of them, stored or live.
+The view gaq.data_pass_summaries has the same totals of all stored summaries of a data pass. This module adds up any
+selection of summaries, stored or live.
 """
 
 from collections.abc import Iterable
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over summaries. ``hours``: of the runs that have values; the coverages, 0 to 1, are fractions of them.
+class DataPassTotals:
+    """Hold the totals of summaries.
 
-    Coverages are None when no run has values.
+    ``hours`` is the length of the runs that have values. Coverages are fractions of these hours, from 0 to 1, and None
+    if no run has values. ``undecided_coverage`` is the time in which a detector has no flag.
     """
 
     runs: int
@@ -35,8 +36,8 @@ class Totals:
         return asdict(self)
 
 
-def totals(summaries: Iterable["Summary"]) -> Totals:
-    """Sum up these summaries."""
+def totals(summaries: Iterable["Summary"]) -> DataPassTotals:
+    """Add up the summaries."""
     every = list(summaries)
     weighted = [
         (s.run_seconds, s.bad_run_coverage, s.explicitly_not_bad_run_coverage or 0.0, s.mc_reproducible_coverage or 0.0)
@@ -49,7 +50,7 @@ def totals(summaries: Iterable["Summary"]) -> Totals:
     def share(time: float) -> float | None:
         return time / seconds if seconds else None
 
-    return Totals(
+    return DataPassTotals(
         runs=len(every),
         hours=seconds / 3600,
         bad_run_coverage=share(bad),

@@ -8,8 +8,8 @@ import pytest
 from psycopg import Connection
 
 from tests.conftest import Connect, Server
-from tests.database import world
-from tests.shapes import REFERENCE, Shape
+from tests.support import small_world
+from tests.support.shapes import REFERENCE, Shape
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def shared_worlds(server: Server, request: pytest.FixtureRequest) -> Iterator[Ca
             if shape not in found:
                 template = request.getfixturevalue(shape.template)
                 name = f"{template.dbname}_world"
-                connection = stack.enter_context(world.database(server, name, template.template_dbname))
-                world.build(shape.speak(connection))
+                connection = stack.enter_context(small_world.database(server, name, template.template_dbname))
+                small_world.build(shape.speak(connection))
                 found[shape] = connection
             return found[shape]
 
@@ -75,5 +75,5 @@ def committed(db: Connection[Any]) -> Connection[Any]:
     """
     db.execute("SET lock_timeout = '20 s'")
     db.execute(f"ALTER DATABASE {db.info.dbname} SET lock_timeout = '20 s'")
-    world.build(db)
+    small_world.build(db)
     return db

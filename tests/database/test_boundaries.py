@@ -9,13 +9,15 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.dba import doctor, installer
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import script
-from tests.boundaries import CASES, Bounds, Case
 from tests.conftest import where
-from tests.database.world import assert_fresh
-from tests.shapes import BOOKKEEPING, LINK, Shape
-from tests.tables import drain, stored
+from tests.support.boundaries import CASES, Bounds, Case
+from tests.support.shapes import BOOKKEEPING, LINK, Shape
+from tests.support.small_world import assert_fresh
+from tests.support.tables import drain, stored
 
 pytestmark = pytest.mark.parametrize("shape", [BOOKKEEPING], indirect=True, ids=["bookkeeping"])
 
@@ -132,7 +134,7 @@ def test_plan_and_doctor_tell_that_it_is_missing(
     bare_db: Connection[Any], shape: Shape, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what they say brings it back, also after the installation, which leaves it when it goes."""
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
     if schema != "public":
         bare_db.execute("ALTER SCHEMA public RENAME TO elsewhere; CREATE SCHEMA public")
     says = "runs has no trigger qcf_boundaries_update_on_run_timestamps_update, which is the application's own"
@@ -141,11 +143,11 @@ def test_plan_and_doctor_tell_that_it_is_missing(
     with psycopg.connect(where(bare_db), autocommit=True) as dba:
 
         def warned() -> list[str]:
-            warnings = plan.make(dba, schema, "bookkeeping").warnings
-            return [warning.remedy for warning in warnings if warning.what.startswith(says)]
+            warnings = make_plan(dba, schema, "bookkeeping").advice
+            return [warning.fix for warning in warnings if warning.what.startswith(says)]
 
         def diagnosed() -> list[str]:
-            return [finding.mend for finding in doctor.examine(dba) if finding.what == says]
+            return [finding.fix for finding in doctor.examine(dba) if finding.what == says]
 
         assert warned() == [brings_back]
         installer.install(dba, schema, sources="bookkeeping")

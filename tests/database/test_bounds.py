@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from tests.database.world import A, C, assert_fresh, wrong
-from tests.shapes import in_every_shape
-from tests.tables import drain, stale, stored
+from tests.support.shapes import in_every_shape
+from tests.support.small_world import A, C, assert_fresh, wrong
+from tests.support.tables import drain, stale, stored
 
 START, END = "'2024-01-01 02:00Z'", "'2024-01-01 05:30Z'"
 FLAGS = """

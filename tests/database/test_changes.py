@@ -8,21 +8,21 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from gaq_listen.reports.changes import Change, keep, kept, read
+from gaq_listen.reports.changes import SummaryChange, read, retention, set_retention
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
 from tests.database.test_rights import worker as worker
-from tests.poison import poison
-from tests.shapes import in_every_shape
-from tests.small_period import BAD_FLAG
-from tests.tables import drain
+from tests.support.shapes import in_every_shape
+from tests.support.small_period import BAD_FLAG
+from tests.support.tables import drain
+from tests.support.uncomputable_pairs import poison
 
 
 def forget(db: Connection[Any]) -> None:
     db.execute("DELETE FROM gaq.changes")
 
 
-def changes(db: Connection[Any], *key: int) -> list[Change]:
+def changes(db: Connection[Any], *key: int) -> list[SummaryChange]:
     return read(db, *key)
 
 
@@ -40,7 +40,7 @@ def test_values_before_and_after_with_cause_and_author(committed: Connection[Any
     assert (change.bad_after, change.good_after) == (1.0, 0.0)
     assert (change.missing_verifications_before, change.missing_verifications_after) == (2, 1)
     assert (change.not_computable_before, change.not_computable_after) == (False, False)
-    assert change.said() == "good 88.9 → 0.0 %, bad 11.1 → 100.0 %, missing verifications 2 → 1"
+    assert change.description() == "good 88.9 → 0.0 %, bad 11.1 → 100.0 %, missing verifications 2 → 1"
 
 
 @in_every_shape
@@ -68,7 +68,7 @@ def test_each_value_counts(committed: Connection[Any], change: str, said: str) -
     committed.execute(change.encode())
     drain(committed)
     (found,) = changes(committed, 3, 103)
-    assert found.said() == said
+    assert found.description() == said
     assert found.removed == said.startswith("removed")
 
 
@@ -82,7 +82,7 @@ def test_the_first_values_of_a_pair_are_a_change(committed: Connection[Any]) -> 
     drain(committed)
     (found,) = changes(committed)
     assert found.not_computable_before is None
-    assert found.said() == "first values: good 0.0 %, MC reproducible 0.0 %, bad 100.0 %"
+    assert found.description() == "first values: good 0.0 %, MC reproducible 0.0 %, bad 100.0 %"
 
 
 def test_a_pair_that_fails_has_not_changed_and_the_others_have(period: Connection[Any]) -> None:
@@ -136,7 +136,7 @@ def test_a_batch_trims_what_is_older_than_it_is_kept(period: Connection[Any], si
 
 def test_nothing_is_kept_with_zero_and_what_was_kept_goes(period: Connection[Any]) -> None:
     assert len(changes(period)) == 10
-    assert keep(period, 0) == kept(period) + 90 * 86400
+    assert set_retention(period, 0) == retention(period) + 90 * 86400
     for run in (501, 502):
         period.execute(BAD_FLAG, (1, run))
         drain(period)
@@ -146,12 +146,12 @@ def test_nothing_is_kept_with_zero_and_what_was_kept_goes(period: Connection[Any
     drain(period)
     written = period.execute("select pg_relation_size('gaq.changes')").fetchone()
     assert written == (0,), "nothing is written, rather than written and deleted"
-    assert keep(period, 60) == 0
+    assert set_retention(period, 60) == 0
     period.execute("update qc_flags set deleted = true where flag_type_id = 2")
     drain(period)
     assert {change.run_number for change in changes(period)} == {501, 502, 503}
     with pytest.raises(psycopg.errors.CheckViolation):
-        keep(period, -1)
+        set_retention(period, -1)
 
 
 def test_a_batch_trims_no_more_than_twice_its_pairs(period: Connection[Any]) -> None:
@@ -184,7 +184,7 @@ def test_trimming_waits_for_nobody(period: Connection[Any], connect: Connect) ->
 
 def test_the_table_stays_as_large_as_what_is_kept(period: Connection[Any]) -> None:
     """Vacuum gives the space of trimmed changes to new ones: after as much again, it has not grown much."""
-    keep(period, 0.001)
+    set_retention(period, 0.001)
     sizes = []
     for _ in range(3):
         for number in range(40):
@@ -202,7 +202,7 @@ def test_who_may_read_and_who_may_set(
     period: Connection[Any], reader: Connection[Any], worker: Connection[Any]
 ) -> None:
     assert len(changes(reader)) == 10
-    assert kept(reader) == 90 * 86400
+    assert retention(reader) == 90 * 86400
     for attempt in (
         "select gaq.keep_changes('1 day')",
         "delete from gaq.changes",
@@ -210,6 +210,6 @@ def test_who_may_read_and_who_may_set(
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute(attempt.encode())
-    assert keep(worker, 86400) == 90 * 86400
+    assert set_retention(worker, 86400) == 90 * 86400
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         worker.execute("delete from gaq.changes")

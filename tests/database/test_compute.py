@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
-from tests.model import NOT_COMPUTABLE, Flag, Pair, Summary, summary
-from tests.shapes import in_every_shape
-from tests.strategies import (
+from tests.support.model import NOT_COMPUTABLE, Flag, Pair, Summary, summary
+from tests.support.shapes import in_every_shape
+from tests.support.strategies import (
     BAD,
     CREATION,
     FLAG_TYPES,
@@ -25,7 +25,7 @@ from tests.strategies import (
     full_run,
     numbered,
 )
-from tests.tables import Key, computed, drain, insert, stale, stored
+from tests.support.tables import Key, computed, drain, insert, stale, stored
 
 # The same examples each time: a failure in one place is a failure everywhere.
 repeatable = settings(

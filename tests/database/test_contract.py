@@ -12,9 +12,9 @@ import pytest
 from psycopg import Connection
 
 from tests.conftest import Connect
-from tests.database.world import A, B, C, D, assert_fresh, marks
-from tests.shapes import in_every_shape
-from tests.tables import Key, drain, stale, stored
+from tests.support.shapes import in_every_shape
+from tests.support.small_world import A, B, C, D, assert_fresh, marks
+from tests.support.tables import Key, drain, stale, stored
 
 LAST = 2**63 - 1
 

@@ -10,23 +10,23 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from gaq_listen.reports.show import read
-from gaq_listen.reports.totals import Totals, totals
+from gaq_listen.reports.totals import DataPassTotals, totals
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
-from tests.golden_cases import scenarios
-from tests.shapes import in_every_shape
-from tests.tables import drain, insert
+from tests.support.golden_cases import scenarios
+from tests.support.shapes import in_every_shape
+from tests.support.tables import drain, insert
 
 
-def viewed(connection: Connection[Any], data_pass_id: int) -> Totals:
+def viewed(connection: Connection[Any], data_pass_id: int) -> DataPassTotals:
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("SELECT * FROM gaq.data_pass_summaries WHERE data_pass_id = %s", (data_pass_id,))
         (row,) = cursor.fetchall()
-    return Totals(**{field.name: row[field.name] for field in fields(Totals)})
+    return DataPassTotals(**{field.name: row[field.name] for field in fields(DataPassTotals)})
 
 
-def assert_same(one: Totals, other: Totals) -> None:
-    for field in fields(Totals):
+def assert_same(one: DataPassTotals, other: DataPassTotals) -> None:
+    for field in fields(DataPassTotals):
         assert getattr(one, field.name) == pytest.approx(getattr(other, field.name), abs=1e-12), field.name
 
 

@@ -9,13 +9,13 @@ import pytest
 from psycopg import Connection
 
 from gaq_listen.reports.explain import read as explain
-from gaq_listen.reports.explain.pair import Quality
+from gaq_listen.reports.quality import Quality
 from gaq_listen.reports.show import read
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
-from tests.golden_cases import scenarios
-from tests.shapes import in_every_shape
-from tests.tables import insert
+from tests.support.golden_cases import scenarios
+from tests.support.shapes import in_every_shape
+from tests.support.tables import insert
 
 QUALITIES = "SELECT run_number, detector, good, mc_reproducible, bad FROM gaq.detector_qualities(%s, %s)"
 
@@ -38,8 +38,9 @@ def test_they_are_what_explain_draws(db: Connection[Any], connect: Connect) -> N
     asking.execute("SET timezone = 'UTC'")
     found = read(asking, 1, "p", detectors=True).detectors
     assert len(found) > 80
+    explained = {run_number: explain(asking, 1, "p", run_number) for run_number in {each.run_number for each in found}}
     for each in found:
-        pair = explain(asking, 1, "p", each.run_number)
+        pair = explained[each.run_number]
         assert pair.window is not None
         whole = (pair.window[1] - pair.window[0]).total_seconds()
         for quality in (Quality.GOOD, Quality.MC_REPRODUCIBLE, Quality.BAD):

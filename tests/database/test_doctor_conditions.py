@@ -1,4 +1,4 @@
-"""What gaq-listen doctor finds, and that what it says mends it."""
+"""Conditions that the doctor finds, and that disappear when its fix is executed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gaq_listen.dba.scripts import INSTALL_SCRIPTS, script
 
 @pytest.fixture
 def undone(db: Connection[Any]) -> Iterator[Connection[Any]]:
-    """The database in a transaction that is rolled back: also what it does to the roles, which are the server's."""
+    """Open a transaction that is rolled back, with its changes to the roles of the server."""
     with db.transaction(force_rollback=True):
         yield db
 
@@ -42,7 +42,7 @@ CONDITIONS = [
         "create or replace function gaq.bell_key() returns bigint language sql immutable parallel safe return 1",
         "function gaq.bell_key() was altered",
     ),
-    ("drop view gaq.status", "could not look at stale pairs"),
+    ("drop view gaq.status", "could not check stale pairs"),
     ("drop view gaq.status", "view gaq.status is missing"),
     ("drop index gaq.invalidations_by_age", "index gaq.invalidations_by_age is missing"),
     (
@@ -57,7 +57,7 @@ CONDITIONS = [
         ),
         "function gaq.f() is not ours",
     ),
-    ("delete from gaq.installed_objects", "nothing is recorded of what was installed"),
+    ("delete from gaq.installed_objects", "the database has no record of the installed objects"),
     # owners
     ("alter function gaq.ring() owner to pg_monitor", "function gaq.ring() belongs to pg_monitor"),
     ("alter procedure gaq.drain owner to pg_monitor", "function gaq.drain(IN max_pairs integer) belongs to pg_monitor"),
@@ -92,7 +92,7 @@ CONDITIONS = [
     ("revoke select on gaq_summaries from gaq_reader", "gaq_reader lacks SELECT on table public.gaq_summaries"),
     ("revoke usage on schema gaq from gaq_reader", "gaq_reader lacks USAGE on schema gaq"),
     ("revoke gaq_reader from gaq_worker", "gaq_worker lacks gaq_reader"),
-    ("alter role gaq_worker rename to somebody", "there is no role gaq_worker"),
+    ("alter role gaq_worker rename to somebody", "role gaq_worker does not exist"),
     # rights on the source tables
     ("revoke select on qc_flag_types from gaq_owner", "gaq_owner cannot read id, name, bad, mc_reproducible of"),
     ("grant insert, truncate on runs to gaq_owner", "gaq_owner may INSERT, TRUNCATE on public.runs"),
@@ -121,13 +121,13 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize(("provoke", "expected"), CONDITIONS)
-def test_it_is_found_and_mended(undone: Connection[Any], provoke: str, expected: str) -> None:
+def test_doctor_finds_a_condition_and_its_fix_works(undone: Connection[Any], provoke: str, expected: str) -> None:
     undone.execute(provoke.encode())
     (found,) = [finding for finding in doctor.examine(undone) if finding.what.startswith(expected)]
-    assert found.is_fix, found.mend
+    assert found.is_fix, found.fix
     # As a DBA would, one after the other, whatever the search path; an index, here in a transaction, not concurrently.
     undone.execute("set local search_path = pg_catalog")
-    for command in found.mend.replace(" CONCURRENTLY", "").partition(" -- ")[0].split("; then "):
+    for command in found.fix.replace(" CONCURRENTLY", "").partition(" -- ")[0].split("; then "):
         if command == "gaq-listen install":
             for name in INSTALL_SCRIPTS:
                 undone.execute(script(name).encode())

@@ -10,12 +10,13 @@ from psycopg import Connection
 
 from gaq_listen.errors import UnknownName
 from gaq_listen.reports.explain import read
-from gaq_listen.reports.explain.adding import add_up
-from gaq_listen.reports.explain.pair import Explanation, Flag, Quality, Span
+from gaq_listen.reports.explain.explanation import ExplainedFlag, Explanation, Span
+from gaq_listen.reports.explain.sums import add_up
+from gaq_listen.reports.quality import Quality
 from tests.conftest import Connect
 from tests.database.test_rights import reader as reader
-from tests.golden_cases import run_time_changes, scenarios
-from tests.tables import drain, insert
+from tests.support.golden_cases import run_time_changes, scenarios
+from tests.support.tables import drain, insert
 
 BAD_FLAG = """
 insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id, "from", "to", created_by, comment)
@@ -35,7 +36,7 @@ def explained(connection: Connection[Any], data_pass_id: int = 1, run: int = 501
     return read(connection, data_pass_id, "LHC22o_apass7", run)
 
 
-def left_over(flag: Flag, hiding: list[Flag]) -> list[Span]:
+def left_over(flag: ExplainedFlag, hiding: list[ExplainedFlag]) -> list[Span]:
     """What those that are said to hide a flag leave of its span; each of them must hide something."""
     left = [flag.span] if flag.span else []
     for other in hiding:
@@ -71,7 +72,7 @@ def test_it_adds_up_to_what_is_computed(db: Connection[Any], asking: Connection[
         assert pair.computed.not_computable == (total is None), run
         if total is not None:
             computable += 1
-            assert total.agrees_with(pair.computed), run
+            assert total.values.equals(pair.computed), run
             assert sum(total.time.values(), timedelta()) == total.whole
     assert computable > 200
 

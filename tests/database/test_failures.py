@@ -6,9 +6,9 @@ import pytest
 from psycopg import Connection, errors
 
 from tests.conftest import Connect
-from tests.poison import heal, poison
-from tests.small_period import BAD_FLAG
-from tests.tables import drain
+from tests.support.small_period import BAD_FLAG
+from tests.support.tables import drain
+from tests.support.uncomputable_pairs import heal, poison
 
 REFRESH = "select data_pass_id, run_number, error is null from gaq.refresh(100, announce => false)"
 

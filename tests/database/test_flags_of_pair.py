@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 
 from tests.database.test_plans import rows_read
-from tests.shapes import Shape, Variant, in_every_shape
+from tests.support.shapes import Shape, Variant, in_every_shape
 
 PASSES, RUNS, DETECTORS = 20, 100, 6
 

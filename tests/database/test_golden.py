@@ -10,10 +10,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from tests.golden_cases import run_time_changes, scenarios
-from tests.model import Summary
-from tests.shapes import in_every_shape
-from tests.tables import Key, drain, insert, stale, stored, timestamp
+from tests.support.golden_cases import run_time_changes, scenarios
+from tests.support.model import Summary
+from tests.support.shapes import in_every_shape
+from tests.support.tables import Key, drain, insert, stale, stored, timestamp
 
 pytestmark = in_every_shape
 

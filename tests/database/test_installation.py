@@ -1,4 +1,4 @@
-"""Installing, upgrading, removing: what is there before, in between and after."""
+"""Installing and uninstalling: the database before, meanwhile and after."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,13 +9,13 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from gaq_listen.database import require_installed
+from gaq_listen.db.sessions import SQL_VERSION, require_installed
 from gaq_listen.dba import installer
-from gaq_listen.dba.scripts import INSTALL_SCRIPTS, VERSION
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS
 from gaq_listen.dba.sources import installation, named, shipped
-from gaq_listen.demo.binaries import find_binaries
 from gaq_listen.errors import GaqListenError, NotInstalled
-from tests.tables import drain
+from gaq_listen.private_postgres.binaries import find_binaries
+from tests.support.tables import drain
 
 PROGRAMS = find_binaries().directory
 
@@ -31,7 +31,7 @@ insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) value
 
 
 def dump(dsn: str, *options: str) -> list[str]:
-    """What pg_dump says of a database, without what differs from call to call."""
+    """Return the output of pg_dump, without the lines that differ from call to call."""
     text = subprocess.run([PROGRAMS / "pg_dump", *options, dsn], check=True, capture_output=True, text=True).stdout
     return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict", "--"))]
 
@@ -40,7 +40,7 @@ def objects(db: Connection[Any]) -> set[Any]:
     return set(db.execute("select kind, name, owner, checksum from gaq.objects()").fetchall())
 
 
-def test_a_second_installation_changes_nothing(bare_db: Connection[Any], bare_dsn: str) -> None:
+def test_second_installation_changes_nothing(bare_db: Connection[Any], bare_dsn: str) -> None:
     bare_db.execute(PAIRS.encode())
     installer.install(bare_db)
     drain(bare_db)
@@ -60,7 +60,7 @@ def test_uninstall_leaves_the_database_as_it_was(bare_db: Connection[Any], bare_
     installer.uninstall(bare_db)
 
 
-def test_psql_installs_the_same_from_one_script(bare_db: Connection[Any], bare_dsn: str) -> None:
+def test_psql_installs_the_same_objects_from_one_script(bare_db: Connection[Any], bare_dsn: str) -> None:
     bare_db.execute(PAIRS.encode())
     installer.install(bare_db)
     ours = objects(bare_db)
@@ -78,14 +78,14 @@ def test_psql_installs_the_same_from_one_script(bare_db: Connection[Any], bare_d
     assert bare_db.execute("select count(*) from gaq_summaries where invalidated_at is null").fetchone() == (2,)
 
 
-def test_the_version_that_is_recorded_is_the_programs(db: Connection[Any]) -> None:
-    assert db.execute("select version from gaq.installation").fetchall() == [(VERSION,)]
+def test_installation_records_the_version_of_the_program(db: Connection[Any]) -> None:
+    assert db.execute("select version from gaq.installation").fetchall() == [(SQL_VERSION,)]
     assert db.execute("select count(*) from gaq.installed_objects").fetchone() == (len(objects(db)),)
 
 
 @pytest.mark.parametrize("script", INSTALL_SCRIPTS)
-def test_after_an_installation_that_failed_commands_say_not_installed(bare_db: Connection[Any], script: str) -> None:
-    """Whether install or psql applied the scripts before this one."""
+def test_commands_after_a_failed_installation_say_not_installed(bare_db: Connection[Any], script: str) -> None:
+    """Apply the scripts before this one, as install or psql do."""
     for step in named("reference").steps():
         if step.title.startswith(script):
             break
@@ -105,7 +105,7 @@ def test_no_step_locks_two_source_tables(name: str) -> None:
         assert len({name.split(".")[-1] for name in locked} - {"full;"}) <= 1, step.title
 
 
-def test_every_pair_that_was_there_before_is_marked(bare_db: Connection[Any]) -> None:
+def test_installation_marks_every_existing_pair_once(bare_db: Connection[Any]) -> None:
     bare_db.execute(PAIRS.encode())
     installer.install(bare_db)
     assert bare_db.execute("select data_pass_id, run_number, cause from gaq.invalidations order by 1").fetchall() == [
@@ -116,7 +116,7 @@ def test_every_pair_that_was_there_before_is_marked(bare_db: Connection[Any]) ->
     assert bare_db.execute("select count(*) from gaq.invalidations").fetchone() == (2,)
 
 
-def test_an_odd_schema_name(bare_db: Connection[Any]) -> None:
+def test_installation_into_a_schema_with_an_unusual_name(bare_db: Connection[Any]) -> None:
     name = """Book "keeping's" """
     bare_db.execute('alter schema public rename to "Book ""keeping\'s"" "')
     installer.install(bare_db, name)
@@ -128,39 +128,39 @@ def test_an_odd_schema_name(bare_db: Connection[Any]) -> None:
     assert bare_db.execute("select to_regclass('gaq_summaries')").fetchone() == (None,)
 
 
-def test_the_callers_search_path_does_not_matter(bare_db: Connection[Any]) -> None:
+def test_installation_ignores_the_search_path_of_the_session(bare_db: Connection[Any]) -> None:
     bare_db.execute("create schema theirs; set search_path = theirs")
     installer.install(bare_db)
     found = "select relnamespace::regnamespace::text from pg_class where relname = 'gaq_summaries'"
     assert bare_db.execute(found).fetchall() == [("public",)]
 
 
-def test_a_missing_table_is_named_with_what_to_do(bare_db: Connection[Any]) -> None:
+def test_installation_names_a_missing_table_and_a_fix(bare_db: Connection[Any]) -> None:
     bare_db.execute("drop table gaq_detectors")
     with pytest.raises(GaqListenError, match=r"gaq_detectors.*--source-schema"):
         installer.install(bare_db)
 
 
-def test_a_table_that_stays_locked_is_given_up_and_writers_go_on(
+def test_installation_gives_up_on_a_locked_table(
     bare_db: Connection[Any], bare_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installer, "ATTEMPTS", 2)
     monkeypatch.setattr(installer, "PAUSE", 0.01)
-    told: list[str] = []
+    reports: list[str] = []
     with psycopg.connect(bare_dsn) as writer:
         writer.execute("insert into runs (run_number) values (7)")
         with pytest.raises(GaqListenError, match=r"triggers on runs.*stayed locked"):
-            installer.install(bare_db, lock_timeout=0.1, tell=told.append)
+            installer.install(bare_db, lock_timeout=0.1, report=reports.append)
         # The steps before are committed and do no harm; this one may be repeated.
         writer.execute("insert into data_passes (id, name) values (1, 'p')")
         writer.execute("insert into data_pass_runs values (1, 7)")
-    assert any("trying again" in line for line in told)
+    assert any("trying again" in line for line in reports)
     installer.install(bare_db)
     drain(bare_db)
     assert bare_db.execute("select run_number from gaq_summaries where invalidated_at is null").fetchall() == [(7,)]
 
 
-def test_an_owner_of_the_tables_who_may_create_roles_can_install(
+def test_owner_of_the_tables_with_createrole_can_install(
     bare_db: Connection[Any], connect_bare: Callable[[], Connection[Any]]
 ) -> None:
     role = sql.Identifier(f"dba_{bare_db.info.dbname}")

@@ -13,9 +13,9 @@ import pytest
 from psycopg import Connection
 
 from tests.conftest import Connect
-from tests.database.world import assert_fresh, live_wrong, wrong
-from tests.shapes import LINK, Shape, Variant, in_every_shape
-from tests.tables import drain, stale
+from tests.support.shapes import LINK, Shape, Variant, in_every_shape
+from tests.support.small_world import assert_fresh, live_wrong, wrong
+from tests.support.tables import drain, stale
 
 Course: TypeAlias = tuple[Literal["one", "other"], Literal["drain", "no drain"]]
 """Who commits first, and whether a worker drains between the commits."""

@@ -13,11 +13,11 @@ import pytest
 from psycopg import Connection
 
 from tests.conftest import Connect
-from tests.database.altered import replaced
 from tests.database.test_interleavings import COURSES, Course, Interleaving, named
-from tests.database.world import A, B, C, assert_fresh, marks, wrong
-from tests.shapes import BOOKKEEPING, LINK, Shape
-from tests.tables import drain, stale
+from tests.support.altered_functions import replaced
+from tests.support.shapes import BOOKKEEPING, LINK, Shape
+from tests.support.small_world import A, B, C, assert_fresh, marks, wrong
+from tests.support.tables import drain, stale
 
 pytestmark = pytest.mark.parametrize("shape", [BOOKKEEPING], indirect=True, ids=["bookkeeping"])
 

@@ -7,8 +7,8 @@ from typing import Any
 from psycopg import Connection
 
 from tests.conftest import Connect
-from tests.database.world import A, D, assert_fresh, wrong
-from tests.tables import drain, stale, stored
+from tests.support.small_world import A, D, assert_fresh, wrong
+from tests.support.tables import drain, stale, stored
 
 
 def test_a_pair_that_changes_while_it_is_refreshed_stays_stale(committed: Connection[Any], connect: Connect) -> None:

@@ -10,13 +10,13 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from tests.conftest import Connect
-from tests.database.altered import alter
 from tests.database.test_rights import reader as reader
-from tests.database.world import A, live_wrong, wrong
-from tests.poison import ERROR, poison
-from tests.shapes import in_every_shape
-from tests.small_period import BAD_FLAG
-from tests.tables import drain, stale
+from tests.support.altered_functions import alter
+from tests.support.shapes import in_every_shape
+from tests.support.small_period import BAD_FLAG
+from tests.support.small_world import A, live_wrong, wrong
+from tests.support.tables import drain, stale
+from tests.support.uncomputable_pairs import ERROR, poison
 
 COLUMNS = (
     "data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage,"

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from tests.database.test_flags_of_pair import ORDERS, fill
 from tests.database.test_plans import rows_read
-from tests.shapes import Shape, Variant, in_every_shape
+from tests.support.shapes import Shape, Variant, in_every_shape
 
 MANY = 10_000
 MARKS = {

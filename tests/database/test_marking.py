@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import pytest
 from psycopg import Connection
 
-from tests.database.world import A, B, C, D, assert_settled
-from tests.shapes import LINK, Variant, in_every_shape, rows_in_every_shape
-from tests.tables import Key, drain, stale
+from tests.support.shapes import LINK, Variant, in_every_shape, rows_in_every_shape
+from tests.support.small_world import A, B, C, D, assert_settled
+from tests.support.tables import Key, drain, stale
 
 Row: TypeAlias = tuple[str | Variant[str] | Variant[str | None], set[Key] | Variant[set[Key]]]
 

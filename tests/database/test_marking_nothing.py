@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from tests.database.world import assert_fresh, marks
-from tests.shapes import LINK, Variant, in_every_shape, rows_in_every_shape
-from tests.tables import drain, stale, stored
+from tests.support.shapes import LINK, Variant, in_every_shape, rows_in_every_shape
+from tests.support.small_world import assert_fresh, marks
+from tests.support.tables import drain, stale, stored
 
 _CONFLICT = "ON CONFLICT DO NOTHING"
 

@@ -11,12 +11,12 @@ from psycopg import Connection
 
 from gaq_listen.dba.scripts import INSTALL_SCRIPTS, script
 from tests.conftest import Server
-from tests.database import world
-from tests.database.altered import replaced
 from tests.database.test_marking import FLAGS, Row, assert_marks
-from tests.database.world import A, B, C, D
-from tests.shapes import REFERENCE
-from tests.tables import Key
+from tests.support import small_world
+from tests.support.altered_functions import replaced
+from tests.support.shapes import REFERENCE
+from tests.support.small_world import A, B, C, D
+from tests.support.tables import Key
 
 _PARTITIONS = {
     "RANGE": "CREATE TABLE qc_flags_101 PARTITION OF qc_flags FOR VALUES FROM (0) TO (102);"
@@ -60,11 +60,11 @@ def _partitioned(by: str) -> str:
 
 @pytest.fixture(scope="module", params=list(_PARTITIONS))
 def shared_partitioned(server: Server, request: pytest.FixtureRequest) -> Iterator[Connection[Any]]:
-    with world.database(server, f"gaq_listen_test_{os.getpid()}_{request.param}") as connection:
+    with small_world.database(server, f"gaq_listen_test_{os.getpid()}_{request.param}") as connection:
         connection.execute(_partitioned(request.param).encode())
         for name in INSTALL_SCRIPTS:
             connection.execute(script(name).encode())
-        world.build(connection)
+        small_world.build(connection)
         yield connection
 
 

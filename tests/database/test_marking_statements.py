@@ -10,9 +10,9 @@ import pytest
 from psycopg import Connection
 
 from tests.database.test_marking import Row, assert_marks
-from tests.database.world import A, B, C, D, marks
-from tests.shapes import LINK, Variant, in_every_shape, rows_in_every_shape
-from tests.tables import Key, stale
+from tests.support.shapes import LINK, Variant, in_every_shape, rows_in_every_shape
+from tests.support.small_world import A, B, C, D, marks
+from tests.support.tables import Key, stale
 
 ON_CONFLICT: list[Row] = [
     # flag 12 and the others whose keys conflict are there already; 91 is not

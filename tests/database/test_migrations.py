@@ -11,17 +11,20 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen import bindings, events
-from gaq_listen.cli import main
-from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.cli.main import main
+from gaq_listen.db import source_bindings
+from gaq_listen.dba import doctor, installer
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.errors import GaqListenError
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import Worker
+from gaq_listen.worker import events
+from gaq_listen.worker.worker import Worker
 from tests.conftest import where
-from tests.database.migrations import MIGRATIONS, Migration, Outcome, probe, shown, write
-from tests.engine.working import working
-from tests.shapes import SHAPES, Shape
-from tests.tables import drain, stale
+from tests.database.migrated_tables import MIGRATIONS, Migration, Outcome, probe, shown, write
+from tests.support.shapes import SHAPES, Shape
+from tests.support.tables import drain, stale
+from tests.support.worker_harness import running_worker
 
 PROBES = ((1, 101), (2, 101))
 _DIFFER = """
@@ -34,7 +37,7 @@ everywhere = pytest.mark.parametrize("shape", SHAPES, indirect=True, ids=lambda 
 
 @pytest.fixture(autouse=True)
 def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def assert_right(dba: Connection[Any], healthy: set[str]) -> None:
     """Nothing is stale or differs, doctor finds what it found before, and the grants are there."""
     assert stale(dba) == set()
     assert dba.execute(_DIFFER).fetchall() == []
-    assert bindings.read(dba) == []
+    assert source_bindings.source_changes(dba) == []
     assert said(dba) <= healthy
     (granted,) = dba.execute(
         "SELECT has_table_privilege('pg_monitor', 'gaq_summaries', 'SELECT'),"
@@ -96,8 +99,8 @@ async def test_migration(dba: Connection[Any], shape: Shape, migration: Migratio
     probe(dba, shape, names, PROBES[0])
     told = await drained(dsn)
     alarms = [event for event in told if isinstance(event, events.SourcesChanged)]
-    advice = [finding.mend for finding in doctor.examine(dba)]
-    assert not [mend for mend in advice if "DROP TRIGGER" in mend]
+    advice = [finding.fix for finding in doctor.examine(dba)]
+    assert not [fix for fix in advice if "DROP TRIGGER" in fix]
     status = CliRunner().invoke(main, ["status", "--dsn", dsn, "--objective", "1h"])
     if migration.outcome is Outcome.NOTHING:
         assert not alarms
@@ -108,7 +111,7 @@ async def test_migration(dba: Connection[Any], shape: Shape, migration: Migratio
         assert alarms
         assert alarms[0].fix == "gaq-listen install"
         assert status.exit_code == 1
-        assert [mend for mend in advice if mend == "gaq-listen install"]
+        assert [fix for fix in advice if fix == "gaq-listen install"]
         verified = CliRunner().invoke(main, ["verify", "--dsn", dsn])
         assert verified.exit_code == 1
         if migration.outcome is Outcome.DETACH:
@@ -147,7 +150,7 @@ def test_an_installation_that_changes_nothing_marks_nothing(dba: Connection[Any]
 
 
 async def test_a_worker_raises_the_alarm_with_its_sweep_and_ends_it(dba: Connection[Any]) -> None:
-    async with working(where(dba), sweep=1.0) as work:
+    async with running_worker(where(dba), sweep=1.0) as work:
         dba.execute("ALTER TABLE qc_flags DISABLE TRIGGER gaq_update")
         (alarm, *_) = await work.until(lambda: work.of(events.SourcesChanged))
         assert alarm.what == ("triggers that mark are missing or disabled on public.qc_flags, so changes are not seen",)
@@ -161,7 +164,7 @@ def test_the_plan_names_every_column_that_is_pinned(dba: Connection[Any], shape:
     """But those of names and comments, which it sums up in words."""
     columns = {
         (table, column)
-        for line in plan.make(dba, measure=False).pinned
+        for line in make_plan(dba).pinned
         for table, _, listed in [line.rstrip(")").partition(" (")]
         for column in listed.split(", ")
     }
@@ -170,14 +173,14 @@ def test_the_plan_names_every_column_that_is_pinned(dba: Connection[Any], shape:
 
 
 def test_the_plan_of_a_second_installation_says_what_differs(dba: Connection[Any]) -> None:
-    assert plan.make(dba, measure=False).differences == ()
+    assert make_plan(dba).differences == ()
     dba.execute("DROP FUNCTION gaq.next_due; ALTER TABLE gaq.failures ALTER sqlstate DROP NOT NULL")
     dba.execute("ALTER TABLE qc_flags RENAME deleted TO a; ALTER TABLE qc_flags ADD deleted bool DEFAULT false")
-    alarm, missing, altered = plan.make(dba, measure=False).differences
-    assert alarm.startswith("column deleted of public.qc_flags is another column")
-    assert alarm.endswith("this would bind anew, and mark everything")
-    assert missing == "function gaq.next_due(quiet interval, max_wait interval) is missing, and would be created"
-    assert altered == "table gaq.failures was altered, and would stay so"
+    alarm, missing, altered = make_plan(dba).differences
+    assert alarm.what.startswith("column deleted of public.qc_flags is another column")
+    assert alarm.fix == missing.fix == "gaq-listen install"
+    assert missing.what == "function gaq.next_due(quiet interval, max_wait interval) is missing"
+    assert altered.what == "table gaq.failures was altered"
 
 
 DAMAGE = {
@@ -207,5 +210,5 @@ def test_doctor_names_an_unlogged_table(dba: Connection[Any]) -> None:
     dba.execute("ALTER TABLE gaq_detectors SET UNLOGGED")
     (finding,) = doctor.examine(dba)
     assert finding.what == "public.gaq_detectors is UNLOGGED"
-    dba.execute(finding.mend)
+    dba.execute(finding.fix)
     assert doctor.examine(dba) == []

@@ -10,16 +10,18 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.dba import doctor, installer
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import installation, named
-from gaq_listen.demo.binaries import find_binaries
-from gaq_listen.demo.private_postgres import PrivatePostgres
 from gaq_listen.errors import GaqListenError
+from gaq_listen.private_postgres.binaries import find_binaries
+from gaq_listen.private_postgres.server import PrivatePostgres
 from tests.conftest import Server, where
 from tests.database.test_installation import PAIRS
-from tests.shapes import BOOKKEEPING, REFERENCE, Shape
-from tests.tables import drain
+from tests.support.shapes import BOOKKEEPING, REFERENCE, Shape
+from tests.support.tables import drain
 
 PROGRAMS = find_binaries().directory
 BOTH = pytest.mark.parametrize("shape", [REFERENCE, BOOKKEEPING], indirect=True, ids=str)
@@ -27,7 +29,7 @@ BOTH = pytest.mark.parametrize("shape", [REFERENCE, BOOKKEEPING], indirect=True,
 
 @pytest.fixture(autouse=True)
 def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
 
 def everything(db: Connection[Any]) -> Any:
@@ -65,7 +67,7 @@ def test_install_keeps_to_the_schema_that_it_was_made_with(elsewhere: Connection
     before = elsewhere.execute("select kind, name, checksum from gaq.objects() order by 1, 2").fetchall()
     installer.install(elsewhere)
     assert elsewhere.execute("select kind, name, checksum from gaq.objects() order by 1, 2").fetchall() == before
-    assert plan.make(elsewhere).schema == "bookkeeping"
+    assert make_plan(elsewhere).schema == "bookkeeping"
     # It may be renamed: it is known by what stands in it.
     elsewhere.execute("alter schema bookkeeping rename to bk; set search_path = bk")
     installer.install(elsewhere)
@@ -76,7 +78,7 @@ def test_install_keeps_to_the_schema_that_it_was_made_with(elsewhere: Connection
 
 def test_another_schema_is_refused_before_anything_changes(elsewhere: Connection[Any]) -> None:
     before = everything(elsewhere)
-    with pytest.raises(GaqListenError, match=r"nothing was changed.*in schema bookkeeping.*--source-schema"):
+    with pytest.raises(GaqListenError, match=r"has changed nothing.*in schema bookkeeping.*--source-schema"):
         installer.install(elsewhere, "public")
     answer = run("psql", "-qX", where(elsewhere), "-f", "-", check=False, text=installation(named("reference")))
     assert answer.returncode == 3
@@ -86,7 +88,7 @@ def test_another_schema_is_refused_before_anything_changes(elsewhere: Connection
 
 def test_a_schema_that_does_not_exist_is_one_sentence(bare_db: Connection[Any]) -> None:
     before = everything(bare_db)
-    with pytest.raises(GaqListenError, match=r"There is no schema nowhere\. Name the schema"):
+    with pytest.raises(GaqListenError, match=r"schema nowhere does not exist .*name the schema"):
         installer.install(bare_db, "nowhere")
     script_ = installation(named("reference"), "nowhere")
     assert (
@@ -108,7 +110,7 @@ OBSTACLES = {
 @pytest.mark.parametrize("obstacle", OBSTACLES)
 def test_whatever_the_plan_calls_an_obstacle_install_refuses(bare_db: Connection[Any], obstacle: str) -> None:
     bare_db.execute(OBSTACLES[obstacle].encode())
-    blockers = plan.make(bare_db).blockers
+    blockers = make_plan(bare_db).obstacles
     assert blockers
     before = everything(bare_db)
     with pytest.raises(GaqListenError) as refused:
@@ -120,7 +122,7 @@ def test_whatever_the_plan_calls_an_obstacle_install_refuses(bare_db: Connection
 
 def test_a_newer_version_is_not_replaced(db: Connection[Any]) -> None:
     db.execute("update gaq.installation set version = 99")
-    with pytest.raises(GaqListenError, match="Version 99 is newer"):
+    with pytest.raises(GaqListenError, match="version 99 is newer"):
         installer.install(db)
 
 
@@ -243,8 +245,8 @@ def as_owner(bare_dsn: str, owner: str) -> Iterator[Session]:
 def test_the_owner_grants_on_all_tables_and_dumps(
     bare_db: Connection[Any], bare_dsn: str, owner: str, as_owner: Session
 ) -> None:
-    warnings = {warning.what: warning.remedy for warning in plan.make(bare_db).warnings}
-    (remedy,) = [remedy for what, remedy in warnings.items() if what.startswith(f"{owner} owns tables")]
+    warnings = {warning.what: warning.fix for warning in make_plan(bare_db).advice}
+    (remedy,) = [remedy for what, remedy in warnings.items() if what.startswith(f"{owner} owns source tables")]
     installer.install(bare_db)
     application = f"app_{bare_db.info.dbname}"
     bare_db.execute(f"create role {application}".encode())
@@ -266,7 +268,7 @@ def test_the_owner_grants_on_all_tables_and_dumps(
         assert grant() == [True, True]
         assert "CREATE VIEW public.gaq_summaries" in run("pg_dump", dsn).stdout
         assert doctor.examine(bare_db) == []
-        assert f"{owner} owns tables" not in str(plan.make(bare_db).warnings)
+        assert f"{owner} owns source tables" not in str(make_plan(bare_db).advice)
     finally:
         bare_db.execute(f"drop owned by {application}; drop role {application}".encode())
 
@@ -301,7 +303,7 @@ def test_an_owner_installs_restores_and_uninstalls(
         bare_db.execute(f"drop database {name} with (force)".encode())
 
     told: list[str] = []
-    installer.uninstall(as_owner(), tell=told.append)
+    installer.uninstall(as_owner(), report=told.append)
     assert bare_db.execute("select to_regnamespace('gaq'), to_regclass('gaq_summaries')").fetchone() == (None, None)
     assert bare_db.execute("select count(*) from pg_trigger where tgname like 'gaq%'").fetchone() == (0,)
     left = "select oid::regclass::text from pg_class, aclexplode(relacl) where grantee::regrole::text like 'gaq%'"
@@ -325,14 +327,14 @@ create event trigger note on ddl_command_end execute function audit.note();
 def test_an_event_trigger_that_writes_is_named(bare_db: Connection[Any]) -> None:
     bare_db.execute(AUDIT.encode())
     try:
-        (warning,) = [warning for warning in plan.make(bare_db).warnings if "event trigger" in warning.what]
+        (warning,) = [warning for warning in make_plan(bare_db).advice if "event trigger" in warning.what]
         assert "event trigger note (ddl_command_end) runs audit.note()" in warning.what
         with pytest.raises(GaqListenError, match="the event trigger note did this") as refused:
             installer.install(bare_db)
-        assert warning.remedy in str(refused.value)
-        bare_db.execute(warning.remedy.partition(";")[0].encode())
+        assert warning.fix in str(refused.value)
+        bare_db.execute(warning.fix.partition(";")[0].encode())
         installer.install(bare_db)
-        assert [warning for warning in plan.make(bare_db).warnings if "event trigger" in warning.what] == []
+        assert [warning for warning in make_plan(bare_db).advice if "event trigger" in warning.what] == []
     finally:
         bare_db.execute("drop event trigger note")
 

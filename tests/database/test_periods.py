@@ -15,11 +15,11 @@ from psycopg import Connection
 
 from tests.database.test_compute import differences, repeatable
 from tests.database.test_rights import reader as reader
-from tests.golden_cases import run_time_changes, scenarios
-from tests.model import NOT_COMPUTABLE, Pair, Summary, summary
-from tests.shapes import in_every_shape
-from tests.strategies import batches
-from tests.tables import Key, computed, insert
+from tests.support.golden_cases import run_time_changes, scenarios
+from tests.support.model import NOT_COMPUTABLE, Pair, Summary, summary
+from tests.support.shapes import in_every_shape
+from tests.support.strategies import batches
+from tests.support.tables import Key, computed, insert
 
 PERIODS = 'select "from", "to", quality, flag_ids, unverified_flag_ids, detectors_without_flag from gaq.periods(%s, %s)'
 MICROSECOND = timedelta(microseconds=1)

@@ -14,9 +14,9 @@ import pytest
 from psycopg import Connection
 from pytest_postgresql.executors import NoopExecutor
 
-from gaq_listen.dba.doctor import backlog
+from gaq_listen.dba.checks import backlog
 from tests.conftest import Connect, Server
-from tests.database import world
+from tests.support import small_world
 
 PAIRS = 10_000
 MARKS = 100_000
@@ -62,7 +62,7 @@ MODES = pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_pla
 def many(server: Server, installed_template: NoopExecutor) -> Iterator[Connection[Any]]:
     """A database with many summaries, analyzed while there were no marks, and with its marks: not to be changed."""
     name = f"{installed_template.dbname}_plans"
-    with world.database(server, name, installed_template.template_dbname) as connection:
+    with small_world.database(server, name, installed_template.template_dbname) as connection:
         connection.execute(FLAGS.encode())
         connection.execute("truncate gaq.invalidations, gaq.wide_invalidations")
         connection.execute(STALE.encode())

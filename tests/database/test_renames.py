@@ -10,9 +10,9 @@ import pytest
 from psycopg import Connection
 
 from tests.conftest import where
-from tests.database.migrations import probe, shown, write
-from tests.shapes import SHAPES, Shape
-from tests.tables import drain, stale
+from tests.database.migrated_tables import probe, shown, write
+from tests.support.shapes import SHAPES, Shape
+from tests.support.tables import drain, stale
 
 # What the accessors and views are bound to, from the catalogs: no column of theirs is left out.
 _BOUND = """

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection, errors, sql
 
 from tests.conftest import Connect
-from tests.tables import drain
+from tests.support.tables import drain
 
 FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 2)"
 

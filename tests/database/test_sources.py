@@ -1,4 +1,4 @@
-"""Which sources an installation is made with, and that it keeps to them; and what types a move from MariaDB leaves."""
+"""The sources of an installation: how people select them, and that an installation keeps them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen.cli import main
-from gaq_listen.dba import doctor, installer, plan, plan_tables
+from gaq_listen.cli.main import main
+from gaq_listen.dba import doctor, installer
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import for_psql, script
 from gaq_listen.dba.sources import chosen, named, shipped, used
 from gaq_listen.errors import GaqListenError, UnknownName
 from tests.conftest import where
 from tests.database.test_installation import PROGRAMS, dump
-from tests.database.world import assert_fresh
-from tests.shapes import BOOKKEEPING, LINK, SHAPES
-from tests.tables import drain, stale, stored
+from tests.support.shapes import BOOKKEEPING, LINK, SHAPES
+from tests.support.small_world import assert_fresh
+from tests.support.tables import drain, stale, stored
 
 in_bookkeeping = pytest.mark.parametrize("shape", [BOOKKEEPING], indirect=True, ids=["bookkeeping"])
 
 
 @pytest.fixture(autouse=True)
-def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+def short_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
 
 @pytest.fixture
@@ -37,11 +39,11 @@ def dba(bare_db: Connection[Any]) -> Any:
         yield connection
 
 
-def test_every_shape_has_sources() -> None:
+def test_every_shape_has_a_sources_file() -> None:
     assert list(shipped()) == [shape.name for shape in SHAPES]
 
 
-def test_unknown_sources_are_refused_with_the_names_that_there_are() -> None:
+def test_unknown_sources_error_lists_the_known_names() -> None:
     with pytest.raises(UnknownName, match="reference, bookkeeping"):
         named("elsewhere")
     with pytest.raises(UnknownName, match="reference, bookkeeping"):
@@ -49,17 +51,17 @@ def test_unknown_sources_are_refused_with_the_names_that_there_are() -> None:
 
 
 @in_bookkeeping
-def test_an_installation_keeps_to_its_sources(dba: Connection[Any]) -> None:
+def test_installation_keeps_its_sources(dba: Connection[Any]) -> None:
     dba.execute(script("bookkeeping_boundaries").encode())
     before = dump(where(dba))
     assert used(dba) is None
     installer.install(dba, sources="bookkeeping")
     assert dba.execute("SELECT sources FROM gaq.installation").fetchall() == [("bookkeeping",)]
-    assert (plan.make(dba, "public").sources, plan.make(dba, "public").blockers) == ("bookkeeping", ())
+    assert (make_plan(dba, "public").sources, make_plan(dba, "public").obstacles) == ("bookkeeping", ())
     assert [finding.what for finding in doctor.examine(dba)] == []
     installer.install(dba)
     installer.install(dba, sources="bookkeeping")
-    for act in (installer.install, lambda dba, sources: plan.make(dba, "public", sources)):
+    for act in (installer.install, lambda dba, sources: make_plan(dba, "public", sources)):
         with pytest.raises(GaqListenError, match="installed with the sources 'bookkeeping', not 'reference'"):
             act(dba, sources="reference")
     assert used(dba) == "bookkeeping"
@@ -68,44 +70,44 @@ def test_an_installation_keeps_to_its_sources(dba: Connection[Any]) -> None:
 
 
 @pytest.mark.parametrize("at", [17, None])
-def test_psql_refuses_other_sources_too(bare_db: Connection[Any], at: int | None) -> None:
-    """Also where the first installation has not come to its end."""
+def test_psql_refuses_other_sources_than_the_installed(bare_db: Connection[Any], at: int | None) -> None:
+    """Try it after a complete installation, and after one that was interrupted at a step."""
     for step in list(named("reference").steps())[:at]:
         bare_db.execute(step.text.encode())
     with pytest.raises(psycopg.Error, match="made with the sources 'reference', and not 'bookkeeping'"):
         bare_db.execute(named("bookkeeping").text.encode())
 
 
-def test_version_1_had_the_reference(bare_db: Connection[Any]) -> None:
+def test_version_1_has_the_reference_sources(bare_db: Connection[Any]) -> None:
     bare_db.execute((Path(__file__).parents[1] / "upgrades" / "version_1.sql").read_bytes())
     assert used(bare_db) == "reference"
     with pytest.raises(GaqListenError, match="installed with the sources 'reference', not 'bookkeeping'"):
         installer.install(bare_db, sources="bookkeeping")
 
 
-def test_sources_of_ones_own(bare_db: Connection[Any], tmp_path: Path) -> None:
-    """As docs/dba.md says: a copy with another name, and other names in it."""
+def test_own_sources_file_installs_and_must_be_named(bare_db: Connection[Any], tmp_path: Path) -> None:
+    """Use a copy of a sources file with another name and other tables, as docs/guides/dba.md says."""
     bare_db.execute("ALTER TABLE qc_flags RENAME TO flags")
     ours = tmp_path / "ours.sql"
     ours.write_text(named("reference").text.replace("'reference'", "'ours'").replace("qc_flags", "flags"))
     installer.install(bare_db, sources=str(ours))
     assert bare_db.execute("SELECT sources FROM gaq.installation").fetchall() == [("ours",)]
     assert [(finding.what[:27], finding.level) for finding in doctor.examine(bare_db)] == [
-        ("indexes were not looked for", "note")
+        ("the doctor did not check in", "note")
     ]
-    for act in (installer.install, lambda db: plan.make(db, "public"), lambda db: chosen(db, None)):
-        with pytest.raises(GaqListenError, match="'ours', a file of yours: name it"):
+    for act in (installer.install, lambda db: make_plan(db, "public"), lambda db: chosen(db, None)):
+        with pytest.raises(GaqListenError, match="'ours', a file of your own: name it"):
             act(bare_db)
-    assert plan.make(bare_db, "public", str(ours)).blockers == ()
+    assert make_plan(bare_db, "public", str(ours)).obstacles == ()
     installer.install(bare_db, sources=str(ours))
 
     ours.write_text("select 1")
-    with pytest.raises(UnknownName, match="does not say its name"):
+    with pytest.raises(UnknownName, match="does not name its sources"):
         installer.install(bare_db, sources=str(ours))
 
 
 @in_bookkeeping
-def test_what_is_listed_twice_counts_once(rolled_back: Connection[Any]) -> None:
+def test_duplicate_rows_of_lists_count_once(rolled_back: Connection[Any]) -> None:
     before = stored(rolled_back)
     rolled_back.execute(f"ALTER TABLE {LINK} DROP CONSTRAINT {LINK}_pkey")
     for table in (
@@ -121,8 +123,8 @@ def test_what_is_listed_twice_counts_once(rolled_back: Connection[Any]) -> None:
 
 
 @in_bookkeeping
-def test_psql_installs_the_same(bare_db: Connection[Any], dba: Connection[Any]) -> None:
-    """What ``gaq-listen sql install --sources bookkeeping | psql`` does."""
+def test_psql_installs_the_same_with_other_sources(bare_db: Connection[Any], dba: Connection[Any]) -> None:
+    """Run ``gaq-listen sql install --sources bookkeeping | psql``."""
 
     def objects() -> list[Any]:
         return dba.execute("SELECT kind, name, owner, checksum FROM gaq.objects() ORDER BY 1, 2").fetchall()
@@ -138,8 +140,8 @@ def test_psql_installs_the_same(bare_db: Connection[Any], dba: Connection[Any]) 
 
 
 @in_bookkeeping
-def test_reports_read_it(committed: Connection[Any]) -> None:
-    """What people ask for, through the views of the sources."""
+def test_reports_read_the_bookkeeping_shape(committed: Connection[Any]) -> None:
+    """Run reports that read the source views."""
     committed.execute("UPDATE qc_flags SET created_by_id = 7, comment = 'trips' WHERE id = 13")
     drain(committed)
     for command, says in (
@@ -154,35 +156,33 @@ def test_reports_read_it(committed: Connection[Any]) -> None:
 
 @pytest.mark.parametrize("script", ["sources", "20_sources"])
 @pytest.mark.parametrize("name", list(shipped()))
-def test_sql_prints_the_sources(name: str, script: str) -> None:
+def test_sql_command_prints_the_sources_file(name: str, script: str) -> None:
     answer = CliRunner().invoke(main, ["sql", script, "--sources", name])
     assert (answer.exit_code, answer.stdout) == (0, for_psql(named(name).text))
 
 
-def test_the_command_refuses_unknown_sources(bare_db: Connection[Any]) -> None:
+def test_commands_refuse_unknown_sources(bare_db: Connection[Any]) -> None:
     for command in (["install", "--dsn", where(bare_db)], ["sql", "install"]):
         answer = CliRunner().invoke(main, [*command, "--sources", "elsewhere"])
         assert answer.exit_code == 2
-        assert "there are: reference, bookkeeping" in answer.stderr
+        assert "use one of reference, bookkeeping" in answer.stderr
 
 
 @in_bookkeeping
-def test_the_plan_offers_generated_columns(bare_db: Connection[Any], dba: Connection[Any]) -> None:
-    """And what it offers does what it says."""
+def test_plan_fix_creates_generated_columns(bare_db: Connection[Any], dba: Connection[Any]) -> None:
+    """Execute the fixes, and see that the columns are generated."""
     bare_db.execute("ALTER TABLE runs DROP COLUMN qc_time_end")
     bare_db.execute(script("bookkeeping_boundaries").encode())
     bare_db.execute(
         "INSERT INTO runs (run_number, time_trg_start, time_o2_start, time_o2_end)"
         " VALUES (1, '2024-01-01 01:00Z', '2024-01-01 00:00Z', '2024-01-01 02:00Z')"
     )
-    plain, missing = plan.make(dba, "public", "bookkeeping").warnings
-    assert plain.what.startswith(
-        "public.runs.qc_time_start is a plain column, which nobody keeps up to date; it is wrong"
-    )
+    plain, missing = make_plan(dba, "public", "bookkeeping").advice
+    assert plain.what.startswith("public.runs.qc_time_start is not a generated column")
     assert missing.what.startswith("public.runs has no column qc_time_end")
     installer.install(dba, sources="bookkeeping")
     for warning in (plain, missing):
-        dba.execute(warning.remedy.removeprefix("For others who read it: ").partition(" (writes")[0].encode())
-    assert plan.make(dba, "public").warnings == ()
+        dba.execute(warning.fix.encode())
+    assert make_plan(dba, "public").advice == ()
     qc_times = "SELECT qc_time_start = time_trg_start, qc_time_end = time_o2_end FROM runs"
     assert dba.execute(qc_times.encode()).fetchall() == [(True, True)]

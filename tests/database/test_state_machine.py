@@ -16,10 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from psycopg import Connection
 
 from tests.conftest import Connect
-from tests.database import changes
-from tests.database.world import assert_fresh, judge
-from tests.shapes import Shape, in_every_shape
-from tests.tables import drain
+from tests.database import random_changes
+from tests.support.shapes import Shape, in_every_shape
+from tests.support.small_world import assert_fresh, judge
+from tests.support.tables import drain
 
 _EMPTY = """
 TRUNCATE runs, detectors, data_passes, qc_flag_types CASCADE;
@@ -42,7 +42,7 @@ class Series(RuleBasedStateMachine):
         self.worker = worker
         self.savepoints = 0
         writer.execute(_EMPTY.encode())
-        writer.execute(changes.start(self.shape).encode())
+        writer.execute(random_changes.start(self.shape).encode())
 
     @property
     def in_transaction(self) -> bool:
@@ -71,13 +71,13 @@ class Series(RuleBasedStateMachine):
             self.writer.execute(control.encode())
             self.check()
 
-    @rule(disaster=changes.DISASTERS)
+    @rule(disaster=random_changes.DISASTERS)
     def restore_around_a_disaster(self, disaster: str) -> None:
         if not self.in_transaction:
-            self.writer.execute(changes.start(self.shape).encode())
+            self.writer.execute(random_changes.start(self.shape).encode())
             self.worker.execute("SELECT FROM gaq.refresh(100)")
             self.execute(disaster)
-            self.writer.execute(changes.start(self.shape).encode())
+            self.writer.execute(random_changes.start(self.shape).encode())
 
     @rule(work=st.sampled_from(["SELECT gaq.expand(1)", "SELECT FROM gaq.refresh(1)", "CALL gaq.drain(2)"]))
     def work(self, work: str) -> None:
@@ -103,7 +103,7 @@ def test_any_series_of_changes(db: Connection[Any], connect: Connect, shape: Sha
     worker = connect(autocommit=True)
     for connection in (db, worker):
         connection.execute("SET lock_timeout = '20 s'")
-    statements = changes.STATEMENTS[shape]
+    statements = random_changes.STATEMENTS[shape]
 
     class SeriesHere(Series):
         def __init__(self) -> None:
@@ -116,7 +116,7 @@ def test_any_series_of_changes(db: Connection[Any], connect: Connect, shape: Sha
 
         @rule(drawn=st.lists(statements, min_size=4, max_size=8))
         def change_when_fresh(self, drawn: list[str]) -> None:
-            self.execute(changes.start(self.shape))
+            self.execute(random_changes.start(self.shape))
             for statement in drawn:
                 self.worker.execute("SELECT FROM gaq.refresh(100)")
                 self.execute(statement)

@@ -11,18 +11,20 @@ import pytest
 from click.testing import CliRunner
 from psycopg import Connection
 
-from gaq_listen.cli import main
-from gaq_listen.dba import doctor, installer, plan, plan_tables
-from gaq_listen.dba.plan_wanted import wanted
+from gaq_listen.cli.main import main
+from gaq_listen.dba import doctor, installer
+from gaq_listen.dba.manifest import manifest_of
+from gaq_listen.dba.plan import measurements
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
 from gaq_listen.errors import GaqListenError
 from tests.conftest import where
 from tests.database.test_golden import failing, key
-from tests.database.world import WORLD, assert_fresh
-from tests.golden_cases import scenarios
-from tests.shapes import BOOKKEEPING, Shape, Variant, in_every_shape, rows_in_every_shape
-from tests.tables import insert, stale, stored
+from tests.support.golden_cases import scenarios
+from tests.support.shapes import BOOKKEEPING, Shape, Variant, in_every_shape, rows_in_every_shape
+from tests.support.small_world import WORLD, assert_fresh
+from tests.support.tables import insert, stale, stored
 
 
 class Types(NamedTuple):
@@ -86,7 +88,7 @@ WHERE attidentity <> '' AND relnamespace = 'public'::regnamespace
 
 @pytest.fixture(autouse=True)
 def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_tables, "INTERVAL", 0.01)
+    monkeypatch.setattr(measurements, "INTERVAL", 0.01)
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def dba(bare_db: Connection[Any]) -> Iterator[Connection[Any]]:
 
 def columns(shape: Shape) -> dict[str, str]:
     """Every column of the source tables that has a kind of type, by "table.column"."""
-    needs = (line.strip().split(": ") for line in wanted(shipped()[shape.name]).types.splitlines() if line.strip())
+    needs = (line.strip().split(": ") for line in manifest_of(shipped()[shape.name]).types.splitlines() if line.strip())
     found = {column: _KINDS[kind] for column, kind in needs if column.partition(".")[2] not in GENERATED}
     return found | {f"runs.{time}": "instant" for time in TIMES} | dict.fromkeys(NAMES[shape.name], "name")
 
@@ -150,7 +152,7 @@ def test_every_type_of_a_kind_works(
     prepare(bare_db, VARIANTS[variant])
     retype(dba, shape, VARIANTS[variant])
     dba.execute("SET timezone = 'Asia/Tokyo'")
-    assert plan.make(dba, "public", shape.name).blockers == ()
+    assert make_plan(dba, "public", shape.name).obstacles == ()
     installer.install(dba, sources=shape.name)
     with psycopg.connect(where(bare_db), autocommit=True) as elsewhere:
         elsewhere.execute("SET timezone = 'Europe/Zurich'")
@@ -170,7 +172,7 @@ def test_every_type_of_a_kind_works(
         ("explain apass1 101 --json", '"ITS"'),
         ("verify --all", "none differs"),
         ("status", "fresh"),
-        ("recalculate apass1 --runs 101", "marked: 1 runs of apass1"),
+        ("recalculate apass1 --runs 101", "marked: 1 run of apass1"),
         ("run --once", ""),
         ("verify --all", "4 of 4 pairs compared: none differs"),
     ):
@@ -247,7 +249,7 @@ def test_a_type_that_cannot_work_is_refused_by_plan_and_installation(
     using = _AS[type_].format(column=name)
     dba.execute(f"ALTER TABLE {table} ALTER {name} DROP DEFAULT, ALTER {name} TYPE {type_} USING {using}".encode())
     says = f"olumn {column} has type {type_}, and gaq-listen needs {needed}"
-    found = plan.make(dba, "public", shape.name).blockers
+    found = make_plan(dba, "public", shape.name).obstacles
     assert [blocker for blocker in found if says in blocker.what], found
     with pytest.raises(GaqListenError, match=says):
         installer.install(dba, sources=shape.name)
@@ -293,7 +295,7 @@ def test_the_bookkeepings_qc_times_may_be_of_any_kind(
             dba.execute(f"ALTER TABLE runs ADD {column} timestamptz {generated.format(expression)}".encode())
     bare_db.execute(WORLD)
     dba.execute(script("bookkeeping_boundaries").encode())
-    assert plan.make(dba, "public", shape.name).blockers == ()
+    assert make_plan(dba, "public", shape.name).obstacles == ()
     installer.install(dba, sources=shape.name)
     dba.execute("CALL gaq.drain()")
     assert_fresh(bare_db)

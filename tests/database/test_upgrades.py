@@ -7,11 +7,12 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from gaq_listen.db.sessions import SQL_VERSION
 from gaq_listen.dba import doctor, installer
-from gaq_listen.dba.scripts import INSTALL_SCRIPTS, VERSION
+from gaq_listen.dba.scripts import INSTALL_SCRIPTS
 from gaq_listen.dba.sources import named
 from tests.database.test_installation import PAIRS, objects
-from tests.tables import drain
+from tests.support.tables import drain
 
 UPGRADES = Path(__file__).parents[1] / "upgrades"
 MIGRATIONS = [name for name in INSTALL_SCRIPTS if "_version_" in name]
@@ -174,5 +175,5 @@ def test_a_migration_changes_nothing_in_this_version(db: Connection[Any]) -> Non
 
 
 def test_there_is_a_migration_and_an_old_version_for_every_version() -> None:
-    assert [f"07_version_{number:02}" for number in range(2, VERSION + 1)] == MIGRATIONS
-    assert [path.stem for path in sorted(UPGRADES.glob("*.sql"))] == [f"version_{n}" for n in range(1, VERSION)]
+    assert [f"07_version_{number:02}" for number in range(2, SQL_VERSION + 1)] == MIGRATIONS
+    assert [path.stem for path in sorted(UPGRADES.glob("*.sql"))] == [f"version_{n}" for n in range(1, SQL_VERSION)]

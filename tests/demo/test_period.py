@@ -1,4 +1,4 @@
-"""The period is the same for the same seed, and is what it says it is."""
+"""The period that the demo fills in is the same for the same seed, and realistic."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,29 +30,29 @@ def value(db: Connection[Any], query: str) -> Any:
     return found
 
 
-def everything(db: Connection[Any]) -> dict[str, list[tuple[Any, ...]]]:
-    contents = {table: rows(db, f"select * from {table} t order by t") for table in TABLES}
+def contents(db: Connection[Any]) -> dict[str, list[tuple[Any, ...]]]:
+    found = {table: rows(db, f"select * from {table} t order by t") for table in TABLES}
     db.execute("truncate runs, detectors, data_passes, qc_flag_types restart identity cascade")
-    return contents
+    return found
 
 
-def test_same_seed_gives_the_same_rows(bare_db: Connection[Any]) -> None:
-    first = fill(bare_db, seed=7, runs_per_pass=5), everything(bare_db)
-    again = fill(bare_db, seed=7, runs_per_pass=5), everything(bare_db)
-    other = fill(bare_db, seed=8, runs_per_pass=5), everything(bare_db)
+def test_period_same_seed_gives_the_same_rows(bare_db: Connection[Any]) -> None:
+    first = fill(bare_db, seed=7, runs_per_pass=5), contents(bare_db)
+    again = fill(bare_db, seed=7, runs_per_pass=5), contents(bare_db)
+    other = fill(bare_db, seed=8, runs_per_pass=5), contents(bare_db)
     assert first == again
     assert first != other
 
 
 @pytest.mark.parametrize("size", [1, 40, 100])
-def test_size_is_a_parameter(bare_db: Connection[Any], size: int) -> None:
+def test_period_has_the_given_number_of_runs(bare_db: Connection[Any], size: int) -> None:
     period = fill(bare_db, runs_per_pass=size)
     assert len(period.data_passes) == 6
     counts = rows(bare_db, "select data_pass_id, count(*) from data_pass_runs group by 1")
     assert sorted(counts) == [(id_, size) for id_ in range(1, 7)]
 
 
-def test_what_is_returned_is_what_was_filled_in(bare_db: Connection[Any]) -> None:
+def test_period_describes_the_inserted_rows(bare_db: Connection[Any]) -> None:
     period = fill(bare_db)
     assert [(p.id, p.name) for p in period.data_passes] == rows(bare_db, "select id, name from data_passes order by id")
     in_pass = {(p.id, number) for p in period.data_passes for number in p.run_numbers}
@@ -77,7 +77,7 @@ def test_what_is_returned_is_what_was_filled_in(bare_db: Connection[Any]) -> Non
 
 
 @pytest.mark.parametrize(("beam_type", "detectors"), [("pp", "FT0,ITS,TPC"), ("PbPb", "FT0,ITS,TPC,ZDC")])
-def test_gaq_detectors_are_those_of_the_beam_type(bare_db: Connection[Any], beam_type: str, detectors: str) -> None:
+def test_period_gaq_detectors_depend_on_the_beam_type(bare_db: Connection[Any], beam_type: str, detectors: str) -> None:
     fill(bare_db)
     listed = rows(
         bare_db,
@@ -89,7 +89,7 @@ def test_gaq_detectors_are_those_of_the_beam_type(bare_db: Connection[Any], beam
     assert listed == [(detectors,)] * 120
 
 
-def test_runs_are_believable(bare_db: Connection[Any]) -> None:
+def test_period_runs_are_realistic(bare_db: Connection[Any]) -> None:
     fill(bare_db)
     assert value(bare_db, "select count(*) from runs") == 4 * 42
     shortest, longest = rows(
@@ -107,7 +107,7 @@ def test_runs_are_believable(bare_db: Connection[Any]) -> None:
     assert value(bare_db, f"{disorderly} where qc_time_start < previous or qc_time_end <= qc_time_start") == 0
 
 
-def test_flags_are_believable(bare_db: Connection[Any]) -> None:
+def test_period_flags_are_realistic(bare_db: Connection[Any]) -> None:
     period = fill(bare_db)
     flags = value(bare_db, "select count(*) from qc_flags")
 
@@ -135,7 +135,7 @@ def test_flags_are_believable(bare_db: Connection[Any]) -> None:
     assert {flag.pair[0] for flag in period.flags} == {p.id for p in period.data_passes}
 
 
-def test_new_rows_get_new_ids(bare_db: Connection[Any]) -> None:
+def test_period_new_rows_get_new_ids(bare_db: Connection[Any]) -> None:
     period = fill(bare_db, runs_per_pass=2)
     run = next(iter(period.runs))
     for insert in (
@@ -148,7 +148,7 @@ def test_new_rows_get_new_ids(bare_db: Connection[Any]) -> None:
         assert bare_db.execute(insert.encode()).rowcount == 1
 
 
-def test_summaries_of_the_period_are_mostly_good(db: Connection[Any]) -> None:
+def test_period_summaries_are_mostly_good(db: Connection[Any]) -> None:
     fill(db)
     db.execute("call gaq.drain()")
     pairs, not_computable, good, mixed = rows(

@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: it plays, sums up, and leaves nothing behind however it ends."""
+"""The command demo: it prints its result, and leaves nothing behind however it ends."""
 
 import re
 import signal
@@ -24,7 +24,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def demo(*words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A demo whose shift is at work, and the directory of its server's socket."""
+    """Run a demo until its shift makes changes. Yield its process and the directory of its server's socket."""
     with subprocess.Popen(
         [PROGRAM, "demo", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -42,7 +42,7 @@ def demo(*words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         yield process, directory
 
 
-def test_it_sums_up_and_ends_with_nothing_stale() -> None:
+def test_demo_prints_its_result_and_leaves_nothing_stale() -> None:
     answer = subprocess.run(
         [PROGRAM, "demo", "--seconds", "3"],
         capture_output=True,
@@ -64,7 +64,7 @@ def test_it_sums_up_and_ends_with_nothing_stale() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_the_summary(number: signal.Signals) -> None:
+def test_demo_after_a_signal_prints_its_result(number: signal.Signals) -> None:
     with demo() as (process, directory):
         assert directory.exists()
         process.send_signal(number)
@@ -75,7 +75,7 @@ def test_a_signal_ends_it_with_the_summary(number: signal.Signals) -> None:
         assert not directory.exists()
 
 
-def test_killed_outright_it_leaves_nothing_either() -> None:
+def test_demo_killed_leaves_nothing() -> None:
     with demo() as (process, directory):
         assert directory.exists()
         process.kill()
@@ -83,12 +83,12 @@ def test_killed_outright_it_leaves_nothing_either() -> None:
         process.communicate(timeout=PATIENCE)
 
 
-def test_terminated_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
+def test_demo_terminated_at_its_start_leaves_nothing(tmp_path: Path) -> None:
     with subprocess.Popen([PROGRAM, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "starting" in process.stderr.readline()
         supervisor = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        if supervisor.exists():  # on Linux: its server is being made
+        if supervisor.exists():  # on Linux the supervisor starts the server in a child process
             until(lambda: bool(supervisor.read_text()))
             (child,) = supervisor.read_text().split()
         process.terminate()

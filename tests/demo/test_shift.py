@@ -1,4 +1,4 @@
-"""The shift changes what it says it changes, and how long it takes until that is fresh is measured rightly."""
+"""The shift makes the changes that it reports, and the meter measures how long they take to become fresh."""
 
 import asyncio
 import random
@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 import pytest
 from psycopg import AsyncConnection, Connection
 
-from gaq_listen.demo.freshness import Freshness, Measured
+from gaq_listen.demo.freshness import FreshnessMeter, FreshnessResult
 from gaq_listen.demo.period import Pair, Period, fill
-from gaq_listen.demo.shift import MIX, Change, Shift
+from gaq_listen.demo.shift import MIX, Shift, SimulatedChange
 from gaq_listen.errors import DatabaseUnreachable, GaqListenError
-from tests.tables import computed, drain, stale, stored
+from tests.support.tables import computed, drain, stale, stored
 
-Invalidate: TypeAlias = Callable[[], Change]
+Invalidate: TypeAlias = Callable[[], SimulatedChange]
 
 FAST = 1000.0
 CHANGES = 600
@@ -28,15 +28,15 @@ where datname = current_database() and application_name = %s
 
 @pytest.fixture
 def period(db: Connection[Any]) -> Period:
-    """A small period, all fresh."""
+    """Fill in a small period, and compute all its pairs."""
     filled = fill(db, runs_per_pass=10)
     drain(db)
     return filled
 
 
 @asynccontextmanager
-async def draining(dsn: str) -> AsyncIterator[None]:
-    """Refreshes in a loop what is stale: a worker at its simplest."""
+async def refreshing(dsn: str) -> AsyncIterator[None]:
+    """Refresh stale pairs in a loop, as a worker does."""
     connection = await AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=None)
 
     async def loop() -> None:
@@ -54,32 +54,32 @@ async def draining(dsn: str) -> AsyncIterator[None]:
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def some_changes(dsn: str, period: Period, how_many: int, seed: int = 0) -> list[Change]:
-    """So many changes of a shift, one after the other."""
-    made: list[Change] = []
+async def some_changes(dsn: str, period: Period, how_many: int, seed: int = 0) -> list[SimulatedChange]:
+    """Let a shift make ``how_many`` changes, and return them."""
+    made: list[SimulatedChange] = []
     stop = asyncio.Event()
 
-    def told(change: Change) -> None:
+    def on_change(change: SimulatedChange) -> None:
         made.append(change)
         if len(made) == how_many:
             stop.set()
 
-    await Shift(dsn, period, random.Random(seed), FAST, told).run(stop)
+    await Shift(dsn, period, random.Random(seed), FAST, on_change).run(stop)
     return made
 
 
-async def test_everything_that_was_changed_becomes_fresh(db: Connection[Any], dsn: str, period: Period) -> None:
+async def test_shift_every_changed_pair_becomes_fresh(db: Connection[Any], dsn: str, period: Period) -> None:
     stop = asyncio.Event()
 
-    def told(change: Change) -> None:
-        freshness.note(change)
+    def on_change(change: SimulatedChange) -> None:
+        meter.record(change)
         if shift.changes.total() == CHANGES:
             stop.set()
 
-    shift = Shift(dsn, period, random.Random(3), 300, told)
-    async with draining(dsn), Freshness(dsn) as freshness:
+    shift = Shift(dsn, period, random.Random(3), 300, on_change)
+    async with refreshing(dsn), FreshnessMeter(dsn) as meter:
         await shift.run(stop)
-        measured = await freshness.settle()
+        measured = await meter.settle()
 
     assert set(shift.changes) == set(MIX)
     assert measured.changes == shift.changes.total() == CHANGES
@@ -95,11 +95,11 @@ async def test_everything_that_was_changed_becomes_fresh(db: Connection[Any], ds
     assert stored(db) == computed(db, pairs)
 
 
-async def test_changes_name_the_pairs_they_make_stale(db: Connection[Any], dsn: str, period: Period) -> None:
+async def test_shift_reports_the_pairs_that_a_change_makes_stale(db: Connection[Any], dsn: str, period: Period) -> None:
     stop = asyncio.Event()
     seen = set()
 
-    def told(change: Change) -> None:
+    def on_change(change: SimulatedChange) -> None:
         marked = db.execute(
             "select data_pass_id, run_number from gaq.pending"
             " where exists (select from data_pass_runs p where (p.data_pass_id, p.run_number) ="
@@ -115,10 +115,10 @@ async def test_changes_name_the_pairs_they_make_stale(db: Connection[Any], dsn: 
             stop.set()
 
     async with asyncio.timeout(30):
-        await Shift(dsn, period, random.Random(1), FAST, told).run(stop)
+        await Shift(dsn, period, random.Random(1), FAST, on_change).run(stop)
 
 
-async def test_same_chance_makes_the_same_changes(
+async def test_shift_same_seed_makes_the_same_changes(
     db: Connection[Any], dsn: str, bare_db: Connection[Any], bare_dsn: str, period: Period
 ) -> None:
     assert fill(bare_db, runs_per_pass=10) == period
@@ -128,7 +128,7 @@ async def test_same_chance_makes_the_same_changes(
     assert all(c.begun < c.committed for c in first)
 
 
-async def test_changes_come_at_the_rate_asked_for(dsn: str, period: Period) -> None:
+async def test_shift_makes_changes_at_the_given_rate(dsn: str, period: Period) -> None:
     shift = Shift(dsn, period, random.Random(0), rate=50)
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(1.5, stop.set)
@@ -136,7 +136,7 @@ async def test_changes_come_at_the_rate_asked_for(dsn: str, period: Period) -> N
     assert 35 < shift.changes.total() < 115
 
 
-async def test_stopping_does_not_wait_for_the_next_change(dsn: str, period: Period) -> None:
+async def test_shift_stops_without_waiting_for_the_next_change(dsn: str, period: Period) -> None:
     shift = Shift(dsn, period, random.Random(0), rate=0.001)
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, stop.set)
@@ -145,7 +145,7 @@ async def test_stopping_does_not_wait_for_the_next_change(dsn: str, period: Peri
     assert shift.changes.total() == 0
 
 
-async def test_what_somebody_else_has_removed_is_left_alone(db: Connection[Any], dsn: str, period: Period) -> None:
+async def test_shift_does_not_change_rows_that_others_deleted(db: Connection[Any], dsn: str, period: Period) -> None:
     db.execute("delete from qc_flags")
     db.execute("delete from data_pass_runs")
     drain(db)
@@ -154,37 +154,37 @@ async def test_what_somebody_else_has_removed_is_left_alone(db: Connection[Any],
     assert len(touched) < 20
 
 
-async def test_refused_change_is_an_error(db: Connection[Any], dsn: str, period: Period) -> None:
+async def test_shift_refused_change_is_an_error(db: Connection[Any], dsn: str, period: Period) -> None:
     db.execute("alter table qc_flags add constraint closed check (false) not valid")
     with pytest.raises(GaqListenError, match=r"shift failed \(\w.*\): .*\"closed\""):
         await some_changes(dsn, period, 100)
 
 
-async def test_lost_connection_is_an_error(db: Connection[Any], dsn: str, period: Period) -> None:
-    def told(_: Change) -> None:
+async def test_shift_lost_connection_is_an_error(db: Connection[Any], dsn: str, period: Period) -> None:
+    def on_change(_: SimulatedChange) -> None:
         db.execute(TERMINATE, ["gaq-listen shift"])
 
     with pytest.raises(DatabaseUnreachable, match="shift failed"):
-        await Shift(dsn, period, random.Random(0), FAST, told).run(asyncio.Event())
+        await Shift(dsn, period, random.Random(0), FAST, on_change).run(asyncio.Event())
 
 
-async def test_no_connection_is_an_error(period: Period) -> None:
+async def test_demo_no_connection_is_an_error(period: Period) -> None:
     dsn = "host=/nowhere dbname=nothing"
     with pytest.raises(DatabaseUnreachable):
         await Shift(dsn, period, random.Random(0)).run(asyncio.Event())
     with pytest.raises(DatabaseUnreachable):
-        async with Freshness(dsn):
+        async with FreshnessMeter(dsn):
             pass
 
 
 @pytest.fixture
 def invalidate(db: Connection[Any], period: Period) -> Invalidate:
-    """Makes a pair stale."""
+    """Return a function that makes a pair stale."""
 
-    def change() -> Change:
+    def change() -> SimulatedChange:
         begun = time.monotonic()
         db.execute("insert into gaq_summaries (data_pass_id, run_number) values (%s, %s)", some_pair(period))
-        return Change("by hand", frozenset({some_pair(period)}), begun, time.monotonic())
+        return SimulatedChange("by hand", frozenset({some_pair(period)}), begun, time.monotonic())
 
     return change
 
@@ -194,59 +194,59 @@ def some_pair(period: Period) -> Pair:
     return data_pass.id, data_pass.run_numbers[0]
 
 
-async def test_nothing_changed_is_nothing_measured(dsn: str, period: Period) -> None:
-    async with Freshness(dsn) as freshness:
-        assert await freshness.settle() == Measured(0, 0, None, None, None, 0)
-        freshness.note(Change("comment", frozenset(), 0, 0))
-        assert await freshness.settle() == Measured(1, 0, None, None, None, 0)
+async def test_meter_without_changes_measures_nothing(dsn: str, period: Period) -> None:
+    async with FreshnessMeter(dsn) as meter:
+        assert await meter.settle() == FreshnessResult(0, 0, None, None, None, 0)
+        meter.record(SimulatedChange("comment", frozenset(), 0, 0))
+        assert await meter.settle() == FreshnessResult(1, 0, None, None, None, 0)
 
 
-async def test_announcement_of_an_older_refresh_does_not_count(
+async def test_meter_ignores_an_announcement_of_an_older_refresh(
     db: Connection[Any], dsn: str, period: Period, invalidate: Invalidate
 ) -> None:
-    async with Freshness(dsn) as freshness:
-        freshness.note(invalidate())
+    async with FreshnessMeter(dsn) as meter:
+        meter.record(invalidate())
         db.execute("select gaq.announce(array[%s], array[%s])", some_pair(period))
-        measured = await freshness.settle(timeout=0.2)
+        measured = await meter.settle(timeout=0.2)
         assert (measured.pairs, measured.outstanding) == (0, 1)
 
         drain(db)
-        measured = await freshness.settle()
+        measured = await meter.settle()
         assert (measured.pairs, measured.outstanding) == (1, 0)
         assert measured.max_ms is not None
         assert measured.max_ms >= 200
 
 
-async def test_announcement_may_come_before_the_news_of_the_commit(
+async def test_meter_counts_an_announcement_before_the_record(
     db: Connection[Any], dsn: str, invalidate: Invalidate
 ) -> None:
-    async with Freshness(dsn) as freshness:
+    async with FreshnessMeter(dsn) as meter:
         change = invalidate()
         drain(db)
         await asyncio.sleep(0.05)
-        freshness.note(change)
-        measured = await freshness.settle()
+        meter.record(change)
+        measured = await meter.settle()
         assert (measured.pairs, measured.outstanding) == (1, 0)
 
 
-async def test_each_change_of_a_pair_is_measured_from_its_own_commit(
+async def test_meter_measures_each_change_from_its_own_commit(
     db: Connection[Any], dsn: str, invalidate: Invalidate
 ) -> None:
-    async with Freshness(dsn) as freshness:
+    async with FreshnessMeter(dsn) as meter:
         for _ in range(3):
-            freshness.note(invalidate())
+            meter.record(invalidate())
             await asyncio.sleep(0.1)
         drain(db)
-        measured = await freshness.settle()
+        measured = await meter.settle()
     assert measured.pairs == 3
     assert measured.p50_ms is not None
     assert measured.max_ms is not None
     assert measured.max_ms - measured.p50_ms > 90
 
 
-async def test_lost_connection_ends_the_measurement(db: Connection[Any], dsn: str, invalidate: Invalidate) -> None:
-    async with Freshness(dsn) as freshness:
-        freshness.note(invalidate())
+async def test_meter_lost_connection_is_an_error(db: Connection[Any], dsn: str, invalidate: Invalidate) -> None:
+    async with FreshnessMeter(dsn) as meter:
+        meter.record(invalidate())
         db.execute(TERMINATE, ["gaq-listen demo, listening"])
         with pytest.raises(DatabaseUnreachable, match="freshness"):
-            await freshness.settle()
+            await meter.settle()

@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules: PromQL that parses, of metrics that there are."""
+"""Check the dashboard and the alert rules: their PromQL parses, and a worker exports the metrics that they name."""
 
 import json
 import re
@@ -11,9 +11,9 @@ import promql_parser
 import pytest
 import yaml
 
-from gaq_listen.events import Counted, Started
-from gaq_listen.observe.metrics import Metrics
-from gaq_listen.observe.standing import STATES, Aims, Standing
+from gaq_listen.observers.metrics import Metrics
+from gaq_listen.observers.worker_state import STATES, WorkerState
+from gaq_listen.worker.events import BacklogCounted, Started
 
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring"
 OF_PROMETHEUS = {"up"}
@@ -35,7 +35,7 @@ def expressions() -> list[str]:
 
 
 def _filled_in(expression: str) -> str:
-    """As Grafana would ask it."""
+    """Return an expression with values for the variables of Grafana."""
     for name, value in {"$__rate_interval": "1m", "$__range": "1h", "$job": ".*"}.items():
         expression = expression.replace(name, value)
     assert "$" not in expression
@@ -43,7 +43,7 @@ def _filled_in(expression: str) -> str:
 
 
 def selectors(node: Any) -> Iterator[Any]:
-    """Every selector of a series in a parsed expression."""
+    """Yield every selector of a series in a parsed expression."""
     if isinstance(node, promql_parser.VectorSelector):
         yield node
     for name in ("expr", "lhs", "rhs", "vector_selector", "param"):
@@ -56,25 +56,25 @@ def selectors(node: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def exported() -> dict[str, set[str]]:
-    """The series that a worker exports: by name, with their labels."""
-    standing = Standing(time.monotonic(), Aims())
-    for event in (Started("gaq", "18.1", "gaq-1"), Counted(0)):
-        standing.apply(event, time.monotonic())
+    """Return the labels of each series that a worker exports, by the name of the series."""
+    state = WorkerState(time.monotonic(), objective=1.0)
+    for event in (Started("gaq", "18.1", "gaq-1"), BacklogCounted(0)):
+        state.apply(event, time.monotonic())
     series: dict[str, set[str]] = {}
-    for line in Metrics(standing).text().decode().splitlines():
+    for line in Metrics(state).text().decode().splitlines():
         if not line.startswith("#"):
             name, labels = re.match(r"(\w+)(\{.*\})?", line).groups()  # type: ignore[union-attr]
             series.setdefault(name, set()).update(re.findall(r"(\w+)=", labels or ""))
     return series
 
 
-def test_selectors_are_found_wherever_they_are() -> None:
+def test_selectors_finds_every_series_of_an_expression() -> None:
     expression = promql_parser.parse("histogram_quantile(0.9, sum by (le) (rate(a[5m]))) > b + -c or absent(d)")
     assert sorted(found.name for found in selectors(expression)) == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_every_expression_asks_for_what_there_is(expression: str, exported: dict[str, set[str]]) -> None:
+def test_every_expression_names_exported_series(expression: str, exported: dict[str, set[str]]) -> None:
     asked = list(selectors(promql_parser.parse(expression)))
     assert asked
     for selector in asked:
@@ -85,7 +85,7 @@ def test_every_expression_asks_for_what_there_is(expression: str, exported: dict
                 assert set(matcher.value.split("|")) <= {state.lower() for state in STATES}
 
 
-def test_every_rule_says_what_to_do() -> None:
+def test_every_alert_rule_says_what_to_look_at() -> None:
     names = [rule["alert"] for rule in rules()]
     assert len(names) == len(set(names)) >= 6
     for rule in rules():
@@ -94,14 +94,14 @@ def test_every_rule_says_what_to_do() -> None:
         assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
 
 
-def test_every_metric_is_on_the_dashboard_or_alerted_on(exported: dict[str, set[str]]) -> None:
+def test_every_metric_is_shown_or_raises_an_alert(exported: dict[str, set[str]]) -> None:
     asked = {selector.name for text in expressions() for selector in selectors(promql_parser.parse(text))}
     families = {re.sub(r"_(total|created|bucket|count|sum)$", "", name) for name in exported}
     used = {re.sub(r"_(total|created|bucket|count|sum)$", "", name) for name in asked}
     assert families - used == {"gaq_listen_up_seconds", "gaq_listen_sweeps", "gaq_listen_pairs_audited"}
 
 
-def test_the_dashboard_is_laid_out_without_overlap() -> None:
+def test_panels_of_the_dashboard_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in dashboard()["panels"]:
         at = panel["gridPos"]
@@ -113,7 +113,7 @@ def test_the_dashboard_is_laid_out_without_overlap() -> None:
     assert len(identifiers) == len(set(identifiers))
 
 
-def test_every_metric_is_documented(exported: dict[str, set[str]]) -> None:
-    documented = set(re.findall(r"gaq_listen_\w+", (MONITORING / "README.md").read_text()))
+def test_every_metric_is_in_the_monitoring_guide(exported: dict[str, set[str]]) -> None:
+    documented = set(re.findall(r"gaq_listen_\w+", (MONITORING.parent / "guides" / "monitoring.md").read_text()))
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported if not name.endswith("_created")}
     assert documented == families

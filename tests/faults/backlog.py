@@ -1,14 +1,14 @@
-"""Far more marks than usual, of far more pairs."""
+"""Add a large backlog, and let a worker drain it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from psycopg import Connection
 
+from tests.faults.convergence import assert_clean_stop, differences, stale
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import differences, ended_well, stale
-from tests.faults.waiting import until
+from tests.support.waiting import until
 
 _RUNS = """
 insert into runs (run_number, time_o2_start, time_o2_end)
@@ -27,49 +27,50 @@ select count(*) from gaq.summaries
 where updated_at > (select updated_at from gaq.summaries where (data_pass_id, run_number) = (%s, %s))
 """
 MEMORY = 60e6
-"""Bytes that a worker may take."""
+"""The largest memory of a worker, in bytes."""
 
 
 def pile_up(server: Server, runs: int, marks: int) -> None:
-    """So many more pairs, and so many more marks of them."""
+    """Add ``runs`` pairs, and ``marks`` marks of these pairs."""
     with server.connect() as connection:
         execute(connection, _RUNS, {"runs": runs, "marks": marks})
         connection.execute("analyze")
 
 
 def execute(connection: Connection[Any], statements: str, values: Mapping[str, int]) -> None:
-    """One statement after the other, each with those of the values that it names."""
+    """Execute the statements one by one, each with the values that it names."""
     for statement in statements.split(";")[:-1]:
         used = {name: value for name, value in values.items() if f"%({name})" in statement}
         connection.execute(statement.encode(), used)
 
 
 def size(server: Server, marks: str = "gaq.invalidations") -> int:
-    """Of a table of marks, in bytes."""
+    """Return the size of a table of marks, in bytes."""
     return int(server.ask("select pg_relation_size(%s)", marks))
 
 
 def drained(server: Server, runs: int, marks: int) -> str:
-    """Piles up, has a worker drain it, and tells how that went; the server must run.
+    """Add a backlog to a running server, let a worker drain it, and return a report.
 
     Raises:
-        AssertionError: something was wrong, stale or starved, the worker took too much memory, or the marks stayed.
+        AssertionError: a summary was wrong or stale, a new mark had to wait for the backlog, the worker took too much
+            memory, or vacuum could not remove the marks.
     """
     pile_up(server, runs, marks)
     before = size(server)
     with running(server.dsn(user=WORKER)) as program:
-        first = program.until("batch")
-        # Somebody changes something now, and does not wait for all of that.
+        first = program.until("batch_refreshed")
+        # A change that comes now must not wait until the backlog is drained.
         server.ask("update gaq_summaries set invalidated_at = now() where (data_pass_id, run_number) = (2, 505)")
         until(lambda: stale(server) == 0, "everything is fresh", patience=300, every=0.1)
         memory = program.memory()
         assert memory < MEMORY
         assert int(program.until("behind").values["pairs_left"]) > 400
-        last = program.until("recovered")
-        ended_well(program)
+        last = program.until("caught_up")
+        assert_clean_stop(program)
     assert differences(server) == []
     assert int(server.ask(_LATER, 2, 505)) > runs / 10
-    # Nothing holds the table of marks back from shrinking.
+    # The worker holds no snapshot that would keep vacuum from shrinking the table of marks.
     server.ask("vacuum gaq.invalidations")
     assert size(server) < before / 10
     return (

@@ -1,8 +1,8 @@
-"""Crash after crash in the middle of refreshes, and nothing wrong is fresh after any: ``make crashes TIMES=1000``.
+"""Crash a server in the middle of refreshes, and check that no fresh summary is wrong: ``make crashes TIMES=1000``.
 
-A refresh does not wait for the disk, so a crash may lose one that readers have seen. Each time the server comes up
-without a worker, and what it then shows as fresh is compared with what is recomputed: the mark of a lost refresh must
-be back.
+The commit of a refresh does not wait for the disk, so a crash may lose a refresh that readers have seen.
+After each crash the server starts without a worker, and the test compares all fresh summaries with recomputed ones:
+the mark of each lost refresh must be back.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from random import Random
 import click
 import psycopg
 
+from tests.faults.convergence import assert_converged
 from tests.faults.program import running
-from tests.faults.seeding import copy_of, seed_server
+from tests.faults.seeded_cluster import copy_of, seed_server
 from tests.faults.server import IMMEDIATE, WORKER, Server
-from tests.faults.verdict import all_is_well
-from tests.faults.waiting import until
 from tests.faults.writing import writing
+from tests.support.waiting import until
 
 _WRONG = """
 select count(*) from gaq.differences(
@@ -33,7 +33,7 @@ WAYS = ("immediate stop", "postmaster killed", "all processes killed")
 
 
 def crash(server: Server, way: str) -> None:
-    """End the server in that way, without a chance to write anything down."""
+    """Crash the server in one of ``WAYS``, so that it can write nothing more to its disk."""
     if way == "immediate stop":
         server.stop(IMMEDIATE)
     elif way == "postmaster killed":
@@ -46,7 +46,7 @@ def crash(server: Server, way: str) -> None:
 
 
 def start_again(server: Server) -> None:
-    """Start a server that has crashed, and wait until it answers: what it said of itself before lies there still."""
+    """Start a crashed server, and wait until it answers. Its old ``postmaster.pid`` still says that it is ready."""
     server.start()
 
     def answers() -> bool:
@@ -59,10 +59,10 @@ def start_again(server: Server) -> None:
 
 
 def crashes(server: Server, times: int, number: int) -> Counter[str]:
-    """Crash a running server so often, and return how often in which way, and how many crashes lost a refresh.
+    """Crash a running server ``times`` times. Return how often in each way, and how many crashes lost a refresh.
 
     Raises:
-        AssertionError: something wrong was fresh after a crash, or a writer was harmed.
+        AssertionError: a fresh summary was wrong after a crash, or a writer met an error.
     """
     chance = Random(number)
     done: Counter[str] = Counter()
@@ -70,7 +70,7 @@ def crashes(server: Server, times: int, number: int) -> Counter[str]:
         for _ in range(times):
             way = chance.choice(WAYS)
             with running(server.dsn(user=WORKER)) as program:
-                program.until("batch")
+                program.until("batch_refreshed")
                 time.sleep(chance.uniform(0, 0.3))
                 seen = server.ask(_LAST)
                 crash(server, way)
@@ -81,12 +81,12 @@ def crashes(server: Server, times: int, number: int) -> Counter[str]:
             wrong = int(server.ask(_WRONG))
             assert not wrong, f"{wrong} wrong values shown as fresh after {dict(done)}"
         with running(server.dsn(user=WORKER)) as program:
-            all_is_well(server, writers, program)
+            assert_converged(server, writers, program)
     return done
 
 
 def main() -> int:
-    """Crash as often as told, and print how; return the exit code."""
+    """Crash a server as often as the arguments say, print the counts, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.crashes", description=__doc__)
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -99,7 +99,7 @@ def main() -> int:
         done = crashes(server, chosen.times, chosen.seed)
     for what, times in sorted(done.items()):
         click.echo(f"{times:6} {what}")
-    click.echo("nothing wrong was fresh after any of them")
+    click.echo("no fresh summary was wrong after any crash")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Millions of flags, all of them marked while no worker runs: ``make storm FLAGS=10000000``."""
+"""Drain the marks of millions of flags that were added while no worker ran: ``make storm FLAGS=10000000``."""
 
 import shutil
 import time
@@ -7,26 +7,26 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaq_listen.demo import cluster
+from gaq_listen.private_postgres import cluster
 from tests.faults.backlog import MEMORY, execute, size
+from tests.faults.convergence import assert_clean_stop, differences, stale
 from tests.faults.program import Program, running
-from tests.faults.seeding import copy_of
+from tests.faults.seeded_cluster import copy_of
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import differences, ended_well, stale
-from tests.faults.waiting import until
-from tests.small_period import BAD_FLAG
+from tests.support.small_period import BAD_FLAG
+from tests.support.waiting import until
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 DATA_PASSES, DETECTORS, EACH = 21, 12, 3
-"""As many of each as in ALICE's data; what grows is the number of runs."""
+"""As in ALICE's data. EACH is the number of flags of a pair and detector. The number of runs grows with the flags."""
 BYTES = 800
-"""Of disk for a flag with everything around it: indexes, marks, WAL."""
+"""Disk space for one flag, with its part of indexes, marks and WAL."""
 PATIENCE = 3600.0
 SAMPLE = 5_000
-"""Pairs that are computed again at the end."""
+"""Number of pairs that are computed again at the end and compared."""
 NEWEST = (2, 505)
-"""The pair that is marked while the backlog is being drained: not one of those that wait."""
+"""A pair outside the backlog, which is marked while the worker drains the backlog."""
 
 _COMMON = """
 insert into detectors (id, name) select 100 + n, 'D' || n from generate_series(1, %(detectors)s) n;
@@ -36,7 +36,7 @@ insert into runs (run_number, time_o2_start, time_o2_end)
 select 500000 + n, timestamptz '2024-01-01Z' + n * interval '2 h', timestamptz '2024-01-01Z' + (n + 1) * interval '2 h'
 from generate_series(1, %(runs)s) n;
 """
-# In the order in which experts set them: detector after detector, so that the flags of a pair lie far from each other.
+# Experts set flags detector after detector, so the flags of one pair lie far from each other on the disk.
 _FLAGS = """
 insert into data_passes (id, name) values (%(pass)s, 'LHC24_pass' || %(pass)s);
 insert into data_pass_runs select %(pass)s, run_number from runs where run_number > 500000;
@@ -66,7 +66,11 @@ _MARKED = "select exists (select from gaq.invalidations where (data_pass_id, run
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """What was seen while a worker drained: times in seconds since it had begun, sizes in bytes."""
+    """What a drain took. Times are in seconds since its start, ``memory`` in bytes.
+
+    ``fresh`` is when nothing was stale, ``marked`` is when NEWEST was marked, and ``served`` when NEWEST was fresh.
+    ``progress`` has the log lines that report the backlog.
+    """
 
     fresh: float
     marked: float
@@ -76,28 +80,28 @@ class Drain:
 
     def __str__(self) -> str:
         return (
-            f"drained in {self.fresh:.0f} s, with at most {self.memory / 1e6:.0f} MB; progress was told "
+            f"drained in {self.fresh:.0f} s, with at most {self.memory / 1e6:.0f} MB; the worker logged progress "
             f"{len(self.progress)} times, such as: {self.progress[len(self.progress) // 2]}\n"
             f"a pair that was marked {self.marked:.0f} s after the beginning was fresh "
             f"{self.served - self.marked:.1f} s later, everything {self.fresh - self.marked:.0f} s later"
         )
 
 
-def many_flags(seed: Server, flags: int, tell: Tell) -> str:
-    """Fills a server with at least so many flags, has a worker drain what they mark, and tells how that went.
+def many_flags(seed: Server, flags: int, report_progress: Report) -> str:
+    """Add at least ``flags`` flags to a copy of the seed, let a worker drain their marks, and return a report.
 
     Raises:
-        AssertionError: something was wrong or stale, the worker took too much memory, or the marks did not shrink.
+        AssertionError: a summary was wrong or stale, the worker took too much memory, or the marks did not shrink.
     """
     with ExitStack() as stack:
         server = copy_of(seed, stack, _room(seed, flags * BYTES))
         server.settings |= {"shared_buffers": "1GB", "max_wal_size": "4GB"}
         server.start()
-        report = [filled(server, flags, tell)]
+        report = [filled(server, flags, report_progress)]
         before = _sizes(server)
         with running(server.dsn(user=WORKER)) as program:
-            drain = _drained(server, program, tell)
-            ended_well(program)
+            drain = _drained(server, program, report_progress)
+            assert_clean_stop(program)
         report.append(str(drain))
         assert drain.memory < MEMORY
         until(lambda: sum(_sizes(server)) < sum(before) / 10, "the marks have shrunk", patience=300, every=1)
@@ -111,8 +115,8 @@ def many_flags(seed: Server, flags: int, tell: Tell) -> str:
         return "\n".join((*report, f"wrong values in a sample of {SAMPLE:,} pairs: {wrong}"))
 
 
-def filled(server: Server, flags: int, tell: Tell) -> str:
-    """Adds at least so many flags to a server that runs, and tells what was made."""
+def filled(server: Server, flags: int, report_progress: Report) -> str:
+    """Add at least ``flags`` flags to a running server, and return a sentence with the numbers of rows."""
     began = time.monotonic()
     values = {
         "runs": -(-flags // (DATA_PASSES * DETECTORS * EACH)),
@@ -120,11 +124,11 @@ def filled(server: Server, flags: int, tell: Tell) -> str:
         "each": EACH,
     }
     with server.connect() as connection:
-        # Without foreign keys, which take their time. Our triggers are there always.
+        # This setting skips the checks of foreign keys, which take long. Our triggers fire nevertheless.
         connection.execute("set session_replication_role = replica")
         execute(connection, _COMMON, values)
         for number in range(1, DATA_PASSES + 1):
-            tell(f"filling data pass {number} of {DATA_PASSES}")
+            report_progress(f"filling data pass {number} of {DATA_PASSES}")
             execute(connection, _FLAGS, values | {"pass": 100 + number})
         connection.execute("analyze")
         made = connection.execute(_MADE.encode()).fetchone()
@@ -136,18 +140,20 @@ def filled(server: Server, flags: int, tell: Tell) -> str:
     )
 
 
-def _drained(server: Server, program: Program, tell: Tell) -> Drain:
-    """Waits until everything is fresh; marks a pair when a tenth of the first marks is done."""
+def _drained(server: Server, program: Program, report_progress: Report) -> Drain:
+    """Wait until nothing is stale. Mark NEWEST when a tenth of the first marks is done."""
     began = time.monotonic()
     first = program.until("behind", patience=PATIENCE).values
-    tell(f"behind: {first}")
+    report_progress(f"behind: {first}")
     pairs = int(first["pairs_left"])
     until(lambda: program.refreshed() > pairs / 10, "a tenth is refreshed", patience=PATIENCE, every=0.1)
     server.ask(BAD_FLAG, *NEWEST)
     marked = time.monotonic() - began
-    until(lambda: not server.ask(_MARKED, *NEWEST), "what was marked last is fresh", patience=PATIENCE, every=0.1)
+    until(
+        lambda: not server.ask(_MARKED, *NEWEST), "the pair that was marked last is fresh", patience=PATIENCE, every=0.1
+    )
     served = time.monotonic() - began
-    tell(f"what was marked {marked:.0f} s after the beginning was fresh {served - marked:.1f} s later")
+    report_progress(f"the pair that was marked after {marked:.0f} s was fresh {served - marked:.1f} s later")
     until(lambda: not server.ask(_LEFT), "nothing is marked", patience=PATIENCE, every=0.5)
     fresh = time.monotonic() - began
     assert stale(server) == 0
@@ -160,11 +166,11 @@ def _sizes(server: Server) -> tuple[int, int]:
 
 
 def _room(seed: Server, needed: int) -> Path:
-    """Shared memory if it holds so many bytes with ease, otherwise the disk of temporary files."""
+    """Return the directory of shared memory if it has three times ``needed`` bytes, or that of temporary files."""
     disk = cluster.temp_base(seed.account)
     shared = cluster.data_base(disk)
     available = int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]) * 1024
     if shared != disk and min(shutil.disk_usage(shared).free, available) > 3 * needed:
         return shared
-    assert shutil.disk_usage(disk).free > needed, f"it takes {needed / 1e9:.0f} GB in {disk}"
+    assert shutil.disk_usage(disk).free > needed, f"the flags need {needed / 1e9:.0f} GB in {disk}"
     return disk

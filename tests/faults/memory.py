@@ -1,4 +1,4 @@
-"""Memory that is taken from a backend."""
+"""Limit the memory of a backend."""
 
 import resource
 import shutil
@@ -15,12 +15,12 @@ MUCH = """
 update gaq_summaries set invalidated_at = now();
 insert into gaq.invalidations select 1, 501, clock_timestamp(), 'x' from generate_series(1, 20000)
 """
-"""A refresh of this takes more memory than one of a few pairs."""
+"""Marks whose refresh takes more memory than a refresh of a few pairs."""
 
 
 @contextmanager
 def no_more_memory(server: Server, backend: int) -> Iterator[None]:
-    """It has what it has, and gets no more as long as the context lasts."""
+    """Refuse the backend more memory than it has now, until the context ends."""
     size = int(Path(f"/proc/{backend}/statm").read_text().split()[0]) * resource.getpagesize()
     _limit(server, backend, f"{size}:")
     try:
@@ -30,8 +30,8 @@ def no_more_memory(server: Server, backend: int) -> Iterator[None]:
 
 
 def _limit(server: Server, pid: int, limit: str) -> None:
-    # By whoever runs the server: root itself may not be allowed to.
+    # The OS user of the server may do this, and root in a container may not.
     prlimit = shutil.which("prlimit")
     if prlimit is None:
-        pytest.skip("NOT TESTED: to take memory from a backend takes the program prlimit")
+        pytest.skip("NOT TESTED: limiting the memory of a backend needs the program prlimit")
     subprocess.run([prlimit, f"--pid={pid}", f"--as={limit}"], check=False, **server.account.identity())

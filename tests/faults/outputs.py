@@ -1,4 +1,4 @@
-"""A worker whose output is not read by us: a pipe, a file, a terminal."""
+"""Start workers that write to a pipe, to a full disk or to a terminal."""
 
 import os
 import subprocess
@@ -8,18 +8,18 @@ from typing import Any
 import pexpect
 import pytest
 
-from gaq_listen.demo.cluster import environment
+from gaq_listen.private_postgres.cluster import environment
 from tests.faults.program import PROGRAM
-from tests.faults.waiting import until
+from tests.support.waiting import until
 
 FULL = Path("/dev/full")
-"""A file on a disk that is full."""
+"""A file on which every write fails because the disk is full. Only Linux has it."""
 SIZES = ((10, 40), (50, 200), (3, 20), (30, 120))
-"""Lines and columns of terminals."""
+"""Sizes of terminals, in lines and columns."""
 
 
 def started(dsn: str, stdout: int) -> subprocess.Popen[str]:
-    """A worker that writes plain lines there, and errors to a pipe."""
+    """Start a worker that writes plain lines to ``stdout``, and errors to a pipe."""
     return subprocess.Popen(
         [PROGRAM, "run", "--log-format", "plain"],
         env=environment() | {"GAQ_LISTEN_DSN": dsn},
@@ -30,9 +30,9 @@ def started(dsn: str, stdout: int) -> subprocess.Popen[str]:
 
 
 def head_closes(program: subprocess.Popen[str]) -> None:
-    """Reads a line of it, as ``head -1`` does, and no more; it ends quietly.
+    """Read one line and close the pipe, as ``head -1`` does. Check that the worker ends without an error.
 
-    The program was started with a pipe for its output.
+    The output of ``program`` must be a pipe.
     """
     assert program.stdout is not None
     assert program.stderr is not None
@@ -43,14 +43,14 @@ def head_closes(program: subprocess.Popen[str]) -> None:
 
 
 def full_disk() -> int:
-    """A file descriptor to which nothing can be written, for want of space."""
+    """Return a file descriptor on a full disk."""
     if not FULL.exists():
         pytest.skip("NOT TESTED: only Linux has /dev/full")
     return os.open(FULL, os.O_WRONLY)
 
 
 def in_a_terminal(dsn: str) -> "pexpect.spawn[str]":
-    """A worker with its live console."""
+    """Start a worker with its console, in a terminal."""
     return pexpect.spawn(
         PROGRAM,
         ["run"],
@@ -62,7 +62,7 @@ def in_a_terminal(dsn: str) -> "pexpect.spawn[str]":
 
 
 def hang_up(child: "pexpect.spawn[str]") -> None:
-    """The terminal goes: the kernel sends SIGHUP, and the worker ends as it should."""
+    """Close the terminal, so that the kernel sends SIGHUP. Check that the worker exits with 0."""
     terminal: Any = vars(child)["ptyproc"]
     terminal.fileobj.close()
     child.closed = terminal.closed = True

@@ -1,4 +1,4 @@
-"""A real PgBouncer in front of a server."""
+"""Run PgBouncer in front of a server."""
 
 import shutil
 import subprocess
@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from tests.faults import debian
 from tests.faults.server import DATABASE, WORKER, Server
-from tests.faults.waiting import until
+from tests.support import debian_packages
+from tests.support.waiting import until
 
 _CONFIGURATION = """
 [databases]
@@ -29,13 +29,13 @@ pidfile =
 
 @contextmanager
 def pooler(server: Server, mode: str) -> Iterator[str]:
-    """A pooler in front of the server, for as long as the context lasts; gives the DSN of the worker.
+    """Run a pooler in front of the server until the context ends, and yield the DSN for the worker.
 
     Raises:
-        pytest.skip.Exception: PgBouncer is not to be had.
+        pytest.skip.Exception: PgBouncer cannot be downloaded.
     """
-    debian.root()
-    # Started as whoever runs the server: like it, it refuses to run as root.
+    debian_packages.root()
+    # PgBouncer refuses to run as root, so it runs as the OS user of the server.
     directory = server.home / "pooler"
     directory.mkdir(mode=0o755)
     (directory / "users").write_text('"postgres" ""\n')
@@ -50,7 +50,7 @@ def pooler(server: Server, mode: str) -> Iterator[str]:
     process = subprocess.Popen(
         [program, configuration],
         cwd="/",
-        env=debian.environment() | {"LD_LIBRARY_PATH": str(program.parent)},
+        env=debian_packages.environment() | {"LD_LIBRARY_PATH": str(program.parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         **server.account.identity(),
@@ -75,10 +75,10 @@ def pooler(server: Server, mode: str) -> Iterator[str]:
 
 
 def _reachable(directory: Path) -> Path:
-    """A copy of the program, with the libraries beside it, where the server's account can execute it."""
+    """Copy the program and its libraries to where the OS user of the server can execute it. Return its path."""
     place = directory / "program"
     place.mkdir(mode=0o755)
-    for path in (debian.root() / "usr/sbin/pgbouncer", *debian.root().glob("usr/lib/*/*.so*")):
+    for path in (debian_packages.root() / "usr/sbin/pgbouncer", *debian_packages.root().glob("usr/lib/*/*.so*")):
         copy = place / path.name
         copy.write_bytes(path.read_bytes())
         copy.chmod(0o755)

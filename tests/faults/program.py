@@ -1,4 +1,4 @@
-"""The real program, ``gaq-listen run``, as a process, and the lines it writes."""
+"""Run ``gaq-listen run`` as a process, and read the lines that it writes."""
 
 import os
 import re
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gaq_listen.demo.cluster import environment
-from tests.faults.waiting import PATIENCE
+from gaq_listen.private_postgres.cluster import environment
+from tests.support.waiting import PATIENCE
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
 
@@ -24,7 +24,7 @@ _VALUE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of its log; ``at`` is when it was read, in monotonic seconds."""
+    """A line of the log. ``at`` is the monotonic time at which the test read it, in seconds."""
 
     at: float
     level: str
@@ -33,7 +33,7 @@ class Line:
 
 
 class Program:
-    """A running ``gaq-listen run``, which writes plain lines."""
+    """A process ``gaq-listen run`` that writes plain log lines."""
 
     def __init__(self, dsn: str, *words: str, command: tuple[str, ...] = (PROGRAM, "run"), **options: Any) -> None:
         self.lines: list[Line] = []
@@ -65,11 +65,11 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process id."""
         return self.process.pid
 
     def now(self) -> int:
-        """A place in its log: lines from here on are those that are not there yet."""
+        """Return the number of log lines so far. As ``since``, this means: lines that are written from now on."""
         return len(self.lines)
 
     def until(
@@ -79,7 +79,7 @@ class Program:
         where: Callable[[dict[str, str]], Any] = lambda values: True,
         patience: float = PATIENCE,
     ) -> Line:
-        """Waits for a line from place ``since`` on, with this event and such values."""
+        """Wait for a log line of this event, from line ``since`` on, whose values satisfy ``where``, and return it."""
 
         def found() -> Line | None:
             return next((line for line in self.lines[since:] if line.event == event and where(line.values)), None)
@@ -88,64 +88,64 @@ class Program:
             self._news.wait_for(lambda: found() or self.ended, patience)
             line = found()
         if line is None:
-            how = "it ended" if self.ended else f"not within {patience:g} s"
+            how = "the program ended" if self.ended else f"not within {patience:g} s"
             raise AssertionError(f"no line {event!r}: {how}\n{self.log}")
         return line
 
     def of(self, event: str) -> list[Line]:
-        """The lines of one event so far."""
+        """Return the lines of one event so far."""
         return [line for line in self.lines if line.event == event]
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will be read."""
+        """Return whether the program has closed its output, so that no line can follow."""
         return not self._reader.is_alive()
 
     @property
     def log(self) -> str:
-        """Everything it has written, for a person."""
+        """Return everything that the program has written."""
         return "\n".join(self.raw)
 
     def send(self, number: signal.Signals) -> None:
-        """To the process."""
+        """Send a signal to the process."""
         self.process.send_signal(number)
 
     def wait(self, patience: float = PATIENCE) -> int:
-        """Waits for its end; returns the exit code, negative for a signal."""
+        """Wait until the process ends, and return its exit code, or minus the number of the signal that ended it."""
         try:
             code = self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"it has not ended within {patience:g} s\n{self.log}") from None
+            raise AssertionError(f"the program has not ended within {patience:g} s\n{self.log}") from None
         self._reader.join(PATIENCE)
         return code
 
     def stop(self, number: signal.Signals = signal.SIGTERM, patience: float = PATIENCE) -> int:
-        """Asks it to end, and waits for that; returns the exit code."""
+        """Send the process a signal to end, unless it has ended, and return its exit code."""
         if self.process.poll() is None:
             self.send(number)
         return self.wait(patience)
 
     def kill(self) -> None:
-        """Ends it at once, without its knowing."""
+        """Kill the process (SIGKILL), and wait for its end."""
         self.process.kill()
         self.wait()
 
     def memory(self) -> int:
-        """Its resident memory, in bytes."""
+        """Return the resident memory of the process, in bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def peak_memory(self) -> int:
-        """The most resident memory it ever had, in bytes."""
+        """Return the largest resident memory that the process has had, in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
     def refreshed(self) -> int:
-        """How many pairs it has told of."""
-        return sum(int(line.values["pairs"]) for line in self.of("batch"))
+        """Return how many pairs the program has logged as refreshed."""
+        return sum(int(line.values["pairs"]) for line in self.of("batch_refreshed"))
 
     def cpu(self) -> float:
-        """Seconds of processor time that it has used."""
+        """Return the CPU time that the process has used, in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -156,7 +156,7 @@ def _unquoted(value: str) -> str:
 
 @contextmanager
 def running(dsn: str, *words: str, ready: str = "listening", **options: Any) -> Iterator[Program]:
-    """A program that has written the line ``ready``; killed at the end, unless it has ended by then."""
+    """Start a program and wait for a line of the event ``ready``. At the end, kill the program if it still runs."""
     program = Program(dsn, *words, **options)
     try:
         if ready:

@@ -1,6 +1,6 @@
-"""A network between the worker and the server, which tests make slow, deaf, or cut.
+"""A network between worker and server, which a test can slow down, block or cut.
 
-It runs in threads of its own, listens on a TCP port of the loopback and leads to the server's socket.
+A proxy in a thread of its own listens on a TCP port of the loopback interface, and forwards to the server's socket.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Direction:
-    """One way of every connection: what it lets through, and how soon."""
+    """One direction of all connections: whether data passes, and after which delay in seconds."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -26,7 +26,7 @@ class Direction:
         self.delay = 0.0
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Bytes from here to there, until the end; whatever is held up arrives later, as TCP has it."""
+        """Forward bytes until the end of the stream. Blocked bytes arrive later, because TCP would send them again."""
         while True:
             data = await reader.read(65536)
             if self.delay:
@@ -39,7 +39,7 @@ class Direction:
 
 
 class Proxy:
-    """The way to the socket of a server. Every method takes effect at once, for all connections."""
+    """A proxy to the socket of a server. Each method takes effect at once, for all connections."""
 
     def __init__(self, socket_path: Path) -> None:
         self._path = socket_path
@@ -48,58 +48,58 @@ class Proxy:
         self._connections: set[Streams] = set()
         self._clients: set[socket.socket] = set()
         self._serving: set[asyncio.Task[None]] = set()
-        # Not asyncio's server: that forgets what it has just accepted when it is closed.
+        # A server of asyncio would leak the connections that it has just accepted when it is closed.
         self._listening: socket.socket | None = None
         self.port = 0
         self.accepted = 0
 
     def start(self) -> None:
-        """Listens."""
+        """Start the thread, and listen."""
         self._thread.start()
         self._do(self._start)
 
     def stop(self) -> None:
-        """Ends everything."""
+        """Close all connections, and end the thread."""
         self._do(self._stop)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def leads_to(self, socket_path: Path) -> None:
-        """Who connects from now on comes to this server."""
+        """Forward new connections to this server."""
         self._path = socket_path
 
     def dsn(self, **options: Any) -> str:
-        """A way to the server through this network."""
+        """Return a DSN of the server that leads through this proxy."""
         where: dict[str, Any] = {"host": "127.0.0.1", "port": self.port, "sslmode": "disable"}
         return make_conninfo(**(where | options))
 
     def black_hole(self, to_server: bool = True, to_client: bool = True) -> None:
-        """Nothing arrives any more, this way, that way or both; nobody is told."""
+        """Block the data silently, in one or both directions."""
         for direction, closed in ((self._to_server, to_server), (self._to_client, to_client)):
             if closed:
                 self._soon(direction.open.clear)
 
     def slow(self, seconds: float) -> None:
-        """Everything takes so much longer, each way."""
+        """Delay the data by ``seconds`` in each direction."""
         self._to_server.delay = self._to_client.delay = seconds
 
     def heal(self) -> None:
-        """The network is as it should be; what was held up arrives."""
+        """End all blocking and delays. Blocked data arrives."""
         self.slow(0)
         for direction in (self._to_server, self._to_client):
             self._soon(direction.open.set)
 
     def reset(self) -> None:
-        """Every connection is cut, on both sides, with RST."""
+        """Reset all connections on both sides (RST)."""
         self._do(self._reset)
 
     def refuse(self) -> None:
-        """Nobody can connect, until ``accept``."""
+        """Refuse new connections, until ``accept``."""
         self._do(self._close)
 
     def accept(self) -> None:
-        """The same port takes connections again."""
+        """Accept connections again, on the same port."""
         self._do(self._listen)
 
     def _soon(self, action: Callable[[], object]) -> None:
@@ -128,7 +128,7 @@ class Proxy:
     async def _reset(self) -> None:
         for _, writer in self._connections:
             connection = writer.get_extra_info("socket")
-            with suppress(OSError):  # it may have gone by itself
+            with suppress(OSError):  # the peer may have closed the connection
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
@@ -138,13 +138,13 @@ class Proxy:
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
-        for _ in range(10):  # what was closed closes its socket in the loop's next turns
+        for _ in range(10):  # asyncio closes the socket of a closed transport in later turns of its loop
             await asyncio.sleep(0)
         for client in self._clients:
             client.close()
 
     def _accept(self, listening: socket.socket) -> None:
-        with suppress(BlockingIOError, ConnectionAbortedError):  # who wanted to connect has thought better of it
+        with suppress(BlockingIOError, ConnectionAbortedError):  # the client has gone already
             client, _ = listening.accept()
             client.setblocking(False)
             self._clients.add(client)
@@ -169,7 +169,7 @@ class Proxy:
             asyncio.ensure_future(self._to_client.carry(server[0], client[1])),
         ]
         try:
-            with suppress(asyncio.CancelledError):  # the end of the network; Python 3.11 complains about it
+            with suppress(asyncio.CancelledError):  # raised when the proxy stops; Python 3.11 would report it
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._connections -= ends
@@ -183,7 +183,7 @@ class Proxy:
 
 @contextmanager
 def network(socket_path: Path) -> Iterator[Proxy]:
-    """A proxy to the server whose socket this is, for as long as the context lasts."""
+    """Run a proxy to this socket of a server, until the context ends."""
     proxy = Proxy(socket_path)
     proxy.start()
     try:

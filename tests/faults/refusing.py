@@ -1,4 +1,4 @@
-"""A server that is there and says no: what somebody has changed, and how it is changed back."""
+"""Changes that make a running server refuse a worker, and how an administrator undoes each."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,20 +7,20 @@ import psycopg
 
 from tests.faults.program import Program
 from tests.faults.server import DATABASE, WORKER, Server
-from tests.faults.waiting import until
+from tests.support.waiting import until
 
-UNREACHABLE, BAD = 3, 1
-"""Exit codes."""
+UNREACHABLE, CONFIGURATION = 3, 1
+"""Exit codes of a worker: no connection, and a database that does not fit."""
 Change = Callable[[Server], object]
 
-END = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'gaq-%'"
+TERMINATE_WORKERS = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'gaq-%'"
 RIGHT, WRONG = "right-secret", "wrong-secret"
 ELSEWHERE = f"{DATABASE}_elsewhere"
 _PASSWORD = f"local all {WORKER} scram-sha-256"
 
 
 def wrong_password(server: Server) -> None:
-    """Who gives WRONG, as who gives none, is refused."""
+    """Require RIGHT as the password of the worker's role."""
     server.ask(f"alter role {WORKER} password '{RIGHT}'")
     server.authenticate(_PASSWORD)
 
@@ -42,7 +42,7 @@ def dropped(server: Server) -> None:
 
 
 def moved(server: Server) -> None:
-    """As a database that was dropped looks to who connects; but it can come back."""
+    """Rename the database. To a worker that connects, this looks as if it had been dropped."""
     _rename(server, DATABASE, ELSEWHERE)
 
 
@@ -51,7 +51,7 @@ def moved_back(server: Server) -> None:
 
 
 def _rename(server: Server, old: str, new: str) -> None:
-    # Nobody is let in, so that nobody is in the way.
+    # A database that refuses connections has no session that could block the renaming.
     server.ask(f"alter database {old} allow_connections false", dbname="postgres")
     end = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity where datname = %s"
     server.ask(end, old, dbname="postgres")
@@ -61,12 +61,12 @@ def _rename(server: Server, old: str, new: str) -> None:
 
 def without_schema(server: Server) -> None:
     def gone() -> bool:
-        # It takes every lock, one after the other, and whoever works has some of them: then it has to start again.
+        # DROP SCHEMA takes the locks one by one, so a deadlock with a worker is possible. Then try again.
         with suppress(psycopg.errors.DeadlockDetected):
             server.ask("drop schema gaq cascade")
         return bool(server.ask("select to_regnamespace('gaq') is null"))
 
-    until(gone, "it is dropped")
+    until(gone, "the schema is dropped")
 
 
 def newer_schema(server: Server) -> None:
@@ -86,27 +86,27 @@ def with_rights(server: Server) -> None:
 
 
 def without_connections(server: Server) -> None:
-    """The worker's role may have none, and those that it has are ended."""
+    """Allow the worker's role no connections, and end those that it has."""
     server.ask(f"alter role {WORKER} connection limit 0")
-    server.ask(END)
+    server.ask(TERMINATE_WORKERS)
 
 
 def with_connections(server: Server) -> None:
     server.ask(f"alter role {WORKER} connection limit -1")
 
 
-HOPELESS: dict[str, tuple[Change, int, str]] = {
+FATAL: dict[str, tuple[Change, int, str]] = {
     "wrong password": (wrong_password, UNREACHABLE, "password authentication failed"),
     "role may not log in": (without_login, UNREACHABLE, "not permitted to log in"),
     "database dropped": (dropped, UNREACHABLE, f'database "{DATABASE}" does not exist'),
-    "schema missing": (without_schema, BAD, "run: gaq-listen install"),
-    "schema newer": (newer_schema, BAD, "upgrade the program"),
+    "schema missing": (without_schema, CONFIGURATION, "run: gaq-listen install"),
+    "schema newer": (newer_schema, CONFIGURATION, "upgrade the program"),
 }
-"""What ends a worker, with which exit code, and what it says."""
+"""Changes that end a worker, each with the exit code and a part of the error message."""
 
 
-def one_sentence(program: Program, sentence: str) -> None:
-    """It has said this, and nothing else that is no line of its log, and no secret."""
+def assert_only_error(program: Program, sentence: str) -> None:
+    """Check that the program has written one error message, which has ``sentence`` in it and no password."""
     said = [text for text in program.raw if text.startswith("gaq-listen: ")]
     assert len(said) == 1, program.log
     assert sentence in said[0], program.log

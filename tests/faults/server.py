@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own: to be stopped, killed, frozen, filled up and started again."""
+"""A PostgreSQL server of a single test, which the test can stop, kill, freeze, fill and start again."""
 
 import os
 import shutil
@@ -13,27 +13,27 @@ import psycopg
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
-from gaq_listen.demo import cluster, supervisor
-from gaq_listen.demo.account import Account
-from tests.faults.waiting import until
+from gaq_listen.private_postgres import cluster, supervisor
+from gaq_listen.private_postgres.os_user import OsUser
+from tests.support.waiting import until
 
 SMART, FAST, IMMEDIATE = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
-"""What PostgreSQL calls its three ways to stop."""
+"""The signals for PostgreSQL's three ways to stop."""
 
 DATABASE = "bookkeeping"
 WORKER = "gaq_listen"
-"""The role the worker logs in as, with the rights of gaq_worker and no others."""
+"""The role of the worker. It has the rights of gaq_worker and no others."""
 
-# A commit that was acknowledged survives a crash of the server's processes; that of the machine is not tried.
+# An acknowledged commit survives a crash of the server's processes. The tests do not crash the machine.
 _SETTINGS = {"synchronous_commit": "on", "full_page_writes": "on", "max_wal_senders": "4", "wal_level": "replica"}
 
 Launcher = Callable[[list[str]], list[str]]
 
 
 class Server:
-    """One cluster in a directory of its own, reachable through a socket."""
+    """A cluster in a directory of its own, whose server listens on a Unix socket."""
 
-    def __init__(self, home: Path, binaries: Path, version: int, account: Account) -> None:
+    def __init__(self, home: Path, binaries: Path, version: int, account: OsUser) -> None:
         self.home = home
         self.version = version
         self.binaries = binaries
@@ -44,16 +44,16 @@ class Server:
         self.log = home / "log"
         self.settings: dict[str, str] = dict(_SETTINGS)
         self.launcher: Launcher = lambda command: command
-        """Turns the command that runs the server into another one that does so, too."""
+        """Wraps the command that runs the server, for example to give it another clock."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
-        """Of the postmaster."""
+        """Return the process id of the postmaster."""
         return int((self.data / "postmaster.pid").read_text().splitlines()[0])
 
     def start(self, wait: bool = True) -> None:
-        """Starts it; unless told otherwise, waits until it accepts connections."""
+        """Start the server. With ``wait``, return when it accepts connections."""
         assert self._process is None
         command = cluster.postgres_command(self.binaries, self.data, self.sockets, self.settings)
         self._process = supervisor.start(self.launcher(command), self.account, self.log, signal.SIGQUIT)
@@ -61,14 +61,14 @@ class Server:
             self.wait_until_ready()
 
     def start_held_up(self) -> Callable[[], None]:
-        """Starts it, in recovery from an archive that does not answer until the function returned is called."""
+        """Start the server in a recovery that waits for its archive. The returned function ends the recovery."""
         gate = self.sockets / "go"
         gate.unlink(missing_ok=True)
         (self.data / "recovery.signal").touch()
         self.account.take(self.data)
         usual = self.settings
         waiting = f"while [ ! -e {gate} ]; do sleep 0.02; done; false"
-        # Without hot_standby, which would let in who only reads before it is through.
+        # With hot_standby, the server would accept readers before the end of the recovery.
         self.settings = {**usual, "hot_standby": "off", "restore_command": waiting}
         self.start(wait=False)
         self.settings = usual
@@ -80,7 +80,7 @@ class Server:
         return go
 
     def wait_until_ready(self) -> None:
-        """Until it accepts connections."""
+        """Wait until the server accepts connections."""
 
         def ready() -> bool:
             assert self._process is not None
@@ -90,11 +90,11 @@ class Server:
         until(ready, "the server is ready")
 
     def send(self, number: signal.Signals) -> None:
-        """To the postmaster."""
+        """Send a signal to the postmaster."""
         os.kill(self.pid, number)
 
     def stop(self, how: signal.Signals = FAST) -> None:
-        """Stops it and waits until it has gone."""
+        """Stop the server and wait until it has ended. If it does not run, do nothing."""
         if self._process is None:
             return
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -102,7 +102,7 @@ class Server:
         self.wait_until_gone()
 
     def kill(self) -> None:
-        """Kills every process of it at once, as a crash of the machine would; the data stays."""
+        """Kill all processes of the server at once, as a crash of the machine would. The data stays."""
         assert self._process is not None
         processes = [self.pid, *self.children()]
         for pid in processes:
@@ -112,7 +112,7 @@ class Server:
         until(lambda: not self.any_lives(processes), "the server's processes are gone")
 
     def wait_until_gone(self) -> None:
-        """Until its process has ended."""
+        """Wait until the postmaster has ended."""
         assert self._process is not None
         try:
             self._process.wait(30)
@@ -121,12 +121,12 @@ class Server:
         self._process = None
 
     def restart(self, how: signal.Signals = FAST) -> None:
-        """Stops it and starts it again."""
+        """Stop the server and start it again."""
         self.stop(how)
         self.start()
 
     def children(self) -> list[int]:
-        """The process ids of everything the postmaster has started."""
+        """Return the process ids of the children of the postmaster."""
         tasks = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in tasks.split()]
 
@@ -136,7 +136,7 @@ class Server:
         return any(_lives(pid) for pid in processes)
 
     def dsn(self, **options: Any) -> str:
-        """Through the socket, as the superuser unless told otherwise."""
+        """Return a DSN through the socket. By default, it connects as the superuser to DATABASE."""
         where: dict[str, Any] = {
             "host": str(self.sockets),
             "port": cluster.PORT,
@@ -146,34 +146,34 @@ class Server:
         return make_conninfo(**(where | options))
 
     def connect(self, **options: Any) -> Connection[Any]:
-        """A connection in autocommit, as the superuser unless told otherwise."""
+        """Connect in autocommit mode. By default, connect as the superuser to DATABASE."""
         return psycopg.connect(self.dsn(**options), autocommit=True)
 
     def ask(self, query: str, *values: object, **options: Any) -> Any:
-        """The first value of the first row, on a connection just for this; None when there is no row."""
+        """Execute a query on a new connection. Return the first value of the first row, or None without a row."""
         with self.connect(**options) as connection:
             cursor = connection.execute(query.encode(), values or None)
             row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
 
     def until_asleep(self) -> None:
-        """Waits until a worker has drained everything and sleeps at the doorbell."""
-        until(lambda: self.ask("select somebody_listens from gaq.status"), "somebody sleeps")
+        """Wait until a worker has drained everything and sleeps at the doorbell."""
+        until(lambda: self.ask("select somebody_listens from gaq.status"), "a worker sleeps")
 
     def backends(self, name: str = "gaq-listen %") -> list[int]:
-        """The process ids of the backends whose application is called so, a pattern of LIKE."""
+        """Return the process ids of the backends whose ``application_name`` is like ``name``, a pattern of LIKE."""
         query = "select pid from pg_stat_activity where application_name like %s and pid <> pg_backend_pid()"
         with self.connect() as connection:
             return [pid for (pid,) in connection.execute(query, (name,)).fetchall()]
 
     def authenticate(self, *rules: str) -> None:
-        """Makes these the rules of pg_hba.conf, and those that were there the ones that follow."""
+        """Put these rules before the usual ones in pg_hba.conf."""
         path = self.data / "pg_hba.conf"
         path.write_text("\n".join((*rules, "local all all trust", "local replication all trust", "")))
         self.send(signal.SIGHUP)
 
     def copy(self, home: Path) -> "Server":
-        """Another cluster with the data of this one, which must be stopped."""
+        """Return the server of a copy of this cluster in ``home``. This server must be stopped."""
         assert self._process is None
         other = Server(home, self.binaries, self.version, self.account)
         cluster.make_private(other.sockets, self.account)
@@ -184,14 +184,14 @@ class Server:
 
 
 def freeze(*pids: int) -> None:
-    """Stops processes without a word (SIGSTOP), and waits until they stand still."""
+    """Freeze processes (SIGSTOP), and wait until they are frozen."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    until(lambda: all(_state(pid) == "T" for pid in pids), "they stand still")
+    until(lambda: all(_state(pid) == "T" for pid in pids), "the processes are frozen")
 
 
 def thaw(*pids: int) -> None:
-    """Lets frozen processes go on, as far as they are still there."""
+    """Let frozen processes go on, if they still exist."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""A file system of a server's own that is small enough to be filled; nobody need be root for that."""
+"""Give a server a file system that is small enough to be filled. This needs no root."""
 
 import shutil
 import subprocess
@@ -12,10 +12,10 @@ from tests.faults.server import Server
 
 
 class SmallDisk:
-    """One megabyte, which a server that is started by ``launcher`` sees in ``place``; empty after every start.
+    """A file system of one megabyte at ``place``. A server started by ``launcher`` sees it, empty at each start.
 
     Raises:
-        pytest.skip.Exception: nobody may mount one here.
+        pytest.skip.Exception: this machine does not allow such a mount.
     """
 
     def __init__(self, server: Server) -> None:
@@ -23,7 +23,7 @@ class SmallDisk:
         self.place = server.home / "small"
         self.place.mkdir(mode=0o777)
         self.place.chmod(0o777)
-        # A name space of users, for the right to mount; in it another one, where the server is not root but itself.
+        # A user name space gives the right to mount. The server runs in a second one inside, where it is not root.
         mount = (
             "uid=$1 gid=$2; shift 2; "
             f"mount -t tmpfs -o size=1m,mode=0777 tmpfs {self.place} && "
@@ -39,12 +39,12 @@ class SmallDisk:
             pytest.skip(f"NOT TESTED: a small file system cannot be mounted here: {trial.stderr.strip()}")
 
     def launcher(self, command: list[str]) -> list[str]:
-        """The command that runs a server which sees it."""
+        """Return the command that runs a server which sees the file system."""
         return ["sh", "-c", self._script, "sh", *command]
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """The summaries lie on it, and it is full, as long as the context lasts; the server must run all the while."""
+        """Move the summaries onto the file system and fill it, until the context ends. The server must not stop."""
         server = self._server
         server.ask(f"create tablespace small location '{self.place}'")
         server.ask("alter table gaq.summaries set tablespace small")
@@ -54,12 +54,12 @@ class SmallDisk:
             raise AssertionError("ten megabytes went into one")
         try:
             with server.connect() as historian:
-                # As long as somebody may still look at old rows, new ones need new space.
+                # The snapshot keeps old rows, so PostgreSQL cannot reuse their space for new ones.
                 historian.execute("begin isolation level repeatable read; select 1")
                 yield
         finally:
             server.ask(f"copy (select) to program 'rm {filler}'")
         server.ask("alter table gaq.summaries set tablespace pg_default")
         server.ask("drop tablespace small")
-        # What is started again after a crash finds it empty.
+        # A server that starts again finds the file system empty, so recovery must not need the tablespace.
         server.ask("checkpoint")

@@ -1,91 +1,91 @@
-"""A process stands still and says nothing: the worker's, or one of the server's that serve it."""
+"""A worker is frozen, or a backend that serves a worker."""
 
 import pytest
 
+from tests.faults.convergence import assert_clean_stop, assert_converged, stale
 from tests.faults.program import running
 from tests.faults.server import WORKER, Server, freeze, thaw
-from tests.faults.verdict import all_is_well, ended_well, stale
-from tests.faults.waiting import until
 from tests.faults.writing import writing
+from tests.support.waiting import until
 
 _IN_A_BATCH = """
 select exists (select from pg_stat_activity where application_name = 'gaq-listen worker' and wait_event_type = 'Lock')
 """
 
 
-def test_another_worker_goes_on(server: Server) -> None:
+def test_another_worker_goes_on_when_one_is_frozen(server: Server) -> None:
     dsn = server.dsn(user=WORKER)
     with writing(server) as writers, running(dsn) as first, running(dsn) as second:
-        first.until("batch")
+        first.until("batch_refreshed")
         freeze(first.pid)
         since = second.now()
         for _ in range(3):
-            second.until("batch", since)
+            second.until("batch_refreshed", since)
             since = second.now()
         thaw(first.pid)
-        all_is_well(server, writers, first, second)
+        assert_converged(server, writers, first, second)
 
 
 @pytest.mark.parametrize("name", ["gaq-listen doorbell", "gaq-listen worker"])
-def test_a_backend_that_stands_still_is_noticed(server: Server, name: str) -> None:
+def test_a_worker_notices_a_frozen_backend(server: Server, name: str) -> None:
     options = {"GAQ_LISTEN_HEARTBEAT": "1s", "GAQ_LISTEN_BATCH_TIMEOUT": "3s"}
     with writing(server) as writers, running(server.dsn(user=WORKER), **options) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         frozen = server.backends(name)
         freeze(*frozen)
         try:
             since = program.now()
             program.until("disconnected")
             program.until("reconnected")
-            program.until("batch", since)
+            program.until("batch_refreshed", since)
         finally:
-            # What it had claimed stays claimed until then.
+            # Until now, the frozen backend has kept its claims.
             thaw(*frozen)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
-def test_a_batch_whose_backend_stands_still_is_noticed_long_before_its_own_limit(server: Server) -> None:
+def test_a_frozen_batch_is_noticed_before_the_batch_timeout(server: Server) -> None:
     with running(server.dsn(user=WORKER), GAQ_LISTEN_HEARTBEAT="2s", GAQ_LISTEN_BATCH_TIMEOUT="1h") as program:
         server.until_asleep()
         with server.connect() as other, other.transaction():
             other.execute("lock table gaq.summaries in access exclusive mode")
             server.ask("update qc_flags set deleted = not deleted where id = 1")
-            until(lambda: server.ask(_IN_A_BATCH), "it is in the middle of a batch")
+            until(lambda: server.ask(_IN_A_BATCH), "the worker is in the middle of a batch")
             frozen = server.backends("gaq-listen worker")
             freeze(*frozen)
         try:
             since = program.now()
             program.until("disconnected", since)
             program.until("reconnected", since)
-            # The one that stands still has claimed nothing yet, so the next one can do it.
+            # The frozen backend has claimed nothing yet, so the next backend can refresh the pair.
             until(lambda: stale(server) == 0, "nothing is stale")
         finally:
             thaw(*frozen)
-        ended_well(program)
+        assert_clean_stop(program)
 
 
-def test_a_frozen_listener_holds_nobody_up(server: Server) -> None:
-    """The frozen backend keeps the doorbell's lock: the next worker shares it."""
+def test_a_frozen_listener_delays_no_other_worker(server: Server) -> None:
+    """The frozen backend keeps the lock of the doorbell, which the next connection of the worker shares."""
     with running(server.dsn(user=WORKER), GAQ_LISTEN_HEARTBEAT="1s") as program:
         frozen = server.backends("gaq-listen doorbell")
         freeze(*frozen)
         try:
             program.until("reconnected")
             with writing(server) as writers:
-                until(lambda: writers.changes > 20, "they write")
+                until(lambda: writers.changes > 20, "writers make changes")
             until(lambda: stale(server) == 0, "nothing is stale")
         finally:
             thaw(*frozen)
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
 def test_a_frozen_listener_delays_no_stop(server: Server) -> None:
-    """A worker that stops asks nothing more of its doorbell, which has two minutes here to answer."""
+    """A stopping worker does not wait for its doorbell connection, which has two minutes to answer here."""
     with running(server.dsn(user=WORKER), GAQ_LISTEN_HEARTBEAT="2m") as program:
         server.until_asleep()
         frozen = server.backends("gaq-listen doorbell")
         freeze(*frozen)
         try:
-            ended_well(program)
+            assert_clean_stop(program)
         finally:
             thaw(*frozen)

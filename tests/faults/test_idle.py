@@ -1,4 +1,4 @@
-"""What a worker costs that has nothing to do: connections, queries, memory, time."""
+"""An idle worker needs few connections and queries, little memory and little CPU time."""
 
 import re
 import time
@@ -9,10 +9,10 @@ from statistics import mean
 from gaq_listen.settings import WorkerSettings
 from tests.faults.program import Program, running
 from tests.faults.server import WORKER, Server
-from tests.faults.waiting import until
+from tests.support.waiting import until
 
 REST = 5.0
-"""Seconds of rest that are looked at: the only way to see how often something happens."""
+"""Seconds of idleness in which a test counts queries. A rate cannot be seen in less time."""
 
 
 _MESSAGE = re.compile(r"@?([\d.]+)\|([^|]*)\|LOG:  (?:statement|execute [^:]*): (.*)", re.DOTALL)
@@ -20,40 +20,42 @@ _MESSAGE = re.compile(r"@?([\d.]+)\|([^|]*)\|LOG:  (?:statement|execute [^:]*): 
 
 @dataclass(frozen=True)
 class Query:
-    """One that was asked, and when, in seconds."""
+    """A query, and the time of its log entry in seconds."""
 
     at: float
     text: str
 
 
 def counting(server: Server) -> None:
-    """From here on the server's log tells each query, after when it was and the name of who asked."""
+    """Restart the server so that it logs each query with the time and the ``application_name``."""
     server.settings |= {"log_statement": "all", "log_line_prefix": "@%n|%a|"}
     server.restart()
 
 
 def asked(server: Server, name: str) -> list[Query]:
-    """What was asked so far under this name, or one that begins like it."""
+    """Return the logged queries of the sessions whose ``application_name`` begins with ``name``."""
     told = (_MESSAGE.fullmatch(text) for text in server.log.read_text(errors="replace").split("\n@"))
     return [Query(float(query[1]), query[3]) for query in told if query and query[2].startswith(name)]
 
 
 def queries(server: Server, name: str) -> int:
-    """How many that were."""
+    """Return the number of these queries."""
     return len(asked(server, name))
 
 
-def test_at_rest(server: Server) -> None:
+def test_idle_workers_ask_little_and_use_little_cpu(server: Server) -> None:
     counting(server)
     dsn = server.dsn(user=WORKER)
     sweeps = {"GAQ_LISTEN_SWEEP": "2s"}
-    # The first is watched: whoever scrapes its numbers wants them to be of now.
+    # The first worker serves metrics, which must be up to date when Prometheus reads them.
     with running(dsn, "--metrics-listen", "127.0.0.1:0", **sweeps) as first:
         server.until_asleep()
         with running(dsn, PGAPPNAME="second") as second:
             second.until("listening")
-            # Until the second has looked at everything, and found that the first sleeps; and nobody counts any more.
-            until(lambda: len(asked_to_hold(server, "second")) > 1 and len(server.backends()) == 2, "they are at rest")
+            # Wait until the second worker has found that the first one sleeps, and until nothing counts any more.
+            until(
+                lambda: len(asked_to_hold(server, "second")) > 1 and len(server.backends()) == 2, "the workers are idle"
+            )
             began = [queries(server, name) for name in ("gaq-listen", "second")]
             used = cpu(first, second)
             time.sleep(REST)
@@ -61,10 +63,10 @@ def test_at_rest(server: Server) -> None:
             ours, seconds = (asked(server, name)[n:] for name, n in zip(("gaq-listen", "second"), began, strict=True))
             assert (len(server.backends()), len(server.backends("second"))) == (2, 2)
             assert all(program.memory() < 60e6 for program in (first, second))
-            # Half a percent of a core, and a tick of the clock that counts it.
+            # Half a percent of a core, and one or two ticks of the kernel's clock.
             assert all(of_core <= REST * 0.005 + 0.02 for of_core in used)
 
-    # What that is in a minute, with the settings that a worker has by itself.
+    # Convert the counts into queries a minute with the default settings.
     swept = sum("gaq.report" in query.text for query in ours)
     assert swept > 1
     sweep = (len(ours) - sum(query.text == "select 1" for query in ours)) / swept
@@ -75,7 +77,7 @@ def test_at_rest(server: Server) -> None:
 
 
 def asked_to_hold(server: Server, name: str) -> list[Query]:
-    """Those with which a worker asks who holds the bell."""
+    """Return the queries by which a worker tries to hold the doorbell."""
     return [query for query in asked(server, name) if "pg_try_advisory_lock" in query.text]
 
 
@@ -83,8 +85,8 @@ def cpu(*programs: Program) -> list[float]:
     return [program.cpu() for program in programs]
 
 
-def test_beside_a_transaction_that_stays_open(server: Server) -> None:
-    """It keeps the doorbell from being held: marks may come without a ring, so the worker polls, and not too often."""
+def test_a_worker_polls_seldom_beside_an_open_transaction(server: Server) -> None:
+    """The open transaction keeps the worker from holding the doorbell, so marks come without a ring."""
     counting(server)
     with server.connect() as forgotten:
         forgotten.execute("begin")
@@ -95,14 +97,17 @@ def test_beside_a_transaction_that_stays_open(server: Server) -> None:
             time.sleep(3)
             assert queries(server, "gaq-listen") - before <= 3 * 4
             assert program.memory() - memory < 1e6
-            # What others do meanwhile is not held up.
+            # The changes of other writers are refreshed meanwhile.
             server.ask("update gaq_summaries set invalidated_at = now() where run_number = 505")
-            assert float(program.until("batch").values["oldest_ms"]) < 5000
+            assert float(program.until("batch_refreshed").values["oldest_ms"]) < 5000
             forgotten.execute("commit")
-            until(lambda: server.ask("select count(*) from gaq.pending") == 0, "what it had marked is refreshed")
+            until(
+                lambda: server.ask("select count(*) from gaq.pending") == 0,
+                "the marks of the open transaction are refreshed",
+            )
 
 
-def test_a_flood_of_strangers_notifications(server: Server) -> None:
+def test_a_flood_of_foreign_notifications_causes_few_queries(server: Server) -> None:
     counting(server)
     with running(server.dsn(user=WORKER)) as program, server.connect() as stranger:
         server.until_asleep()
@@ -112,9 +117,9 @@ def test_a_flood_of_strangers_notifications(server: Server) -> None:
             rung += 1
         seconds = time.monotonic() - began
         asked = queries(server, "gaq-listen") - before
-        # At most one look every 50 ms, and what it takes to let the bell go and to sleep again.
+        # At most one check every 50 ms, and the queries that release the doorbell and hold it again.
         assert rung > 300
         assert asked < 25 * seconds + 60, f"{asked} queries for {rung} notifications"
         server.ask("update gaq_summaries set invalidated_at = now() where run_number = 505")
-        program.until("batch")
+        program.until("batch_refreshed")
         server.until_asleep()

@@ -1,23 +1,23 @@
-"""What networks do: swallow everything, cut, refuse, dawdle."""
+"""The network swallows data, resets or refuses connections, or is slow."""
 
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from gaq_listen import events, worker
-from tests.engine.working import working
+from gaq_listen.worker import events, worker
+from tests.faults.convergence import assert_converged
 from tests.faults.program import running
 from tests.faults.proxy import Proxy, network
 from tests.faults.server import DATABASE, WORKER, Server
-from tests.faults.verdict import all_is_well
 from tests.faults.writing import writing
+from tests.support.worker_harness import running_worker
 
 HEARTBEAT = 0.5
 NOTICED = 2 * HEARTBEAT
-"""Seconds within which silence is noticed: one until it is asked, one for the answer."""
+"""Seconds within which a worker notices silence: one heartbeat until its probe, and one for the answer."""
 SLACK = 2.0
-"""For a machine that is busy."""
+"""Additional seconds for a busy machine."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ HOLES: dict[str, Callable[[Proxy], None]] = {
 @pytest.mark.parametrize(("hole", "busy"), [*((hole, True) for hole in HOLES), ("both ways", False)])
 def test_a_black_hole_is_noticed_in_time(server: Server, proxy: Proxy, hole: str, busy: bool) -> None:
     with running(dsn(proxy), GAQ_LISTEN_HEARTBEAT=f"{HEARTBEAT}s") as program, writing(server) as writers:
-        program.until("batch")
+        program.until("batch_refreshed")
         if not busy:
             writers.stop()
         began = time.monotonic()
@@ -49,15 +49,15 @@ def test_a_black_hole_is_noticed_in_time(server: Server, proxy: Proxy, hole: str
         assert time.monotonic() - began < NOTICED + SLACK, program.log
         proxy.heal()
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
-async def test_only_the_first_attempt_comes_at_once(
+async def test_only_the_first_reconnection_is_immediate(
     server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a connection that had lasted: the server may have been restarted. Then it is not to be stormed."""
-    monkeypatch.setattr(worker, "HEALTHY", 0.0)
-    async with working(dsn(proxy)) as work:
+    """After a connection that lasted, the worker tries again at once, and then with growing delays."""
+    monkeypatch.setattr(worker, "STABLE_AFTER", 0.0)
+    async with running_worker(dsn(proxy)) as work:
         proxy.refuse()
         proxy.reset()
         await work.until(lambda: len(work.of(events.Disconnected)) >= 4)
@@ -68,35 +68,35 @@ async def test_only_the_first_attempt_comes_at_once(
         await work.until(lambda: work.of(events.Reconnected))
 
 
-def test_connections_are_reset(server: Server, proxy: Proxy) -> None:
+def test_a_worker_survives_connections_that_are_reset(server: Server, proxy: Proxy) -> None:
     with writing(server) as writers, running(dsn(proxy)) as program:
         for _ in range(4):
             since = program.now()
             proxy.reset()
             program.until("disconnected", since)
             program.until("reconnected", since)
-            program.until("batch", since)
-        all_is_well(server, writers, program)
+            program.until("batch_refreshed", since)
+        assert_converged(server, writers, program)
 
 
-def test_connections_are_refused_for_a_while(server: Server, proxy: Proxy) -> None:
+def test_a_worker_waits_while_connections_are_refused(server: Server, proxy: Proxy) -> None:
     with writing(server) as writers, running(dsn(proxy)) as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         proxy.refuse()
         proxy.reset()
         program.until("disconnected", where=lambda values: "refused" in values["reason"])
         proxy.accept()
         program.until("reconnected")
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)
 
 
-def test_a_slow_network_is_no_dead_one(server: Server, proxy: Proxy) -> None:
+def test_a_slow_network_does_not_end_a_connection(server: Server, proxy: Proxy) -> None:
     with writing(server) as writers, running(dsn(proxy), GAQ_LISTEN_HEARTBEAT=f"{HEARTBEAT}s") as program:
-        program.until("batch")
+        program.until("batch_refreshed")
         proxy.slow(0.1)
         for _ in range(3):
             since = program.now()
-            program.until("batch", since)
+            program.until("batch_refreshed", since)
         assert not program.of("disconnected"), program.log
         proxy.heal()
-        all_is_well(server, writers, program)
+        assert_converged(server, writers, program)

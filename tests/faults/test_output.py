@@ -1,29 +1,29 @@
-"""What happens to the output of a worker: closed, full, of another size, gone."""
+"""The output of a worker is closed, is on a full disk, or is a terminal that changes its size or goes away."""
 
 import os
 import signal
 import subprocess
 
+from tests.faults.convergence import assert_converged, stale
 from tests.faults.outputs import SIZES, full_disk, hang_up, head_closes, in_a_terminal, started
 from tests.faults.server import WORKER, Server
-from tests.faults.verdict import all_is_well, stale
-from tests.faults.waiting import until
 from tests.faults.writing import writing
+from tests.support.waiting import until
 
 
-def test_head_closes_it(server: Server) -> None:
+def test_a_worker_ends_quietly_when_head_closes_its_output(server: Server) -> None:
     with writing(server) as writers, started(server.dsn(user=WORKER), subprocess.PIPE) as program:
         head_closes(program)
         writers.stop()
     assert writers.errors == []
 
 
-def test_the_disk_of_the_log_is_full(server: Server) -> None:
+def test_a_worker_goes_on_when_its_log_cannot_be_written(server: Server) -> None:
     full = full_disk()
     try:
         with writing(server) as writers, started(server.dsn(user=WORKER), full) as program:
-            until(lambda: writers.changes > 50, "they write")
-            all_is_well(server, writers)
+            until(lambda: writers.changes > 50, "writers make changes")
+            assert_converged(server, writers)
             assert program.poll() is None
             program.send_signal(signal.SIGTERM)
             assert program.wait(20) == 0
@@ -33,7 +33,7 @@ def test_the_disk_of_the_log_is_full(server: Server) -> None:
         os.close(full)
 
 
-def test_a_terminal_is_resized_and_then_gone(server: Server) -> None:
+def test_a_worker_survives_resizing_and_ends_with_its_terminal(server: Server) -> None:
     child = in_a_terminal(server.dsn(user=WORKER))
     with writing(server) as writers:
         child.expect("LISTENING")
@@ -43,7 +43,7 @@ def test_a_terminal_is_resized_and_then_gone(server: Server) -> None:
         hang_up(child)
         writers.stop()
     with started(server.dsn(user=WORKER), subprocess.DEVNULL) as program:
-        until(lambda: stale(server) == 0, "what is left is refreshed by the next")
+        until(lambda: stale(server) == 0, "the next worker refreshes what is left")
         program.send_signal(signal.SIGTERM)
         assert program.wait(20) == 0
-    all_is_well(server, writers)
+    assert_converged(server, writers)

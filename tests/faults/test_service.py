@@ -1,4 +1,4 @@
-"""As a service of systemd: told when it is ready, that it is alive, and when it stops."""
+"""A worker tells systemd that it is ready, that it is alive, and that it stops."""
 
 import shutil
 import socket
@@ -13,13 +13,13 @@ import pytest
 from tests.faults.program import running
 from tests.faults.proxy import network
 from tests.faults.server import DATABASE, WORKER, Server, freeze, thaw
-from tests.faults.waiting import until
+from tests.support.waiting import until
 
 UNIT = Path(__file__).parents[2] / "docs" / "gaq-listen.service"
 
 
-class Manager:
-    """Stands in for systemd: the socket that services write to."""
+class ServiceManager:
+    """The socket of systemd, to which services write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,55 +47,55 @@ class Manager:
 
 
 @pytest.fixture
-def manager() -> Iterator[Manager]:
+def manager() -> Iterator[ServiceManager]:
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
-        manager = Manager(Path(directory, "notify"))
+        manager = ServiceManager(Path(directory, "notify"))
         yield manager
         manager.close()
 
 
-def test_it_is_ready_when_it_listens_and_says_when_it_stops(server: Server, manager: Manager) -> None:
+def test_a_worker_is_ready_when_it_listens_and_tells_its_stop(server: Server, manager: ServiceManager) -> None:
     with running(server.dsn(user=WORKER), **manager.variables(watchdog=60)) as program:
-        until(lambda: "READY=1" in manager.heard, "it is ready")
-        assert "STATUS=listening" in manager.heard
+        until(lambda: "READY=1" in manager.heard, "the worker is ready")
+        assert "STATUS=listening: the worker notices a change at once" in manager.heard
         assert program.stop() == 0
         assert manager.heard[-2:] == ["STOPPING=1", "STATUS=stopping: SIGTERM"]
         assert manager.heard.count("READY=1") == 1
 
 
-def test_it_is_not_ready_before_it_is_connected(server: Server, manager: Manager) -> None:
+def test_a_worker_is_not_ready_before_it_is_connected(server: Server, manager: ServiceManager) -> None:
     server.ask(f"alter role {WORKER} connection limit 0")
     with running(server.dsn(user=WORKER), ready="disconnected", **manager.variables(watchdog=60)) as program:
         assert "READY=1" not in manager.heard
         server.ask(f"alter role {WORKER} connection limit -1")
         program.until("listening")
-        until(lambda: "READY=1" in manager.heard, "it is ready")
+        until(lambda: "READY=1" in manager.heard, "the worker is ready")
 
 
-def test_the_watchdog_is_fed_by_round_trips(server: Server, manager: Manager) -> None:
+def test_a_worker_that_gets_answers_or_retries_is_alive(server: Server, manager: ServiceManager) -> None:
     with network(server.socket) as proxy:
         dsn = proxy.dsn(user=WORKER, dbname=DATABASE, connect_timeout=2)
         with running(dsn, **manager.variables(watchdog=2)) as program:
-            until(lambda: manager.pings() > 3, "it is alive, at rest")
-            # Nothing answers: that is told, and trying again is a sign of life as well.
+            until(lambda: manager.pings() > 3, "the idle worker is alive")
+            # The server does not answer. The worker logs this, and each new attempt is a sign of life.
             proxy.black_hole()
             program.until("disconnected")
             pings = manager.pings()
-            until(lambda: manager.pings() > pings, "it tries")
+            until(lambda: manager.pings() > pings, "the worker tries again")
             freeze(program.pid)
             pings = manager.pings()
             proxy.heal()
             assert manager.pings() == pings
             thaw(program.pid)
             program.until("reconnected")
-            until(lambda: manager.pings() > pings, "it is alive again")
+            until(lambda: manager.pings() > pings, "the worker is alive again")
 
 
-def test_the_unit_is_one(tmp_path: Path) -> None:
+def test_the_unit_file_is_valid(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        pytest.skip("NOT TESTED: there is no systemd-analyze here to verify the unit")
-    # Its program is not where it will be.
+        pytest.skip("NOT TESTED: verifying the unit needs systemd-analyze")
+    # systemd-analyze requires that the program of the unit exists.
     text = UNIT.read_text().replace("/opt/gaq-listen/bin/gaq-listen", "/bin/true")
     unit = tmp_path / UNIT.name
     unit.write_text(text)

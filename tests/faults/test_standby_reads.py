@@ -1,4 +1,4 @@
-"""What a reader takes away from a standby: the same as from the primary, though nobody can write there."""
+"""Readers get the same answers from a standby as from the primary, although no session can write there."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gaq_listen.cli import main
+from gaq_listen.cli.main import main
 from gaq_listen.dba.scripts import script
 from gaq_listen.dba.sources import shipped
-from tests.database import world
 from tests.database.test_live import CHANGES
 from tests.database.test_periods import added_up, periods
 from tests.faults.conftest import NewServer
 from tests.faults.replication import caught_up, follow
 from tests.faults.server import Server
-from tests.poison import ERROR, poison
-from tests.shapes import BOOKKEEPING_EASED, SHAPES, Shape
-from tests.small_period import BAD_FLAG
-from tests.tables import computed, drain
+from tests.support import small_world
+from tests.support.shapes import BOOKKEEPING_EASED, SHAPES, Shape
+from tests.support.small_period import BAD_FLAG
+from tests.support.tables import computed, drain
+from tests.support.uncomputable_pairs import ERROR, poison
 
 READER = "gaq_standby_reader"
 VALUES = "bad_run_coverage, explicitly_not_bad_run_coverage, missing_verifications_count, computed_now, error"
@@ -28,7 +28,7 @@ VALUES = "bad_run_coverage, explicitly_not_bad_run_coverage, missing_verificatio
 
 @pytest.fixture
 def standby(new_server: NewServer) -> Server:
-    """A standby of a primary where one run is stale, one cannot be computed, and no worker is."""
+    """Start a standby of a primary with one stale run, one run that cannot be computed, and no worker."""
     primary, other = new_server(), new_server()
     primary.start()
     follow(primary, other)
@@ -43,8 +43,8 @@ def standby(new_server: NewServer) -> Server:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_what_is_live_is_right_on_a_standby_in_every_shape(new_server: NewServer, shape: Shape) -> None:
-    """By the model, which reads the standby's tables; though what is stored there is wrong."""
+def test_live_summaries_are_right_on_a_standby(new_server: NewServer, shape: Shape) -> None:
+    """Stored summaries on the standby are wrong. Live ones agree with the model of the standby's rows."""
     primary, other = new_server(), new_server()
     primary.start()
     follow(primary, other)
@@ -54,25 +54,25 @@ def test_what_is_live_is_right_on_a_standby_in_every_shape(new_server: NewServer
         for text in (script(shape.tables), eased, *(step.text for step in shipped()[shape.name].steps())):
             connection.execute(text.encode())
         connection.execute("reset all; reset role")
-        world.build(shape.speak(connection))
+        small_world.build(shape.speak(connection))
         for change in CHANGES[:4]:
             connection.execute(change.encode())
     caught_up(primary, other)
     with other.connect(dbname="another") as reading:
-        wrong, stale, live_wrong = world.judge(shape.speak(reading))
-        assert {world.A, world.B} <= wrong <= stale
+        wrong, stale, live_wrong = small_world.judge(shape.speak(reading))
+        assert {small_world.A, small_world.B} <= wrong <= stale
         assert live_wrong == set()
-        found = {key: added_up(periods(reading, key)) for key in world.pairs(reading)}
+        found = {key: added_up(periods(reading, key)) for key in small_world.pairs(reading)}
         assert found == computed(reading, list(found))
         qualities = reading.execute("select count(*) from gaq.detector_qualities(1, array[101, 102])").fetchone()
-        assert qualities == (3,), "one detector of run 102 does not matter any more"
+        assert qualities == (3,), "one detector of run 102 is no GAQ detector any more"
 
 
 def ask(standby: Server, *words: str) -> Result:
     return CliRunner().invoke(main, words, env={"GAQ_LISTEN_DSN": standby.dsn(user=READER), "COLUMNS": "100"})
 
 
-def test_a_standby_answers_everything_that_is_only_read(standby: Server) -> None:
+def test_a_standby_answers_all_queries_of_readers(standby: Server) -> None:
     with standby.connect(user=READER) as reader:
         assert reader.execute("select pg_is_in_recovery()").fetchone() == (True,)
         periods = reader.execute("select quality from gaq.periods(1, 501)").fetchall()
@@ -88,7 +88,7 @@ def test_a_standby_answers_everything_that_is_only_read(standby: Server) -> None
         ]
 
 
-def test_the_commands_work_on_a_standby(standby: Server, tmp_path: Path) -> None:
+def test_the_commands_of_readers_work_on_a_standby(standby: Server, tmp_path: Path) -> None:
     shown = ask(standby, "show", "LHC22o_apass7", "--live", "--json")
     assert shown.exit_code == 0, shown.output
     assert [each["computed_now"] for each in json.loads(shown.stdout)["summaries"]] == [

@@ -1,4 +1,4 @@
-"""People who write all the while: every kind of change, and what became of each."""
+"""Run writers that make random changes of every kind, and record the outcome of each."""
 
 import random
 import threading
@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from tests.faults.server import Server
 
-# One statement a transaction, each on a row or two, chosen by chance.
+# Each change is one statement in a transaction of its own, and touches one or two random rows.
 CHANGES = {
     "flag added": """
         insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id, "from", "to")
@@ -50,20 +50,20 @@ _KINDS = list(CHANGES)
 _WEIGHTS = [30, 10, 10, 5, 5, 1, 3, 4, 1, 2]
 
 _CONNECTION_TROUBLE = ("08", "57P", "53300")
-"""SQLSTATEs, or how they begin, of a server that goes, comes or is full: no fault of anything in it."""
+"""SQLSTATEs, or their beginnings, that mean: the server stops, starts or has no free connection."""
 
 
 class Writers:
-    """Some threads, each with a connection, that write until stopped."""
+    """Threads that write until they are stopped, each with a connection of its own."""
 
     def __init__(self, server: Server, seed: int = 0, how_many: int = 2, pause: float = 0.01) -> None:
         self.done: Counter[str] = Counter()
         self.errors: list[str] = []
-        """What a writer was told that it should not have been."""
+        """The errors that a writer met and should not have met."""
         self.tolerated = _CONNECTION_TROUBLE
         self.slowest = 0.0
         self.server = server
-        """Where they connect to; they stay with a server as long as it serves them."""
+        """The server for the next connection. A writer keeps a connection as long as it works."""
         self._pause = pause
         self._stop = threading.Event()
         self._threads = [
@@ -73,16 +73,16 @@ class Writers:
 
     @property
     def changes(self) -> int:
-        """How many have been committed."""
+        """Return how many changes have been committed."""
         return self.done.total()
 
     def start(self) -> None:
-        """All of them begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """All of them end; again does nothing."""
+        """Stop the threads. A second call does nothing."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -112,14 +112,14 @@ class Writers:
                 self.slowest = max(self.slowest, time.monotonic() - began)
 
     def _judge(self, error: psycopg.Error, doing: str) -> None:
-        # libpq gives no SQLSTATE for a connection that is cut or refused.
+        # An error of a lost or refused connection has no SQLSTATE.
         if error.sqlstate is not None and not error.sqlstate.startswith(self.tolerated):
             self.errors.append(f"{doing}: {error.sqlstate} {error}")
 
 
 @contextmanager
 def writing(server: Server, **options: Any) -> Iterator[Writers]:
-    """Writers at work until the end of the context, or until they are stopped."""
+    """Run writers until the context ends or they are stopped."""
     writers = Writers(server, **options)
     writers.start()
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import debian
+from tests.support import debian_packages
 
 PLACE = Path(sys.prefix) / "debian-migration"
 PACKAGES = (
@@ -62,7 +62,7 @@ class MariaDb:
             input=statements,
             capture_output=True,
             text=True,
-            env=debian.environment(self.root),
+            env=debian_packages.environment(self.root),
             timeout=120,
             check=False,
         )
@@ -80,11 +80,11 @@ def root() -> Path:
     Raises:
         pytest.skip.Exception: they cannot be had, or do not run here; the message says why.
     """
-    place = debian.root(PLACE, PACKAGES)
+    place = debian_packages.root(PLACE, PACKAGES)
     for program in ("usr/sbin/mariadbd", "usr/bin/mariadb", "usr/bin/pgloader"):
         tried = subprocess.run(
             [place / program, "--version"],
-            env=debian.environment(place),
+            env=debian_packages.environment(place),
             capture_output=True,
             text=True,
             timeout=60,
@@ -116,7 +116,7 @@ def mariadb(directory: Path) -> Iterator[MariaDb]:
     subprocess.run(
         [*command, "--bootstrap"],
         input=f"use mysql;\n{tables}",
-        env=debian.environment(place),
+        env=debian_packages.environment(place),
         capture_output=True,
         text=True,
         timeout=120,
@@ -132,7 +132,7 @@ def mariadb(directory: Path) -> Iterator[MariaDb]:
         with_us = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         process = subprocess.Popen(
             [*with_us, *command, f"--socket={server.socket}", f"--port={port}", "--bind-address=127.0.0.1"],
-            env=debian.environment(place),
+            env=debian_packages.environment(place),
             stdout=written,
             stderr=written,
         )
@@ -154,7 +154,7 @@ def pgloader(load: Path, **variables: str) -> str:
     place = root()
     done = subprocess.run(
         [place / "usr/bin/pgloader", "--root-dir", load.parent / "pgloader", load],
-        env=debian.environment(place) | variables,
+        env=debian_packages.environment(place) | variables,
         capture_output=True,
         text=True,
         timeout=300,

@@ -17,18 +17,18 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg import Connection
 
-from gaq_listen.cli import main
-from gaq_listen.dba import plan
+from gaq_listen.cli.main import main
+from gaq_listen.dba.plan.planner import make_plan
 from gaq_listen.dba.scripts import script
-from tests.boundaries import CASES as MOVES
 from tests.conftest import Server, where
-from tests.database import world
 from tests.database.test_golden import key
-from tests.engine.working import working
-from tests.golden_cases import Scenario, scenarios
 from tests.migration.mariadb import MariaDb, mariadb, pgloader
-from tests.model import Instant
-from tests.shapes import BOOKKEEPING, LINK
+from tests.support import small_world
+from tests.support.boundaries import CASES as MOVES
+from tests.support.golden_cases import Scenario, scenarios
+from tests.support.model import Instant
+from tests.support.shapes import BOOKKEEPING, LINK
+from tests.support.worker_harness import running_worker
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -187,7 +187,7 @@ def moved(maria: MariaDb, server: Server, tmp_path: Path) -> Iterator[Connection
     maria.run(";\n".join([*golden_rows(), *moving_rows()]), "bookkeeping")
     load = tmp_path / "bookkeeping.load"
     load.write_text(ask("sql", "bookkeeping.load").stdout)
-    with world.database(server, f"moved_{server.port}_{tmp_path.name[-1]}") as connection:
+    with small_world.database(server, f"moved_{server.port}_{tmp_path.name[-1]}") as connection:
         info = connection.info
         host = f"unix:{info.host}" if info.host.startswith("/") else info.host
         word = f":{info.password}" if info.password else ""
@@ -234,7 +234,7 @@ WRITES = (
 
 
 def test_the_whole_way(moved: Connection[Any]) -> None:
-    """What docs/migrating.md says, one command after the other; then an application that writes."""
+    """What docs/guides/adopting.md says, one command after the other; then an application that writes."""
     dsn = ["--dsn", where(moved)]
     types = dict(moved.execute(TYPES).fetchall())
     assert types == {
@@ -248,17 +248,18 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
     }
     planned = ask("install", "--plan", "--sources", "bookkeeping", *dsn)
     assert planned.exit_code == 0, planned.output
-    assert planned.output.endswith("Nothing stands in the way.\n")
+    assert planned.output.endswith("No obstacle is in the way of the installation.\n")
     with psycopg.connect(where(moved), autocommit=True) as dba:
-        found = plan.make(dba, "public", "bookkeeping")
-        assert [index.statement for index in found.indexes] == [
-            "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, id, detector_id);",
+        found = make_plan(dba, "public", "bookkeeping")
+        indexes = [finding.fix for finding in found.advice if finding.what.startswith("no index")]
+        assert indexes == [
+            "CREATE INDEX CONCURRENTLY ON public.quality_control_flags (run_number, detector_id, id);",
             "CREATE INDEX CONCURRENTLY ON public.global_aggregated_quality_detectors (data_pass_id, run_number);",
         ]
-        assert "trigger" in " ".join(warning.what for warning in found.warnings)
-        assert not [warning for warning in found.warnings if "qc_time" in warning.what]
-        for index in found.indexes:
-            dba.execute(index.statement.encode())
+        assert "trigger" in " ".join(warning.what for warning in found.advice)
+        assert not [warning for warning in found.advice if "qc_time" in warning.what]
+        for index in indexes:
+            dba.execute(index.encode())
         dba.execute(script("bookkeeping_boundaries").encode())
 
     def well(*words: str) -> str:
@@ -275,7 +276,7 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
     assert f"{len(GOLDEN)} of {len(GOLDEN)} pairs compared: none differs" in well("verify", "--all")
     assert well("verify", "--original") == compared
     assert well("doctor").strip()
-    world.assert_fresh(moved)
+    small_world.assert_fresh(moved)
 
     (flag, data_pass, run) = moved.execute(
         "SELECT id, data_pass_id, run_number FROM gaq.source_flags WHERE starts IS NOT NULL ORDER BY id LIMIT 1"
@@ -286,15 +287,15 @@ def test_the_whole_way(moved: Connection[Any]) -> None:
 
 async def written_while_a_worker_runs(moved: Connection[Any], statements: Sequence[str]) -> None:
     """Write as the application does, one by one and then all at once; the worker keeps every summary right."""
-    async with working(where(moved)) as work:
+    async with running_worker(where(moved)) as work:
         for statement in statements:
             moved.execute(statement.encode())
-            await work.until(lambda: world.marks(moved) == (0, 0))
-            world.assert_fresh(moved)
+            await work.until(lambda: small_world.marks(moved) == (0, 0))
+            small_world.assert_fresh(moved)
         for statement in statements:
             moved.execute(statement.encode())
-        await work.until(lambda: world.marks(moved) == (0, 0))
-        world.assert_fresh(moved)
+        await work.until(lambda: small_world.marks(moved) == (0, 0))
+        small_world.assert_fresh(moved)
 
 
 def test_flags_follow_their_runs_after_the_move_as_before(maria: MariaDb, moved: Connection[Any]) -> None:
@@ -316,7 +317,7 @@ def test_pgloader_by_itself_fails(maria: MariaDb, server: Server, tmp_path: Path
     maria.run("DROP DATABASE IF EXISTS bare; CREATE DATABASE bare")
     maria.run(SCHEMA.read_text(), "bare")
     load = tmp_path / "bare.load"
-    with world.database(server, f"bare_{server.port}_{tmp_path.name[-1]}") as connection:
+    with small_world.database(server, f"bare_{server.port}_{tmp_path.name[-1]}") as connection:
         host = f"unix:{connection.info.host}" if connection.info.host.startswith("/") else connection.info.host
         target = f"postgresql://{connection.info.user}@{host}:{connection.info.port}/{connection.info.dbname}"
         load.write_text(f"LOAD DATABASE FROM {maria.url('bare')} INTO {target};")

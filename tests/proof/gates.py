@@ -1,4 +1,4 @@
-"""Gates between the SQL statements of a refresh, where a worker under test waits to be let on."""
+"""Put gates between the SQL statements of a refresh, where a worker under test waits."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from typing import Any
 from psycopg import Connection
 
 from gaq_listen.dba.scripts import script
-from tests.database.altered import alter
+from tests.support.altered_functions import alter
 
 _FUNCTIONS = {"gaq.expand": "25_expansion", "gaq.refresh": "40_refresh"}
-"""Functions with gates, in the order in which a refresh comes by; and the script of each."""
+"""Functions with gates, in the order in which a refresh reaches them, and the script of each."""
 
 _GATE = re.compile(r"^ *-- \[gate\] (.+)$", re.MULTILINE)
-"""A line of the SQL. The statement after it takes a snapshot of its own."""
+"""A line of the SQL that names a gate. The statement after it takes a snapshot of its own."""
 
 PLACES = tuple(place for name in _FUNCTIONS.values() for place in _GATE.findall(script(name)))
-"""The gates, in the order in which a refresh comes by. ``expand`` and ``fold wide`` only when there are wide marks,
-``insert`` only when there is a pair without a summary; ``end`` stands before the commit."""
+"""The gates, in the order in which a refresh reaches them.
+
+It reaches ``expand`` and ``fold wide`` only if there are wide marks, and ``insert`` only if a pair has no summary.
+``end`` is before the commit.
+"""
 
 
 def gate(place: str) -> str:
-    """The statement that stands where the gate is."""
+    """Return the statement of a gate."""
     return f"perform gaq.gate({PLACES.index(place)});"
 
 
 def install(connection: Connection[Any]) -> None:
-    """Puts the gates into the functions of this database."""
+    """Put the gates into the functions of this database."""
     connection.execute((Path(__file__).parent / "gate.sql").read_bytes())
     for function, name in _FUNCTIONS.items():
         found = _GATE.findall(script(name))
@@ -36,7 +39,7 @@ def install(connection: Connection[Any]) -> None:
         alter(connection, function, *((f"-- [gate] {place}\n", f"{gate(place)}\n") for place in found))
 
 
-# A lock with two keys: of objsubid 2.
+# An advisory lock with two keys has objsubid 2.
 _WAITS = """
 SELECT objid::int FROM pg_locks
 WHERE pid = %s AND NOT granted AND locktype = 'advisory' AND objsubid = 2 AND classid::int = %s
@@ -44,7 +47,7 @@ WHERE pid = %s AND NOT granted AND locktype = 'advisory' AND objsubid = 2 AND cl
 
 
 class Gates:
-    """All gates of all workers, closed: the director's connection holds the locks."""
+    """Close all gates of all workers: the director's connection holds a lock for each."""
 
     def __init__(self, director: Connection[Any], workers: int) -> None:
         self._director = director
@@ -54,7 +57,7 @@ class Gates:
         )
 
     def waits_at(self, worker: int, backend: int) -> str | None:
-        """The place where the worker's backend waits, if it does."""
+        """Return the gate at which the backend of a worker waits. None: it does not wait."""
         row = self._director.execute(_WAITS, [backend, worker]).fetchone()
         return PLACES[row[0]] if row else None
 

@@ -1,4 +1,4 @@
-"""What a mutant is, and the words in which its course of steps is written."""
+"""Define what a mutant is, and helpers to write its course of steps."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from psycopg import Connection
 
-from tests.database.altered import alter
 from tests.proof.stage import Go, Say, Step
 from tests.proof.stepped import Parts
+from tests.support.altered_functions import alter
 
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """Code that loses an update on its course of steps; ``breaks`` is the rule that does not hold then.
+    """Define code that loses an update on its course of steps. ``breaks`` is the rule that the mutant breaks.
 
-    ``parts``, the pieces of functions that are ``altered`` and a file of ``sql`` make the mutant. ``given`` is there
-    with the real code as well, which is right on the same course.
+    ``parts``, the pieces of functions that are ``altered`` and a file of ``sql`` make the mutant. ``given`` is SQL that
+    runs before the course, with the mutant and with the real code, which is right on the same course.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Mutant:
     given: str = ""
 
     def make(self, connection: Connection[object]) -> None:
-        """Replaces what is altered in the database, which has the gates already."""
+        """Make the mutant of a database that has the gates already."""
         if self.sql:
             connection.execute((HERE / self.sql).read_bytes())
         for function, changes in self.altered.items():

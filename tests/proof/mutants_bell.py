@@ -1,41 +1,41 @@
-"""A worker that oversleeps, or a writer that does not ring."""
+"""List mutants that oversleep, or whose writers do not ring."""
 
 from __future__ import annotations
 
-from gaq_listen.backlog import Look
-from gaq_listen.doorbell import Doorbell
-from gaq_listen.pacing import Bell
+from gaq_listen.worker.doorbell import Doorbell
+from gaq_listen.worker.refresher import DueCheck
+from gaq_listen.worker.waiting import DoorbellState
 from tests.proof.mutant import BAD, COMMIT, LIMITED, Mutant, anna, bob, first, second
 from tests.proof.stage import OVERSLEPT, Crash
-from tests.proof.stepped import Parts, SteppedBacklog, SteppedDoorbell
+from tests.proof.stepped import Parts, SteppedDoorbell, SteppedRefresher
 
 
-class DoesNotLook(SteppedBacklog):
-    """Falls asleep without the last scan."""
+class DoesNotCheck(SteppedRefresher):
+    """Fall asleep without the last check."""
 
-    async def look(self, sources: bool = False) -> Look:
-        await self.stops.stop_at("look")
-        return Look(None, None)
+    async def check_due(self, sources: bool = False) -> DueCheck:
+        await self.stops.stop_at("check")
+        return DueCheck()
 
 
-class LooksPastClaims(SteppedBacklog):
-    """Takes a mark that somebody else has claimed for none."""
+class IgnoresClaims(SteppedRefresher):
+    """Ignore the marks of pairs that another session has claimed."""
 
-    async def look(self, sources: bool = False) -> Look:
-        look = await super().look(sources)
+    async def check_due(self, sources: bool = False) -> DueCheck:
+        check = await super().check_due(sources)
         cursor = await self._connection.execute(
             "SELECT count(*) FROM (SELECT FROM gaq.summaries JOIN gaq.pending USING (data_pass_id, run_number)"
             " FOR NO KEY UPDATE OF summaries SKIP LOCKED) unclaimed"
         )
-        return Look(None, None) if await cursor.fetchone() == (0,) else look
+        return DueCheck() if await cursor.fetchone() == (0,) else check
 
 
 class HoldsLate(SteppedDoorbell):
-    """Takes the bell when the last scan is over."""
+    """Take the doorbell after the last check."""
 
-    async def hold(self) -> Bell:
+    async def hold(self) -> DoorbellState:
         await self.stops.stop_at("hold")
-        return Bell.OURS
+        return DoorbellState.HELD
 
     async def wait(self, timeout: float) -> frozenset[int]:
         await self.stops.stop_at("late hold")
@@ -43,20 +43,20 @@ class HoldsLate(SteppedDoorbell):
         return await super().wait(timeout)
 
 
-class RestsOnAColleague(SteppedDoorbell):
-    """Sleeps without a deadline when a colleague has the bell."""
+class TrustsAnotherWorker(SteppedDoorbell):
+    """Sleep without a deadline while another worker holds the doorbell."""
 
-    async def hold(self) -> Bell:
-        bell = await super().hold()
-        return Bell.OURS if bell is Bell.COLLEAGUES else bell
+    async def hold(self) -> DoorbellState:
+        state = await super().hold()
+        return DoorbellState.HELD if state is DoorbellState.HELD_BY_OTHER else state
 
 
 class ForgetsRings(SteppedDoorbell):
-    """Hears only what rings while it waits."""
+    """Forget the rings that came before the wait."""
 
     async def wait(self, timeout: float) -> frozenset[int]:
         await self.stops.stop_at("forgets")
-        self.heard()
+        self.ringers()
         return await super().wait(timeout)
 
 
@@ -64,37 +64,37 @@ TRIED = "if found and not pg_try_advisory_xact_lock_shared(gaq.bell_key()) then\
 
 BELL = [
     Mutant(
-        "a worker falls asleep without the last scan",
+        "a worker falls asleep without the last check",
         first("hold") + anna(LIMITED, COMMIT) + first("rest"),
         OVERSLEPT,
-        Parts(backlog=DoesNotLook),
+        Parts(refresher=DoesNotCheck),
     ),
     Mutant(
-        "a worker takes the bell after the last scan",
-        first("look") + first("") + anna(LIMITED, COMMIT) + first("rest"),
+        "a worker takes the doorbell after the last check",
+        first("check") + first("") + anna(LIMITED, COMMIT) + first("rest"),
         OVERSLEPT,
         Parts(doorbell=HoldsLate),
     ),
     Mutant(
         "a worker forgets what rang before it slept",
-        first("look") + first("") + anna(LIMITED, COMMIT) + first("rest"),
+        first("check") + first("") + anna(LIMITED, COMMIT) + first("rest"),
         OVERSLEPT,
         Parts(doorbell=ForgetsRings),
     ),
     Mutant(
-        "a worker sleeps without a deadline beside what another has claimed",
+        "a worker sleeps without a deadline beside a pair that another has claimed",
         anna(LIMITED, COMMIT) + first("end") + second("rest"),
         OVERSLEPT,
-        Parts(backlog=LooksPastClaims),
+        Parts(refresher=IgnoresClaims),
     ),
     Mutant(
-        "a worker sleeps without a deadline beside a colleague's bell",
+        "a worker sleeps without a deadline beside another worker's doorbell",
         first("rest") + second("rest") + (Crash("first", "bell"),) + anna(LIMITED, COMMIT),
         OVERSLEPT,
-        Parts(doorbell=RestsOnAColleague),
+        Parts(doorbell=TrustsAnotherWorker),
     ),
     Mutant(
-        "a writer lets the bell's lock go before it commits",
+        "a writer lets the doorbell's lock go before it commits",
         anna(LIMITED) + first("rest") + anna(COMMIT),
         OVERSLEPT,
         altered={
@@ -111,7 +111,7 @@ BELL = [
         },
     ),
     Mutant(
-        "a writer does not ring when somebody has rung a moment ago",
+        "a writer does not ring after a ring a moment ago",
         first("rest") + anna(LIMITED, COMMIT) + first("rest") + bob(BAD, COMMIT),
         OVERSLEPT,
         altered={

@@ -1,4 +1,4 @@
-"""A refresh in another order, or one that deletes, claims or seeds what it should not."""
+"""List mutants of the refresh: another order, or one that deletes, claims or seeds what it should not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ END = f"{gate('end')}\n"
 
 
 def deletes_later(which: str, *noted: tuple[str, str]) -> dict[str, list[tuple[str, str]]]:
-    """A refresh that deletes the marks of its pairs at the end: not those it has seen, but those up to something."""
+    """Return the changes for a refresh that deletes at its end all marks of its pairs up to a limit, seen or not."""
     delete = (
         "delete from gaq.invalidations i using unnest(passes, runs) c (data_pass_id, run_number)"
         f" where (i.data_pass_id, i.run_number) = (c.data_pass_id, c.run_number) and {which};"
@@ -36,7 +36,7 @@ def deletes_later(which: str, *noted: tuple[str, str]) -> dict[str, list[tuple[s
 
 
 def notes_last(column: str, kind: str) -> list[tuple[str, str]]:
-    """What it has to remember for that."""
+    """Return the changes that remember the limit."""
     return [
         ("    why text[];", f"    why text[];\n    last_seen {kind};"),
         (gate("delete"), f"{gate('delete')} select max({column}) into last_seen from gaq.invalidations;"),

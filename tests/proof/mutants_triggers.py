@@ -1,4 +1,4 @@
-"""A trigger that reads a table, where it cannot see what another transaction has not committed yet."""
+"""List mutants of triggers that read a table, where they cannot see uncommitted changes of others."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What two writers do in their transactions, drawn so that they concern the same pairs but never the same rows.
+"""Draw the transactions of two writers: they change the same pairs, but never the same rows.
 
-So neither ever waits for the other. Most changes concern one pair, the world's A, so that they meet. The names
-are those of the world in ``tests/database/world.py``.
+So neither ever waits for the other. Most changes concern one pair, so that they meet. The names are those of
+``tests/support/small_world.py``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OWN: Mapping[str, Mapping[str, Sequence[Any]]] = {
         "detector": (2, 4),
     },
 }
-"""The rows that each of them may change."""
+"""The rows that each writer may change."""
 
 ANY: Mapping[str, Sequence[Any]] = {
     "writer": ("anna", "bob"),
@@ -73,14 +73,14 @@ CHANGES = (
 
 @st.composite
 def changes(draw: st.DrawFn, writer: str) -> str:
-    """One statement of this writer."""
+    """Draw a statement of this writer."""
     names = {**ANY, **OWN[writer], "me": (writer,)}
     return re.sub(r"<(\w+)>", lambda name: str(draw(st.sampled_from(names[name[1]]))), draw(st.sampled_from(CHANGES)))
 
 
 @st.composite
 def transactions(draw: st.DrawFn, writer: str) -> list[Say]:
-    """A few statements, some of them after a savepoint that is given up or kept; and the end."""
+    """Draw a transaction: a few statements, some after a savepoint that is rolled back or released, and the end."""
     statements = draw(st.lists(changes(writer), min_size=1, max_size=3))
     if draw(st.booleans()):
         parts = draw(st.lists(changes(writer), min_size=1, max_size=2))
@@ -92,7 +92,7 @@ def transactions(draw: st.DrawFn, writer: str) -> list[Say]:
 
 
 def programs(writer: str) -> st.SearchStrategy[list[Say]]:
-    """One transaction after the other."""
+    """Draw the transactions of a writer."""
     return st.lists(transactions(writer), min_size=1, max_size=4).map(
         lambda drawn: [step for transaction in drawn for step in transaction]
     )

@@ -1,7 +1,8 @@
-"""Two writers and two workers on real connections, and a director who has them act step by step.
+"""Run two writers and two workers on real connections, step by step.
 
-Only one of them acts at a time, so a course of steps is the same each time. A worker is the real
-``Service``; its steps end at the stops of ``stepped.py`` and at the gates of ``gates.py``.
+Only one of them acts at a time, so a course of steps is the same each time. A worker is a real ``WorkerSession``.
+Its steps end at the stops of ``stepped.py`` and at the gates of ``gates.py``. The director is the test's connection.
+It opens and closes the gates, and checks the rules.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ import psycopg
 from psycopg import Connection, Notify
 from psycopg.pq import TransactionStatus
 
-from gaq_listen.doorbell import CHANNEL
-from tests.database.world import assert_fresh, judge, marks
+from gaq_listen.worker.doorbell import CHANNEL
 from tests.proof.gates import PLACES, Gates
 from tests.proof.stepped import ASLEEP, REFRESHING, TROUBLE, Parts, SteppedWorker
+from tests.support.small_world import assert_fresh, judge, marks
 
 WRITERS = ("anna", "bob")
 WORKERS = ("first", "second")
 
 PATIENCE = 20.0
-"""Seconds after which a worker that should come to its next stop counts as not coming. Only a failure waits so long."""
+"""Seconds within which a worker reaches its next stop. Only a failure waits so long."""
 
 ENOUGH = 400
-"""Steps after which a worker that should have come to a place, or to rest, counts as not coming."""
+"""Steps within which a worker reaches a place, or comes to rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """A writer executes a statement; it is in a transaction until it says COMMIT or ROLLBACK."""
+    """Let a writer execute a statement. The writer is in a transaction until COMMIT or ROLLBACK."""
 
     writer: str
     sql: str
@@ -46,7 +47,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """A worker goes one step; or until it comes to a place, ``rest`` being sleep or a nap."""
+    """Let a worker go one step, or until it reaches a place. ``rest`` is asleep or in a nap."""
 
     worker: str
     to: str = ""
@@ -57,7 +58,7 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """The server loses one of a worker's backends. The worker starts again when it has noticed and goes a step."""
+    """Terminate one of the backends of a worker. The worker starts again with its next step after it has noticed."""
 
     worker: str
     backend: Literal["work", "bell"]
@@ -70,7 +71,7 @@ Step: TypeAlias = Say | Go | Crash
 
 
 class Broken(AssertionError):
-    """A rule that does not hold, after the steps that were told."""
+    """Report a rule that does not hold, with the steps that led to it."""
 
     def __init__(self, rule: str, detail: str, steps: Iterable[str]) -> None:
         super().__init__("\n".join([f"{rule}: {detail}; after", *(f"    {step}" for step in steps)]))
@@ -81,13 +82,13 @@ UNMARKED = "a summary is wrong and not marked"
 LIVE = "a live summary is wrong"
 OVERSLEPT = "a worker sleeps beside a mark"
 FAILS = "a worker fails"
-WAITS = "somebody waits for somebody else"
-RESTLESS = "it does not come to rest"
-WRONG = "it has come to rest and is not right"
+WAITS = "a writer or a worker waits for another"
+RESTLESS = "the workers do not come to rest"
+WRONG = "a summary is wrong after the workers have come to rest"
 
 
 class Stage:
-    """The director's connection is in autocommit; nobody else acts on the database."""
+    """Hold the writers, the workers and the gates. ``director`` is in autocommit mode."""
 
     def __init__(self, director: Connection[Any], dsn: str, parts: Parts = Parts()) -> None:  # noqa: B008
         self._director = director
@@ -97,7 +98,7 @@ class Stage:
         director.execute(f"LISTEN {CHANNEL}")
         self._gates = Gates(director, len(WORKERS))
         self.steps: list[str] = []
-        """What has been done, as it went."""
+        """The steps so far."""
         self._writers: dict[str, Connection[Any]] = {}
         self._workers = {name: SteppedWorker(name, number, dsn, parts) for number, name in enumerate(WORKERS)}
         self._rung_before: dict[str, int] = {}
@@ -108,7 +109,7 @@ class Stage:
     async def open(self) -> None:
         for name in WRITERS:
             self._writers[name] = psycopg.connect(self._dsn, options="-c lock_timeout=5s")
-        # The first one last, so that nobody's probe has rung for it.
+        # The first worker starts last, so that it hears no probe of the other.
         for worker in reversed(self._workers.values()):
             await self._start(worker)
 
@@ -122,13 +123,13 @@ class Stage:
             await worker.finish()
         self._until_gone(pid for worker in self._workers.values() for pid in worker.backends.values())
 
-    # What happens ------------------------------------------------------------------------------------------------
+    # Steps ------------------------------------------------------------------------------------------------
 
     async def play(self, steps: Iterable[Step]) -> None:
-        """Does the steps, checking the rules after each.
+        """Do the steps, and check the rules after each.
 
         Raises:
-            Broken: one does not hold.
+            Broken: a rule does not hold.
         """
         for step in steps:
             match step:
@@ -155,11 +156,11 @@ class Stage:
             await self._check()
 
     def place(self, worker: str) -> str:
-        """Where a worker stands."""
+        """Return the place of a worker."""
         return self._workers[worker].place
 
     async def go(self, name: str) -> bool:
-        """One step of a worker; False when it sleeps and cannot go."""
+        """Let a worker go one step. Return False if it sleeps and cannot go."""
         worker = self._workers[name]
         if worker.ended:
             await self._restart(worker)
@@ -183,12 +184,12 @@ class Stage:
         return True
 
     async def _arrive(self, worker: SteppedWorker) -> None:
-        """Until the worker has come to its next stop or gate, or has ended."""
+        """Wait until the worker has reached its next stop or gate, or has ended."""
         deadline = time.monotonic() + PATIENCE
         for attempt in itertools.count(1):
             await asyncio.sleep(0)
             if worker.ended:
-                self._look_at_the_end(worker)
+                self._check_end(worker)
                 return
             if worker.stops.stands:
                 return
@@ -202,8 +203,8 @@ class Stage:
             if time.monotonic() > deadline:
                 raise self._broken(WAITS, f"{worker.name} does not come on from {worker.place!r}")
 
-    def _look_at_the_end(self, worker: SteppedWorker) -> None:
-        """A worker ends by losing a connection that has crashed, and by nothing else."""
+    def _check_end(self, worker: SteppedWorker) -> None:
+        """Check that a worker has ended only because it has lost a crashed connection."""
         error = worker.task.exception()
         if not worker.lost or not isinstance(error, TROUBLE):
             raise self._broken(FAILS, f"{worker.name}: {error!r}") from error
@@ -241,10 +242,10 @@ class Stage:
             assert time.monotonic() < deadline
             time.sleep(0.0005)
 
-    # What must hold ----------------------------------------------------------------------------------------------
+    # Rules ----------------------------------------------------------------------------------------------
 
     async def _check(self) -> None:
-        """After a commit: what is wrong is marked, live summaries are right, and no worker sleeps beside a mark."""
+        """Check after a commit: wrong summaries are marked, live ones are right, and no worker sleeps beside a mark."""
         wrong, stale, live_wrong = judge(self._director)
         if not wrong <= stale:
             raise self._broken(UNMARKED, f"{sorted(wrong - stale)}")
@@ -253,7 +254,7 @@ class Stage:
         await self._check_sleepers()
 
     async def _check_sleepers(self) -> None:
-        """Nobody sleeps beside a mark, unless the bell has rung and he is about to wake."""
+        """Check that no worker sleeps beside a mark, unless a ring is about to wake it."""
         pending = self._pending()
         for worker in self._workers.values():
             if worker.place != ASLEEP or worker.ended:
@@ -266,13 +267,13 @@ class Stage:
                 raise self._broken(OVERSLEPT, worker.name)
 
     async def _notice(self, worker: SteppedWorker) -> None:
-        """The worker, which reads from a connection that is lost, notices."""
+        """Wait until a worker has noticed that its connection is lost."""
         async with asyncio.timeout(PATIENCE):
             while not worker.ended:
-                if worker.place == "let go":  # what it does meanwhile through the other connection
+                if worker.place == "let go":  # Meanwhile, through the other connection.
                     worker.go()
                 await asyncio.sleep(0)
-        self._look_at_the_end(worker)
+        self._check_end(worker)
         self.steps.append(f"{worker.name}: {worker.place} → lost its connection")
 
     async def _wake(self, worker: SteppedWorker) -> None:
@@ -282,11 +283,11 @@ class Stage:
                 raise self._broken(OVERSLEPT, f"{worker.name} does not hear the bell")
             await asyncio.sleep(0)
         if worker.ended:
-            self._look_at_the_end(worker)
+            self._check_end(worker)
         self.steps.append(f"{worker.name}: {ASLEEP} → {'lost its connection' if worker.ended else worker.place}")
 
     async def settle(self) -> None:
-        """Nobody writes any more: the workers come to rest, and everything is right."""
+        """Let the workers come to rest after the last write, and check that every summary is right."""
         for name, writer in self._writers.items():
             assert writer.info.transaction_status == TransactionStatus.IDLE, f"{name} has not committed"
         for _ in range(ENOUGH):
@@ -303,13 +304,15 @@ class Stage:
             raise self._broken(WRONG, str(error)) from error
 
     def _at_rest(self) -> bool:
-        """Nothing is marked, and somebody sleeps, so that writers ring; the other at least naps."""
+        """Return whether nothing is marked, one worker holds the doorbell, and the other waits."""
         places = [worker.place for worker in self._workers.values() if not worker.ended]
         return len(places) == len(WORKERS) and ASLEEP in places and {*places} <= {ASLEEP, "nap"} and not self._pending()
 
     def _pending(self) -> bool:
-        """Whether anything is marked. What rang before has been counted then: PostgreSQL delivers notifications
-        between two queries, so with the second answer at the latest."""
+        """Return whether anything is marked, and count all rings before it.
+
+        PostgreSQL delivers notifications between two queries, so with the second answer at the latest.
+        """
         self._director.execute("SELECT")
         return marks(self._director) != (0, 0)
 
@@ -317,7 +320,7 @@ class Stage:
         return Broken(rule, detail, self.steps)
 
     def _blockers(self, worker: SteppedWorker) -> list[str]:
-        """The others on the stage that the worker waits for: they stand still, so it waits for ever."""
+        """Return the writers and workers for which a worker waits: none of them acts, so it would wait forever."""
         names = {writer.info.backend_pid: name for name, writer in self._writers.items()}
         names |= {other.backends["work"]: other.name for other in self._workers.values()}
         row = self._director.execute("SELECT pg_blocking_pids(%s)", [worker.backends["work"]]).fetchone()
@@ -327,7 +330,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(director: Connection[Any], dsn: str, parts: Parts = Parts()) -> AsyncIterator[Stage]:  # noqa: B008
-    """A stage with everybody connected, the workers at their first stop."""
+    """Open a stage: everybody is connected, and the workers are at their first stops."""
     opened = Stage(director, dsn, parts)
     try:
         await opened.open()

@@ -1,4 +1,4 @@
-"""A real worker that stops before each thing it does, until it is told to go on."""
+"""Run a real worker that stops before each of its steps until the test lets it go on."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import Notify
 
-from gaq_listen import database, pacing
-from gaq_listen.audit import Audit
-from gaq_listen.backlog import Backlog, Look, Refreshed
-from gaq_listen.doorbell import Doorbell
-from gaq_listen.enrolment import Enrolment, Totals
-from gaq_listen.line import Line
-from gaq_listen.service import Service, Work
+from gaq_listen.db import sessions
+from gaq_listen.db.connection import AbortableConnection
 from gaq_listen.settings import WorkerSettings
+from gaq_listen.worker.auditor import Auditor
+from gaq_listen.worker.batching import BatchTimeouts
+from gaq_listen.worker.doorbell import Doorbell
+from gaq_listen.worker.refresher import BatchResult, DueCheck, Refresher
+from gaq_listen.worker.registration import Registration, WorkTotals
+from gaq_listen.worker.session import SessionParts, WorkerSession
+from gaq_listen.worker.waiting import CHECK_HOLDER, DoorbellState
 
 DAY = 86400.0
 PATIENCE = 600.0
-"""Longer than any gate is closed."""
+"""Seconds that are longer than any gate is closed."""
 
-# Whatever is marked is due, and only a bell ends a sleep without a deadline. Small batches: there are few pairs.
+# Every marked pair is due at once, and only a ring ends a sleep. Batches are small, because there are few pairs.
 SETTINGS = WorkerSettings(debounce=0, max_wait=0, min_batch=1, max_batch=4, sweep=DAY)
 
 GOING, REFRESHING, ASLEEP = "going", "refreshing", "asleep"
-"""Between two stops; the same inside a refresh; and asleep without a deadline, so only the bell can wake it."""
+"""Places of a worker between two stops, inside a refresh, and asleep until a ring."""
 
 TROUBLE = (psycopg.Error, TimeoutError)
 
 
 class Stops:
-    """Where a worker stands: at a stop by its name, or ``GOING``, ``REFRESHING``, ``ASLEEP``."""
+    """Hold the place of a worker: the name of a stop, or ``GOING``, ``REFRESHING`` or ``ASLEEP``."""
 
     def __init__(self) -> None:
         self.place = GOING
         self.heard = 0
-        """How many notifications have come to its bell."""
+        """The number of notifications that have reached the doorbell of the worker."""
         self._go = asyncio.Event()
         self.turn = asyncio.Lock()
-        """Held by the one of two concurrent steps that is taken first."""
+        """A lock that lets one of two concurrent steps go before the other."""
 
     async def stop_at(self, place: str) -> None:
         self.place = place
@@ -53,20 +55,18 @@ class Stops:
 
     @property
     def stands(self) -> bool:
-        """Whether it goes on only when it is told or, asleep, when the bell rings."""
+        """Return whether the worker waits for the test or, asleep, for a ring."""
         return self.place not in (GOING, REFRESHING)
 
 
-class SteppedBacklog(Backlog):
-    """Stops before each refresh and each look."""
+class SteppedRefresher(Refresher):
+    """Stop before each refresh and each check."""
 
-    def __init__(self, connection: Line, stops: Stops) -> None:
-        super().__init__(
-            connection, SETTINGS.debounce, SETTINGS.max_wait, allowance=pacing.Allowance(PATIENCE, PATIENCE)
-        )
+    def __init__(self, connection: AbortableConnection, stops: Stops) -> None:
+        super().__init__(connection, SETTINGS.debounce, SETTINGS.max_wait, timeouts=BatchTimeouts(PATIENCE, PATIENCE))
         self.stops = stops
 
-    async def refresh(self, limit: int) -> Refreshed:
+    async def refresh(self, limit: int) -> BatchResult:
         async with self.stops.turn:
             await self.stops.stop_at("refresh")
             self.stops.place = REFRESHING
@@ -75,23 +75,23 @@ class SteppedBacklog(Backlog):
             finally:
                 self.stops.place = GOING
 
-    async def look(self, sources: bool = False) -> Look:
-        await self.stops.stop_at("look")
-        return await super().look(sources)
+    async def check_due(self, sources: bool = False) -> DueCheck:
+        await self.stops.stop_at("check")
+        return await super().check_due(sources)
 
 
-class LetsGoFirst(SteppedBacklog):
-    """Refreshes after the doorbell has been let go; else it is let go after the refresh."""
+class LetsGoFirst(SteppedRefresher):
+    """Refresh after the doorbell was let go, and not before."""
 
-    async def refresh(self, limit: int) -> Refreshed:
+    async def refresh(self, limit: int) -> BatchResult:
         await asyncio.sleep(0)
         return await super().refresh(limit)
 
 
 class SteppedDoorbell(Doorbell):
-    """Stops before it takes the bell, lets it go, or sleeps. A nap lasts until the next step."""
+    """Stop before the worker takes the doorbell, lets it go, or sleeps. A nap lasts until the next step."""
 
-    def __init__(self, connection: Line, stop: asyncio.Event, stops: Stops) -> None:
+    def __init__(self, connection: AbortableConnection, stop: asyncio.Event, stops: Stops) -> None:
         super().__init__(connection, stop)
         self.stops = stops
 
@@ -99,12 +99,12 @@ class SteppedDoorbell(Doorbell):
         super()._hear(notification)
         self.stops.heard += 1
 
-    async def hold(self) -> pacing.Bell:
+    async def hold(self) -> DoorbellState:
         await self.stops.stop_at("hold")
         return await super().hold()
 
     async def let_go(self) -> bool:
-        # A worker lets the doorbell go while it refreshes, through another connection. Here one is after the other.
+        # A worker lets the doorbell go during a refresh, through another connection. Here, one comes after the other.
         async with self.stops.turn:
             if self.held:
                 await self.stops.stop_at("let go")
@@ -127,16 +127,16 @@ class SteppedDoorbell(Doorbell):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a worker is made of: the real thing, or a mutant of it."""
+    """Hold the classes of which a worker is made: the real ones, or mutants."""
 
-    backlog: type[SteppedBacklog] = SteppedBacklog
+    refresher: type[SteppedRefresher] = SteppedRefresher
     doorbell: type[SteppedDoorbell] = SteppedDoorbell
 
 
 class SteppedWorker:
-    """``number`` is the worker's in the gates. ``ended``: it has lost a connection and must be started again.
+    """Run one stepped worker. ``number`` is its number in the gates.
 
-    ``lost``: which of its ``backends`` have crashed, whether it has noticed or not.
+    ``lost`` says which of its ``backends`` have crashed, whether the worker has noticed or not.
     """
 
     def __init__(self, name: str, number: int, dsn: str, parts: Parts) -> None:
@@ -147,28 +147,28 @@ class SteppedWorker:
         self._clock = 0.0
 
     async def start(self) -> None:
-        """Connects, listens and comes to its first stop."""
+        """Connect, listen, and go to the first stop."""
         self.stops = Stops()
         self.lost: set[str] = set()
-        self.work = await database.connect(self._dsn, "gaq-listen worker")
-        self.listening = await database.connect(self._dsn, "gaq-listen doorbell")
+        self.work = await sessions.connect(self._dsn, "gaq-listen worker")
+        self.listening = await sessions.connect(self._dsn, "gaq-listen doorbell")
         self.backends = {"work": self.work.info.backend_pid, "bell": self.listening.info.backend_pid}
         await self.work.execute(
             "SELECT set_config('proof.worker', %s, false), set_config('lock_timeout', '0', false)", [str(self.number)]
         )
-        backlog = self._parts.backlog(self.work, self.stops)
-        bell = self._parts.doorbell(self.listening, asyncio.Event(), self.stops)
-        enrolment = Enrolment(self.work, self.name, "stage", self.number)
-        await enrolment.enroll()
+        refresher = self._parts.refresher(self.work, self.stops)
+        doorbell = self._parts.doorbell(self.listening, asyncio.Event(), self.stops)
+        registration = Registration(self.work, self.name, "stage", self.number)
+        await registration.register()
 
         async def notify(channel: str, payload: str) -> None:
             await self.work.execute("SELECT pg_notify(%s, %s)", [channel, payload])
 
-        assert await bell.listen(notify, patience=20)
+        assert await doorbell.listen(notify, within=20)
         self.stops.heard = 0
-        work = Work(self.work, backlog, enrolment, Audit(self.work, PATIENCE), bell)
-        service = Service(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), Totals(), work)
-        self.task = asyncio.ensure_future(service.serve())
+        parts = SessionParts(self.work, refresher, registration, Auditor(self.work, PATIENCE), doorbell)
+        session = WorkerSession(SETTINGS, lambda _: None, lambda: self._clock, asyncio.Event(), WorkTotals(), parts)
+        self.task = asyncio.ensure_future(session.serve())
 
     @property
     def place(self) -> str:
@@ -179,16 +179,16 @@ class SteppedWorker:
         return self.task.done()
 
     def go(self) -> None:
-        """On to the next stop; a nap is over."""
+        """Let the worker go on to its next stop. A nap ends."""
         if self.place == "nap":
-            self._clock += pacing.COLLEAGUE
+            self._clock += CHECK_HOLDER
         self.stops.go()
 
     async def finish(self) -> None:
-        """Ends it and closes its connections.
+        """End the worker, and close its connections.
 
         Raises:
-            BaseException: what has ended it, other than a lost connection.
+            BaseException: an error that has ended the worker, other than a lost connection.
         """
         self.task.cancel()
         try:

@@ -1,4 +1,4 @@
-"""Each way to lose an update that is known, on a course of steps: the real code is right on it, the mutant is not."""
+"""Test that the real code is right where each mutant loses an update."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from tests.database import world
 from tests.proof.mutant import Mutant
 from tests.proof.mutants_bell import BELL
 from tests.proof.mutants_refresh import REFRESH
 from tests.proof.mutants_triggers import TRIGGERS
 from tests.proof.stage import WRITERS, Broken, Say, stage
+from tests.support import small_world
 
 MUTANTS = REFRESH + TRIGGERS + BELL
 
@@ -22,7 +22,7 @@ def named(mutant: Mutant) -> str:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=named)
-async def test_the_real_code_is_right(gated: Connection[Any], dsn: str, mutant: Mutant) -> None:
+async def test_real_code_is_right_on_the_course_of_a_mutant(gated: Connection[Any], dsn: str, mutant: Mutant) -> None:
     gated.execute(mutant.given.encode())
     async with stage(gated, dsn) as on:
         await on.play(mutant.course)
@@ -30,7 +30,7 @@ async def test_the_real_code_is_right(gated: Connection[Any], dsn: str, mutant: 
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=named)
-async def test_the_mutant_is_caught(gated: Connection[Any], dsn: str, mutant: Mutant) -> None:
+async def test_mutant_is_caught_on_its_course(gated: Connection[Any], dsn: str, mutant: Mutant) -> None:
     gated.execute(mutant.given.encode())
     mutant.make(gated)
     async with stage(gated, dsn, mutant.parts) as on:
@@ -40,13 +40,11 @@ async def test_the_mutant_is_caught(gated: Connection[Any], dsn: str, mutant: Mu
 
 
 @pytest.mark.parametrize("mutant", TRIGGERS, ids=named)
-async def test_a_mutant_of_a_trigger_marks_well_what_one_writer_does(
-    gated: Connection[Any], dsn: str, mutant: Mutant
-) -> None:
-    """So it is the other writer that makes it lose."""
+async def test_trigger_mutant_is_right_with_one_writer(gated: Connection[Any], dsn: str, mutant: Mutant) -> None:
+    """Check that the mutant loses updates only because of the other writer."""
     mutant.make(gated)
     for writer in WRITERS:
-        world.rebuild(gated)
+        small_world.rebuild(gated)
         alone = [step for step in mutant.course if isinstance(step, Say) and step.writer == writer]
         async with stage(gated, dsn) as on:
             await on.play(alone)

@@ -1,7 +1,7 @@
-"""Two writers and two workers, in whatever order they act: no update is lost and nobody oversleeps.
+"""Test that two writers and two workers lose no update and oversleep no mark, in any order of their steps.
 
-Hypothesis draws the writers' transactions and the order of all steps, and prints an order that fails
-as the list of what was done. ``GAQ_LISTEN_ORDERS=2000`` draws so many, other ones each time.
+Hypothesis draws the transactions of the writers and the order of all steps, and prints the steps of an order that
+fails. ``GAQ_LISTEN_ORDERS=2000`` draws 2000 orders, others each time.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
-from gaq_listen import contention
-from tests.database import world
+from gaq_listen.worker import contention
 from tests.proof.gates import PLACES
 from tests.proof.programs import programs
 from tests.proof.stage import WORKERS, WRITERS, Crash, Go, Say, Stage, stage
 from tests.proof.stepped import LetsGoFirst, Parts
+from tests.support import small_world
 
 ORDERS = int(os.environ.get("GAQ_LISTEN_ORDERS", "0"))
 
 
 Turn: TypeAlias = tuple[str, int] | Go | Crash
-"""So many steps of a writer or a worker; a worker until it comes to a place, or for a while; or something crashes."""
+"""A number of steps of a writer or a worker, a worker that goes to a place, or a crash."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the writers do, and who acts when."""
+    """Hold the transactions of the writers, and who acts when."""
 
     anna: list[Say]
     bob: list[Say]
     turns: list[Turn]
-    frequent: int
+    shared: int
     parts: Parts
 
 
 WHILE = 15
-"""Steps after which a worker that has not come to its place is left where it is: about one round."""
+"""Steps within which a worker goes to a place, or else stays where it is: about one round."""
 
 paces = st.tuples(st.sampled_from(WRITERS * 2 + WORKERS), st.integers(1, 6))
-goes = st.builds(Go, st.sampled_from(WORKERS), st.sampled_from([*PLACES, "refresh", "hold", "look", "sleep"]))
+goes = st.builds(Go, st.sampled_from(WORKERS), st.sampled_from([*PLACES, "refresh", "hold", "check", "sleep"]))
 crashes = st.builds(Crash, st.sampled_from(WORKERS), st.sampled_from(["work", "bell"]))
 
 orders = st.builds(
@@ -55,14 +55,14 @@ orders = st.builds(
     anna=programs("anna"),
     bob=programs("bob"),
     turns=st.lists(st.one_of([paces, goes] * 12 + [crashes]), min_size=10, max_size=40),
-    # So few wake-ups that a worker polls soon; or so many that it seldom does.
-    frequent=st.sampled_from([contention.FREQUENT, 1]),
-    parts=st.sampled_from([Parts(), Parts(backlog=LetsGoFirst)]),
+    # With 0, a worker polls after each hold; with the default, seldom.
+    shared=st.sampled_from([contention.SHARED, 0]),
+    parts=st.sampled_from([Parts(), Parts(refresher=LetsGoFirst)]),
 )
 
 
 async def perform(order: Order, director: Connection[Any], dsn: str) -> None:
-    """All turns; then the writers finish, one after the other, and the workers come to rest."""
+    """Take all turns. Then let the writers finish, one after the other, and the workers come to rest."""
     async with stage(director, dsn, order.parts) as on:
         await _perform(order, on)
 
@@ -87,7 +87,7 @@ async def _perform(order: Order, on: Stage) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_any_order(gated: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_order_of_steps_loses_nothing(gated: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     @settings(
         max_examples=ORDERS or 50,
         derandomize=not ORDERS,
@@ -100,8 +100,8 @@ def test_any_order(gated: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyP
     )
     @given(orders)
     def any_order(order: Order) -> None:
-        monkeypatch.setattr(contention, "FREQUENT", order.frequent)
-        world.rebuild(gated)
+        monkeypatch.setattr(contention, "SHARED", order.shared)
+        small_world.rebuild(gated)
 
         asyncio.run(perform(order, gated, dsn))
 

@@ -1,4 +1,4 @@
-"""A change that is committed while a refresh stands at one of its gates: at whichever, nothing is lost."""
+"""Test that a change that is committed while a refresh waits at a gate is not lost."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from tests.database import world
 from tests.proof.gates import PLACES
 from tests.proof.mutant import AGAIN, BAD, COMMIT, VERIFIED, anna, bob, first
 from tests.proof.stage import stage
+from tests.support import small_world
 
-# What each place needs to be come by, and where it can be so that the refresh has claimed the pair that changes.
+# A change after which a refresh reaches each gate and, where possible, has claimed the pair that changes.
 SEEN = dict.fromkeys(PLACES, AGAIN) | {
     "expand": "INSERT INTO qc_flag_verifications (flag_id) VALUES (12)",
     "fold wide": "INSERT INTO qc_flag_verifications (flag_id) VALUES (12)",
     "insert": "INSERT INTO data_pass_runs VALUES (3, 101)",
 }
 
-# Each changes the summary of D, or adds or removes a pair.
+# Each changes the summary of pair D, or adds or removes a pair.
 CHANGES = (
     BAD,
     VERIFIED,
@@ -31,9 +31,9 @@ CHANGES = (
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_nothing_is_lost(gated: Connection[Any], dsn: str, place: str) -> None:
+async def test_change_at_a_gate_is_not_lost(gated: Connection[Any], dsn: str, place: str) -> None:
     async with stage(gated, dsn) as on:
         for change in CHANGES:
-            world.rebuild(gated)
+            small_world.rebuild(gated)
             await on.play(bob(change) + anna(SEEN[place], COMMIT) + first(place) + bob(COMMIT))
             await on.settle()

@@ -1,4 +1,4 @@
-"""How an explanation is drawn and how it adds up. Rewrite the goldens with ``GAQ_LISTEN_GOLDEN=write``."""
+"""Check how explanations are drawn and add up. ``GAQ_LISTEN_GOLDEN=write`` rewrites the golden files."""
 
 import io
 import json
@@ -9,10 +9,13 @@ import pytest
 from rich.console import Console
 
 from gaq_listen.reports.explain import as_json, render
-from gaq_listen.reports.explain.adding import add_up, why_not
-from gaq_listen.reports.explain.pair import Explanation, Failure, Quality, Values
-from tests.golden_files import SIZES, check
-from tests.reports.pairs import END, FLAGS, HOSTILE, NOW, START, VALUES, at, explained, flag, span
+from gaq_listen.reports.explain.explanation import Explanation
+from gaq_listen.reports.explain.sums import add_up, not_computable_because
+from gaq_listen.reports.failures import Failure
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.summary_values import SummaryValues
+from tests.reports.example_pairs import END, FLAGS, HOSTILE, NOW, START, VALUES, at, explained, flag, span
+from tests.support.golden_files import SIZES, check
 
 SCENES = {
     "fresh": explained(),
@@ -27,13 +30,13 @@ SCENES = {
         qc_time_end=None,
         flags=tuple(replace(each, span=None, effective=(), hidden_by=()) for each in FLAGS[:2]),
         periods=(),
-        computed=Values(None, None, None, None, None, True),
+        computed=SummaryValues(None, None, None, None, None, True),
         stored=None,
     ),
     "failing": explained(
         computed=None,
         error="division by zero",
-        failure=Failure("division by zero", 3, NOW + timedelta(seconds=20)),
+        failure=Failure(12, None, 526641, "division by zero", "22012", 3, NOW, NOW, NOW + timedelta(seconds=20), 20.0),
         marks=((NOW - timedelta(seconds=75), "flag type"),),
     ),
 }
@@ -52,13 +55,13 @@ def test_drawn(name: str, size: tuple[int, int]) -> None:
     check(f"explain-{name}", size, text(SCENES[name], size[0]), whole=True)
 
 
-def test_they_add_up_to_the_whole() -> None:
+def test_periods_add_up_to_the_run_and_its_summary() -> None:
     total = add_up(explained())
     assert total is not None
     assert sum(total.time.values(), timedelta()) == total.whole == END - START
     assert [flag.flag_id for flag in total.unverified] == [3]
     assert total.undefined == 3
-    assert total.agrees_with(VALUES)
+    assert total.values.equals(VALUES)
 
 
 @pytest.mark.parametrize(
@@ -71,15 +74,15 @@ def test_they_add_up_to_the_whole() -> None:
         replace(VALUES, undefined_quality_periods=2),
     ],
 )
-def test_it_says_when_it_is_not_what_the_database_computes(other: Values) -> None:
+def test_a_difference_from_the_database_is_shown(other: SummaryValues) -> None:
     total = add_up(explained())
     assert total is not None
-    assert not total.agrees_with(other)
+    assert not total.values.equals(other)
     assert "THIS IS NOT what the database computes" in text(explained(computed=other))
     assert "THIS IS NOT" not in text(explained())
 
 
-def test_it_says_when_what_is_stored_has_drifted() -> None:
+def test_drift_of_the_stored_summary_is_shown() -> None:
     stored = explained().stored
     assert stored is not None
     drifted = replace(stored, values=replace(VALUES, bad=0.5))
@@ -100,18 +103,18 @@ def test_it_says_when_what_is_stored_has_drifted() -> None:
         ({"flags": ()}, "there is no flag"),
     ],
 )
-def test_why_it_is_not_computable(lacking: dict[str, object], reason: str) -> None:
+def test_a_pair_that_is_not_computable_says_why(lacking: dict[str, object], reason: str) -> None:
     pair = explained(**lacking)
-    assert why_not(pair) == [reason]
+    assert not_computable_because(pair) == [reason]
     assert add_up(pair) is None
     assert f"Not computable: {reason}." in text(pair)
 
 
-def test_a_pair_that_can_be_computed_lacks_nothing() -> None:
-    assert why_not(explained()) == []
+def test_a_computable_pair_lacks_nothing() -> None:
+    assert not_computable_because(explained()) == []
 
 
-def test_one_column_shows_the_worst_that_is_in_it() -> None:
+def test_a_column_shows_the_worst_quality_in_it() -> None:
     blink = flag(7, "TPC", Quality.BAD, (at(31), at(31) + timedelta(microseconds=1)))
     around = flag(5, "TPC", Quality.GOOD, span(0, 31), (at(31) + timedelta(microseconds=1), END))
     (row,) = [line for line in text(explained(flags=(blink, around)), 80).splitlines() if line.startswith("  TPC  ")]
@@ -119,14 +122,14 @@ def test_one_column_shows_the_worst_that_is_in_it() -> None:
     assert set(row.split()[1]) == {"─", "█"}
 
 
-def test_nothing_from_outside_is_markup_or_acts() -> None:
+def test_hostile_names_are_no_markup_in_an_explanation() -> None:
     hostile = [replace(each, created_by=HOSTILE, comment=HOSTILE, flag_type=HOSTILE) for each in FLAGS]
     shown = text(explained(data_pass=HOSTILE, flags=tuple(hostile), detectors=((3, HOSTILE),), error=HOSTILE))
     assert shown.replace("\n", "").isprintable()
     assert "[bold]x[/]" in shown
 
 
-def test_the_json_says_what_the_picture_says() -> None:
+def test_the_json_has_what_the_drawing_has() -> None:
     pair = explained(marks=((NOW - timedelta(seconds=75), "flag"), (NOW, "run times")))
     found = json.loads(as_json(pair))
     assert [(each["quality"], each["flag_ids"], each["detectors_without_flag"]) for each in found["periods"]] == [
@@ -157,7 +160,7 @@ def test_the_json_says_what_the_picture_says() -> None:
     assert len(by_id[5]["effective"]) == 2
 
 
-def test_the_json_of_a_pair_that_is_not_computable_says_why() -> None:
+def test_the_json_says_why_a_pair_is_not_computable() -> None:
     found = json.loads(as_json(SCENES["not-computable"]))
     assert (found["periods"], found["totals"], found["stored"]) == ([], None, None)
     assert found["not_computable_because"] == ["the end of the run is not known"]

@@ -1,4 +1,4 @@
-"""The picture of a data pass: its text, and where everything stands."""
+"""Check the texts and the geometry of the picture of a data pass."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from gaq_listen.reports import picture
-from gaq_listen.reports.explain.pair import Quality
-from gaq_listen.reports.show import DataPass, DetectorQuality, Summary
-from tests.reports.pairs import HOSTILE
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.show import DataPassSummaries, DetectorQuality, Summary
+from tests.reports.example_pairs import HOSTILE
 
 NOW = datetime(2026, 11, 24, 21, 30, 5, tzinfo=UTC)
 NS = "{http://www.w3.org/2000/svg}"
@@ -24,7 +24,7 @@ def summary(run: int, *shares: float | None, stale: bool = False) -> Summary:
     return Summary(run, bad, good, mc_reproducible, 1, 0, good is None, NOW if stale else None, NOW, 3600.0)
 
 
-SHOWN = DataPass(
+SHOWN = DataPassSummaries(
     12,
     "LHC22o_apass7",
     NOW,
@@ -44,7 +44,7 @@ SHOWN = DataPass(
 )
 
 
-def drawn(shown: DataPass = SHOWN) -> Element:
+def drawn(shown: DataPassSummaries = SHOWN) -> Element:
     return ElementTree.fromstring(picture.as_svg(shown))  # noqa: S314 - our own
 
 
@@ -53,7 +53,7 @@ def texts(svg: Element) -> list[str]:
 
 
 def cells(svg: Element) -> dict[str, Element]:
-    """Cells by their name, such as ``526502 ITS``."""
+    """Return the cells by name, such as ``526502 ITS``."""
     found = {}
     for group in svg.iter(f"{NS}g"):
         title = group.findtext(f"{NS}title") or ""
@@ -62,7 +62,7 @@ def cells(svg: Element) -> dict[str, Element]:
 
 
 def parts(cell: Element) -> list[tuple[str, float, float]]:
-    """Quality, upper edge and height of what fills a cell, as it was drawn: from the bottom."""
+    """Return quality, upper edge and height of each part of a cell, from the bottom."""
     return [
         (rectangle.attrib["class"], float(rectangle.attrib["y"]), float(rectangle.attrib["height"]))
         for rectangle in cell.iter(f"{NS}rect")
@@ -70,7 +70,7 @@ def parts(cell: Element) -> list[tuple[str, float, float]]:
     ]
 
 
-def test_the_text_says_what_it_is_of_and_what_it_comes_to() -> None:
+def test_a_picture_has_title_totals_legend_and_labels() -> None:
     said = texts(drawn())
     assert said[:2] == ["LHC22o_apass7", "as of 2026-11-24 21:30:05 UTC, as stored"]
     assert said[2].startswith(
@@ -79,7 +79,7 @@ def test_the_text_says_what_it_is_of_and_what_it_comes_to() -> None:
     assert said[3:7] == ["good", "MC reproducible", "bad", "no flag"]
     assert "crossed out: not computable" in said[7]
     assert said[8:] == ["ITS", "TPC", "all", "526502", "526525", "526538*"]
-    live = DataPass(12, "p", NOW, True, SHOWN.summaries[:1])
+    live = DataPassSummaries(12, "p", NOW, True, SHOWN.summaries[:1])
     assert "stale ones computed then" in texts(drawn(live))[1]
     assert "stale" not in texts(drawn(live))[7]
 
@@ -98,14 +98,14 @@ def test_a_cell_is_filled_from_the_bottom_by_its_shares() -> None:
     assert [quality for quality, _, _ in parts(cells(drawn())["526525 TPC"])] == ["gaq-unknown"]
 
 
-def test_a_share_shows_however_small_it_is() -> None:
-    shown = DataPass(1, "p", NOW, False, (summary(1, 0.99999, 0.0, 0.00001),))
+def test_the_smallest_share_is_visible() -> None:
+    shown = DataPassSummaries(1, "p", NOW, False, (summary(1, 0.99999, 0.0, 0.00001),))
     (good, bad) = parts(cells(drawn(shown))["1 all"])
     assert (good[0], good[2]) == ("gaq-good", picture.AGGREGATE - picture.SLIVER)
     assert (bad[0], bad[2]) == ("gaq-bad", picture.SLIVER)
 
 
-def test_every_cell_lies_in_its_row_and_column_inside_the_picture() -> None:
+def test_each_cell_lies_in_its_row_and_column() -> None:
     svg = drawn()
     _, _, width, height = map(float, svg.attrib["viewBox"].split())
     found = cells(svg)
@@ -135,7 +135,6 @@ def test_a_run_that_is_not_computable_is_crossed_out() -> None:
 
 
 def test_each_quality_has_a_hatching_of_its_own() -> None:
-    """So the picture can be read in black and white."""
     hatchings = {}
     for pattern in drawn().iter(f"{NS}pattern"):
         path = pattern.find(f"{NS}path")
@@ -145,8 +144,8 @@ def test_each_quality_has_a_hatching_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("runs", [0, 1, 40, 400])
-def test_it_has_room_for_any_number_of_runs(runs: int) -> None:
-    shown = DataPass(1, "p", NOW, False, tuple(summary(500_000 + n, 1.0, 0.0, 0.0) for n in range(runs)))
+def test_a_picture_has_room_for_any_number_of_runs(runs: int) -> None:
+    shown = DataPassSummaries(1, "p", NOW, False, tuple(summary(500_000 + n, 1.0, 0.0, 0.0) for n in range(runs)))
     svg = drawn(shown)
     width = float(svg.attrib["width"])
     frames = [next(iter(cell.iter(f"{NS}rect"))) for cell in cells(svg).values()]
@@ -156,8 +155,8 @@ def test_it_has_room_for_any_number_of_runs(runs: int) -> None:
     assert all(own >= picture.NARROWEST - 1 and x + own <= width for x, own in edges)
 
 
-def test_nothing_from_outside_is_markup_or_fetched() -> None:
-    shown = DataPass(
+def test_hostile_names_are_no_markup_in_a_picture() -> None:
+    shown = DataPassSummaries(
         12, HOSTILE + "<script>", NOW, False, SHOWN.summaries, (DetectorQuality(526502, HOSTILE, 1, 0, 0),)
     )
     for written in (picture.as_svg(shown), picture.as_html(shown)):

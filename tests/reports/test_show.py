@@ -1,4 +1,4 @@
-"""The summaries of a data pass: chosen, sorted, drawn."""
+"""Check how summaries of a data pass are selected, sorted and drawn."""
 
 import csv
 import io
@@ -12,13 +12,13 @@ from rich.text import Text
 
 from gaq_listen.errors import GaqListenError
 from gaq_listen.reports import run_list
-from gaq_listen.reports.explain.pair import Quality
-from gaq_listen.reports.filters import Comparison, comparison
-from gaq_listen.reports.marks import bar
-from gaq_listen.reports.show import SORTS, DataPass, Selection, Summary
+from gaq_listen.reports.filters import Condition, parse_condition
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.quality_style import bar
+from gaq_listen.reports.show import SORTS, DataPassSummaries, Selection, Summary
 from gaq_listen.reports.show_view import as_csv, as_json, render
 from gaq_listen.reports.totals import totals
-from tests.golden_files import SIZES, check
+from tests.support.golden_files import SIZES, check
 
 NOW = datetime(2026, 11, 24, 21, 30, 5, tzinfo=UTC)
 
@@ -39,8 +39,8 @@ def summary(run: int, good: float | None, mc: float | None = 0.0, bad: float | N
     return Summary(**(values | other))
 
 
-def compared(*texts: str) -> tuple[Comparison, ...]:
-    return tuple(comparison(text) for text in texts)
+def compared(*texts: str) -> tuple[Condition, ...]:
+    return tuple(parse_condition(text) for text in texts)
 
 
 NOTHING = {"missing_verifications_count": None, "undefined_quality_periods_count": None}
@@ -53,7 +53,7 @@ ALL = [
     summary(6, None, None, None, **NOTHING, not_computable=True),
     summary(7, None, None, None, **NOTHING, not_computable=None, updated_at=None, invalidated_at=NOW),
 ]
-SHOWN = DataPass(12, "LHC22o_apass7", NOW, False, tuple(ALL))
+SHOWN = DataPassSummaries(12, "LHC22o_apass7", NOW, False, tuple(ALL))
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ SHOWN = DataPass(12, "LHC22o_apass7", NOW, False, tuple(ALL))
         (Selection(max_undefined=3, max_unverified=12), [1, 2, 3, 4, 5]),
     ],
 )
-def test_chosen(chosen: Selection, runs: list[int]) -> None:
-    assert [each.run_number for each in chosen.of(ALL)] == runs
+def test_a_selection_selects_and_sorts(chosen: Selection, runs: list[int]) -> None:
+    assert [each.run_number for each in chosen.select(ALL)] == runs
 
 
-def test_every_order_is_tried() -> None:
+def test_each_sort_order_has_a_case() -> None:
     assert set(SORTS) == {"run", "good", "bad", "unverified", "undefined", "stale"}
 
 
@@ -115,13 +115,13 @@ def test_drawn(mc_as_not_bad: bool, size: tuple[int, int]) -> None:
         ((0.999999, 0.0000005, 0.0000005), "────────▒█"),
     ],
 )
-def test_bar(shares: tuple[float, float, float], drawn: str) -> None:
+def test_a_bar_shows_each_share(shares: tuple[float, float, float], drawn: str) -> None:
     shown = bar(dict(zip((Quality.GOOD, Quality.MC_REPRODUCIBLE, Quality.BAD), shares, strict=True)), 10)
     assert isinstance(shown, Text)
     assert shown.plain == drawn
 
 
-def test_json_and_csv_count_what_is_mc_reproducible_where_they_are_told_to() -> None:
+def test_json_counts_mc_reproducible_as_not_bad_on_request() -> None:
     def values(mc_as_not_bad: bool) -> list[tuple[float | None, float | None, float | None]]:
         columns = ("explicitly_not_bad_run_coverage", "bad_run_coverage", "not_bad_fraction")
         objects = json.loads(as_json(SHOWN, mc_as_not_bad))["summaries"]
@@ -162,11 +162,11 @@ def test_totals_of_nothing_have_no_coverage() -> None:
     assert (found.hours, found.bad_run_coverage, found.undecided_coverage) == (0.0, None, None)
 
 
-FRESH = DataPass(12, "LHC22o_apass7", NOW, False, tuple(each for each in ALL if each.invalidated_at is None))
+FRESH = DataPassSummaries(12, "LHC22o_apass7", NOW, False, tuple(each for each in ALL if each.invalidated_at is None))
 GOOD_RUNS = Selection(good=compared(">=0.5"), max_unverified=2)
 
 
-def test_a_run_list_says_why_each_other_run_is_out() -> None:
+def test_a_run_list_says_why_other_runs_are_left_out() -> None:
     made = run_list.make(FRESH, GOOD_RUNS)
     assert made.runs == (1,)
     assert made.left_out == {
@@ -181,7 +181,7 @@ def test_a_run_list_says_why_each_other_run_is_out() -> None:
     assert (found["database_time"], found["live"]) == (NOW.isoformat(), False)
 
 
-def test_a_run_list_without_conditions_has_all_runs_that_have_values() -> None:
+def test_a_run_list_without_conditions_has_runs_with_values() -> None:
     made = run_list.make(FRESH, Selection())
     assert made.as_text(one_a_line=False) == "1,2,5"
     assert made.as_text(one_a_line=True) == "1\n2\n5"
@@ -189,12 +189,14 @@ def test_a_run_list_without_conditions_has_all_runs_that_have_values() -> None:
 
 
 def test_a_run_list_with_a_stale_run_is_refused() -> None:
-    """Also when its old values do not meet the conditions: its new ones might."""
+    """A stale run counts even if its stored values do not meet the conditions, because its new ones might."""
     with pytest.raises(GaqListenError, match=r"3 of 7 runs are stale \(3, 4, 7\), .*--live .*--wait"):
         run_list.make(SHOWN, GOOD_RUNS)
     with pytest.raises(GaqListenError, match=r"1 of 2 runs is stale \(3\)"):
         run_list.make(SHOWN, Selection(runs=(1, 3)))
     assert run_list.make(SHOWN, Selection(runs=(1, 2))).runs == (1, 2)
-    failing = DataPass(12, "p", NOW, True, (summary(1, 1.0), summary(2, 1.0, invalidated_at=NOW, error="too many")))
+    failing = DataPassSummaries(
+        12, "p", NOW, True, (summary(1, 1.0), summary(2, 1.0, invalidated_at=NOW, error="too many"))
+    )
     with pytest.raises(GaqListenError, match=r"1 of 2 runs is stale \(2\) and cannot be computed now: too many"):
         run_list.make(failing, Selection())

@@ -1,4 +1,4 @@
-"""A status: when it is good, and how it is drawn."""
+"""Check when a status is good, and how it is drawn."""
 
 import io
 import json
@@ -10,12 +10,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gaq_listen.reports.status import FailureRow, PausedRow, Status, WorkerRow
+from gaq_listen.reports.failures import Failure
+from gaq_listen.reports.pause import PausedRow
+from gaq_listen.reports.status import Status, WorkerRow
 from gaq_listen.reports.status_view import render
-from tests.golden_files import SIZES, check
-from tests.reports.pairs import HOSTILE
+from tests.reports.example_pairs import HOSTILE
+from tests.support.golden_files import SIZES, check
 
 NOW = datetime(2026, 11, 24, 21, 30, 5, tzinfo=UTC)
+
+
+def failure(data_pass: str | None, run: int, error: str = "division by zero") -> Failure:
+    """Return a pair that has failed three times."""
+    return Failure(12, data_pass, run, error, "22012", 3, NOW, NOW, NOW, 0.0)
+
 
 WORKER = WorkerRow(
     name="gaq-1",
@@ -62,9 +70,7 @@ STALE = replace(
         replace(WORKER, state="paused", swept_found=312),
         replace(WORKER, name="gaq-2", alive=False, seen_at=NOW - timedelta(hours=2)),
     ),
-    failures=tuple(
-        FailureRow(12, "LHC22o_apass7" if run % 2 else None, run, "division by zero", 3, NOW) for run in range(1, 8)
-    ),
+    failures=tuple(failure("LHC22o_apass7" if run % 2 else None, run) for run in range(1, 8)),
     triggers_enabled=20,
     triggers_disabled=1,
     triggers_missing=3,
@@ -84,7 +90,7 @@ HOSTILE_NAMES = replace(
     STALE,
     paused=PausedRow(NOW, HOSTILE, HOSTILE),
     workers=(replace(WORKER, name=HOSTILE, host=HOSTILE, state=HOSTILE), replace(WORKER, name=HOSTILE, alive=False)),
-    failures=(FailureRow(1, HOSTILE, 2, HOSTILE, 1, NOW),),
+    failures=(failure(HOSTILE, 2, HOSTILE),),
 )
 
 
@@ -112,14 +118,14 @@ def test_drawn(name: str, status: Status, size: tuple[int, int]) -> None:
         (STALE, False),
     ],
 )
-def test_good(status: Status, good: bool) -> None:
+def test_a_status_is_good_unless_something_is_wrong(status: Status, good: bool) -> None:
     assert status.good is good
     assert bool(status.wrong()) is not good
     assert status.as_json()["good"] is good
 
 
-def test_json_is_stable() -> None:
-    """What monitors rely on: names may be added, none may go."""
+def test_the_status_json_keeps_its_names() -> None:
+    """Monitors rely on the names: later versions may add some, and remove none."""
     found = json.loads(json.dumps(STALE.as_json()))
     assert set(found) == {
         "at", "objective", "good", "wrong", "stale_pairs", "stale_since", "seconds_stale", "refreshed", "p50_seconds",
@@ -132,7 +138,7 @@ def test_json_is_stable() -> None:
     assert found["failures"][0]["run_number"] == 1
 
 
-def test_every_name_of_the_json_is_documented() -> None:
+def test_each_name_of_the_status_json_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text[text.index("## `status`") : text.index("## `show`")]))
     found = STALE.as_json()

@@ -1,4 +1,4 @@
-"""What the benchmarks make of what they measured: ratios, targets, the file and the documentation."""
+"""The benchmarks compute ratios, check targets, save results, and write them into the documentation."""
 
 from pathlib import Path
 
@@ -19,18 +19,18 @@ def figure() -> Figure:
     return found
 
 
-def test_ratios_are_of_each_repeat() -> None:
+def test_ratios_are_computed_for_each_repeat() -> None:
     assert figure().ratios("ours") == [3.0, 2.0, 1.5]
     assert figure().ratio("ours") == 2.0
 
 
-def test_a_contestant_with_fewer_repeats_is_compared_with_the_median() -> None:
+def test_ratios_with_fewer_repeats_are_to_the_median() -> None:
     found = figure()
     found.add("other", 8.0)
     assert found.ratios("other") == [4.0]
 
 
-def test_there_is_no_ratio_to_nothing() -> None:
+def test_base_of_zero_gives_no_ratios() -> None:
     found = Figure("errors", "", "floor", {"floor": [0.0], "ours": [1.0]})
     assert found.ratios("ours") == []
     assert rows(found)[1] == ("ours", "1.00", "", "", "")
@@ -46,18 +46,18 @@ def test_there_is_no_ratio_to_nothing() -> None:
         (Target("ours", "≥", 3.9, absolute=True), True),
     ],
 )
-def test_targets_are_met_by_medians(target: Target, met: bool) -> None:
+def test_target_is_compared_with_the_median(target: Target, met: bool) -> None:
     assert figure().met(target) is met
 
 
-def test_what_was_not_reached_is_said() -> None:
+def test_row_says_which_targets_were_not_reached() -> None:
     found = figure()
     found.targets.append(Target("ours", "≤", 1.5))
     wanted = "≤ 2 ×: met; ≤ 5 ms: met; ≤ 1.5 ×: not reached"
     assert rows(found)[1] == ("ours", "4.00 ms", "2.00", "1.50 … 3.00", wanted)
 
 
-def test_a_scenario_measured_again_replaces_its_part_only(tmp_path: Path) -> None:
+def test_repeated_scenario_replaces_only_its_results(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     Results(path).keep("compute", FACTS, [figure()])
     Results(path).keep("idle", FACTS, [figure()])
@@ -70,7 +70,7 @@ def test_a_scenario_measured_again_replaces_its_part_only(tmp_path: Path) -> Non
     assert Results(path).figures("burst") == []
 
 
-def test_figures_go_between_the_lines_that_ask_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_written_between_their_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = Results(tmp_path / "results.json")
     results.keep("compute", FACTS, [figure()])
     on_disk = Results(tmp_path / "disk.json")
@@ -88,6 +88,6 @@ def test_figures_go_between_the_lines_that_ask_for_them(tmp_path: Path, monkeypa
         lines = page.read_text().splitlines()
         assert lines[0] == "before"
         assert lines[lines.index("after") - 1] == "<!-- end of figures -->"
-        assert "| a thing | 2.00 ms | 40.0 ms |" in lines, "in another unit than the first, nothing is a ratio"
+        assert "| a thing | 2.00 ms | 40.0 ms |" in lines, "figures of another unit than the first are no ratios"
         assert "| a thing | 2.00 ms | 2.00 (1.50 … 3.00) |" in lines
         assert "old" not in lines

@@ -1,4 +1,4 @@
-"""A benchmark calls only a disk a disk."""
+"""A benchmark recognizes whether a directory is on a disk or in memory."""
 
 from pathlib import Path
 
@@ -26,11 +26,11 @@ MOUNTS = """\
         ("/srv/my dïsk/data", FileSystem("xfs", "/dev/vdb")),
     ],
 )
-def test_a_directory_is_on_the_innermost_and_last_mount(directory: str, expected: FileSystem) -> None:
+def test_directory_is_on_the_innermost_and_last_mount(directory: str, expected: FileSystem) -> None:
     assert file_system(Path(directory), MOUNTS) == expected
 
 
-def test_a_memory_file_system_is_no_disk() -> None:
+def test_file_system_in_memory_is_not_a_disk() -> None:
     assert FileSystem("tmpfs", "tmpfs").in_memory
     assert not FileSystem("ext4", "/dev/vda1").in_memory
     if Path("/dev/shm").is_dir():
@@ -38,6 +38,6 @@ def test_a_memory_file_system_is_no_disk() -> None:
             require_disk(Path("/dev/shm"))
 
 
-def test_a_directory_that_is_not_there_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_missing_directory_is_refused_with_an_example(tmp_path: Path) -> None:
     with pytest.raises(NotADisk, match=r"name one on the disk to measure, such as /var/tmp"):
         require_disk(tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""The model is right: it gives the golden answers, and the obvious answer to each single rule."""
+"""The model gives the expected summary for each golden case, and for each rule of the definition."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
-from tests.golden_cases import RunTimeChange, Scenario, run_time_changes, scenarios
-from tests.model import NOT_COMPUTABLE, Flag, FlagType, Instant, Pair, Summary, summary
+from tests.support.golden_cases import RunTimeChange, Scenario, run_time_changes, scenarios
+from tests.support.model import NOT_COMPUTABLE, Flag, FlagType, Instant, Pair, Summary, summary
 
 GOOD = FlagType(1, bad=False, mc_reproducible=False)
 BAD = FlagType(2, bad=True, mc_reproducible=False)
@@ -30,14 +30,14 @@ def flag(
     deleted: bool = False,
     verified: int = 1,
 ) -> Flag:
-    """A flag that wins over those made before it, unless it is told otherwise."""
+    """Make a flag. By default, it is created later than all flags before, so it wins over them."""
     flag_id = next(ids)
     created = flag_id if created_at is None else created_at
     return Flag(flag_id, detector, flag_type.id, from_, to, deleted, created, verified)
 
 
 def run(*flags: Flag, detectors: tuple[int, ...] = (ITS,)) -> Pair:
-    """A pair whose run lasts from 1000 to 1100: a coverage of 0.01 is one unit of time."""
+    """Make a pair whose run lasts from 1000 to 1100, so that a unit of time is a coverage of 0.01."""
     return Pair(1000, 1100, detectors, (GOOD, BAD, LIMITED, MCR_ONLY), flags)
 
 
@@ -78,32 +78,32 @@ def test_golden_run_times(case: RunTimeChange) -> None:
         (1100, 1000),
     ],
 )
-def test_a_run_without_a_length_is_not_computable(start: Instant | None, end: Instant | None) -> None:
+def test_run_without_a_length_is_not_computable(start: Instant | None, end: Instant | None) -> None:
     pair = replace(run(flag(ITS, GOOD)), qc_time_start=start, qc_time_end=end)
     assert summary(pair) == NOT_COMPUTABLE
 
 
-def test_no_gaq_detectors_is_not_computable() -> None:
+def test_pair_without_gaq_detectors_is_not_computable() -> None:
     assert summary(run(flag(ITS, GOOD), detectors=())) == NOT_COMPUTABLE
 
 
-def test_no_flags_is_not_computable() -> None:
+def test_pair_without_flags_is_not_computable() -> None:
     assert summary(run()) == NOT_COMPUTABLE
 
 
-def test_only_deleted_flags_are_no_flags() -> None:
+def test_pair_with_only_deleted_flags_is_not_computable() -> None:
     assert summary(run(flag(ITS, GOOD, deleted=True))) == NOT_COMPUTABLE
 
 
-def test_a_flag_on_any_detector_makes_it_computable() -> None:
+def test_flag_of_any_detector_makes_a_pair_computable() -> None:
     expect(run(flag(ZDC, BAD)), undefined=1)
 
 
-def test_a_flag_outside_the_run_makes_it_computable() -> None:
+def test_flag_outside_the_run_makes_a_pair_computable() -> None:
     expect(run(flag(ITS, BAD, 1200, 1300)), undefined=1)
 
 
-def test_kinds_of_time() -> None:
+def test_each_quality_has_its_coverage() -> None:
     expect(
         run(
             flag(ITS, BAD, 1000, 1010),
@@ -117,23 +117,23 @@ def test_kinds_of_time() -> None:
     )
 
 
-def test_bad_on_one_detector_outdoes_mc_reproducible_on_another() -> None:
+def test_bad_detector_outweighs_a_mc_reproducible_one() -> None:
     expect(run(flag(ITS, BAD), flag(TPC, LIMITED), detectors=(ITS, TPC)), bad=1.0)
 
 
-def test_mc_reproducible_on_one_detector_outdoes_good_on_another() -> None:
+def test_mc_reproducible_detector_outweighs_a_good_one() -> None:
     expect(run(flag(ITS, LIMITED), flag(TPC, GOOD), detectors=(ITS, TPC)), mcr=1.0)
 
 
-def test_a_detector_that_does_not_matter_changes_nothing() -> None:
+def test_flag_of_no_gaq_detector_changes_no_coverage() -> None:
     expect(run(flag(ITS, GOOD), flag(ZDC, BAD, 1020, 1030)), not_bad=1.0)
 
 
-def test_a_detector_listed_twice_is_one_detector() -> None:
+def test_detector_listed_twice_counts_once() -> None:
     expect(run(flag(ITS, GOOD, to=1050), detectors=(ITS, ITS)), not_bad=0.5, undefined=1)
 
 
-def test_the_flag_created_later_wins() -> None:
+def test_flag_created_later_wins() -> None:
     early = flag(ITS, GOOD, created_at=1)
     late = flag(ITS, BAD, 1020, 1030, created_at=2)
     expect(run(early, late), bad=0.1, not_bad=0.9)
@@ -147,14 +147,14 @@ def test_creation_time_comes_before_id() -> None:
     expect(run(late, early), bad=1.0)
 
 
-def test_of_flags_created_together_the_higher_id_wins() -> None:
+def test_higher_id_wins_among_flags_created_together() -> None:
     low = flag(ITS, GOOD, created_at=1)
     high = flag(ITS, BAD, created_at=1)
     expect(run(high, low), bad=1.0)
     expect(run(low, high), bad=1.0)
 
 
-def test_a_deleted_flag_hides_nothing() -> None:
+def test_deleted_flag_hides_no_other_flag() -> None:
     expect(run(flag(ITS, GOOD), flag(ITS, BAD, deleted=True)), not_bad=1.0)
 
 
@@ -176,7 +176,7 @@ def test_flags_are_clipped_to_the_run(from_: Instant | None, to: Instant | None)
         (math.inf, -math.inf),
     ],
 )
-def test_an_empty_span_hides_nothing_and_cuts_nothing(from_: Instant | None, to: Instant | None) -> None:
+def test_empty_span_hides_no_flag_and_cuts_no_period(from_: Instant | None, to: Instant | None) -> None:
     expect(run(flag(ITS, GOOD, to=1080), flag(ITS, BAD, from_, to)), not_bad=0.8, undefined=1)
 
 
@@ -193,16 +193,16 @@ def test_undefined_periods_are_cut_at_bounds_on_other_detectors() -> None:
     expect(pair, undefined=1 + 1 + 2)
 
 
-def test_a_detector_that_does_not_matter_cuts_nothing() -> None:
+def test_flag_of_no_gaq_detector_cuts_no_period() -> None:
     expect(run(flag(ZDC, BAD, 1020, 1030)), undefined=1)
 
 
-def test_a_bound_hidden_under_a_later_flag_cuts_nothing() -> None:
+def test_bound_hidden_under_a_later_flag_cuts_no_period() -> None:
     hidden = flag(ITS, GOOD, 1020, 1030)
     expect(run(hidden, flag(ITS, BAD, 1010, 1050), detectors=(ITS, TPC)), undefined=2 + 1 + 2)
 
 
-def test_a_bound_where_an_equal_flag_takes_over_cuts() -> None:
+def test_bound_of_two_equal_flags_cuts_a_period() -> None:
     pair = run(flag(ITS, BAD, to=1040), flag(ITS, BAD, from_=1040), detectors=(ITS, TPC))
     expect(pair, undefined=1 + 1)
 
@@ -228,11 +228,11 @@ def test_missing_verifications() -> None:
     ],
     ids=["hidden", "outside the run", "empty", "deleted", "a detector that does not matter"],
 )
-def test_a_flag_without_effective_period_needs_no_verification(invisible: Flag) -> None:
+def test_flag_without_effective_period_needs_no_verification(invisible: Flag) -> None:
     expect(run(flag(ITS, GOOD), invisible), not_bad=1.0)
 
 
-def test_a_flag_cut_in_two_misses_one_verification() -> None:
+def test_flag_cut_in_two_misses_one_verification() -> None:
     pair = run(flag(ITS, GOOD, verified=0), flag(ITS, BAD, 1040, 1050))
     expect(pair, bad=0.1, not_bad=0.9, missing_verifications=1)
 

@@ -1,4 +1,4 @@
-"""What the wheel carries, and that it works without a checkout."""
+"""Check what the wheel contains, and that it works without a checkout."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_it_carries_every_script_and_the_types(wheel: Path) -> None:
+def test_wheel_has_every_script_and_the_types(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (PROJECT / "sql").rglob("*.sql"):
         assert f"gaq_listen/sql/{path.relative_to(PROJECT / 'sql')}" in names
@@ -36,11 +36,11 @@ def test_it_carries_every_script_and_the_types(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "sql/", "benchmarks/"))]
 
 
-def test_it_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:
     installed = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(installed)
-    # -P and the path first: this must not find the package of the checkout.
-    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from gaq_listen.cli import main; main()"
+    # With -P and the path first, Python does not find the package of the checkout.
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from gaq_listen.cli.main import main; main()"
     answer = subprocess.run(
         [sys.executable, "-P", "-c", program, str(installed), "sql", "20_sources"],
         capture_output=True,
@@ -52,7 +52,7 @@ def test_it_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:
     assert answer.stdout.endswith((PROJECT / "sql" / "20_sources.sql").read_text())
 
 
-def test_the_readme_reads_well_on_pypi(wheel: Path) -> None:
+def test_readme_of_the_wheel_has_no_relative_links(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = message_from_bytes(archive.read(name), policy=policy.default)
@@ -69,18 +69,18 @@ def test_the_readme_reads_well_on_pypi(wheel: Path) -> None:
     assert [path for path in ours if not (PROJECT / path).exists()] == []
 
 
-def test_it_runs_as_a_module() -> None:
+def test_package_runs_as_a_module() -> None:
     answer = subprocess.run([sys.executable, "-m", "gaq_listen", "--help"], capture_output=True, text=True, check=True)
     assert answer.stdout.startswith("Usage: gaq-listen ")
 
 
-def test_a_program_that_needs_no_worker_loads_none() -> None:
-    """The supervisor of a private server starts with each test server, and must not wait for a database driver."""
-    code = "import sys, gaq_listen.demo.supervisor; print('psycopg' in sys.modules)"
+def test_supervisor_does_not_import_psycopg() -> None:
+    """The supervisor of a private server starts with each test server, and loading the driver would delay it."""
+    code = "import sys, gaq_listen.private_postgres.supervisor; print('psycopg' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert said == "False\n"
 
 
 @pytest.mark.parametrize("name", gaq_listen.__all__)
-def test_every_name_of_the_interface_is_there(name: str) -> None:
+def test_every_name_of_the_interface_exists(name: str) -> None:
     assert getattr(gaq_listen, name) is not None

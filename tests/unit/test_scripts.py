@@ -1,4 +1,4 @@
-"""The SQL files as the package carries them."""
+"""The package finds its SQL files, and only the sources files name source tables."""
 
 import re
 
@@ -17,7 +17,7 @@ SOURCE_TABLES = {
     "qc_flags",
     "qc_flag_verifications",
     "gaq_detectors",
-    # the Bookkeeping's
+    # the tables of the Bookkeeping
     "data_passes_runs",
     "quality_control_flag_types",
     "quality_control_flags",
@@ -27,21 +27,21 @@ SOURCE_TABLES = {
 }
 
 
-def test_every_script_that_is_numbered_is_installed_in_the_order_of_the_numbers() -> None:
+def test_numbered_scripts_are_installed_in_their_order() -> None:
     assert tuple(name for name in names() if name[0].isdigit()) == INSTALL_SCRIPTS
 
 
-def test_a_script_is_found_with_and_without_its_number() -> None:
+def test_script_is_found_with_and_without_its_number() -> None:
     assert script("refresh") == script("40_refresh") == script("40_refresh.sql")
 
 
-def test_an_unknown_script_is_refused_with_the_names_that_there_are() -> None:
+def test_unknown_script_is_refused_with_the_known_names() -> None:
     with pytest.raises(UnknownName, match="20_sources"):
         script("../../etc/passwd")
 
 
 @pytest.mark.parametrize("name", [name for name in INSTALL_SCRIPTS if name != "20_sources"])
-def test_only_one_script_names_source_tables(name: str) -> None:
+def test_script_other_than_sources_names_no_source_table(name: str) -> None:
     code = re.sub(r"--[^\n]*|'[^']*'", "", script(name))
     read = re.findall(r"\b(?:from|join|update|into|on|table)\s+(?:only\s+)?([a-z_.]+)", code, re.I)
     assert not set(read) & SOURCE_TABLES

@@ -1,11 +1,11 @@
-"""What can be set, and what is refused."""
+"""Check how settings are parsed and which are refused."""
 
 from typing import Any
 
 import pytest
 
 from gaq_listen.errors import BadSetting
-from gaq_listen.settings import WorkerSettings, seconds
+from gaq_listen.settings import WorkerSettings, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -20,14 +20,19 @@ from gaq_listen.settings import WorkerSettings, seconds
         (".5s", 0.5),
     ],
 )
-def test_durations(text: str, expected: float) -> None:
-    assert seconds(text) == expected
+def test_durations_are_parsed(text: str, expected: float) -> None:
+    assert parse_duration(text) == expected
+
+
+@pytest.mark.parametrize("text", ["250ms", "1ms", "1s", "90s", "5m", "36h", "7d", "0s"])
+def test_a_duration_is_written_as_it_was_read(text: str) -> None:
+    assert format_duration(parse_duration(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-1s", "5 parsecs", "1s2", "ms", "nan", "1e3s"])
-def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
+def test_a_text_that_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(BadSetting, match="250ms, 30s or 5m"):
-        seconds(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,6 @@ def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
         ({"batch_timeout": 0.0}, "--batch-timeout"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:
+def test_contradictory_settings_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(BadSetting, match=message):
         WorkerSettings(**given)

@@ -1,15 +1,16 @@
-"""The run from left to right: one row a detector, what it is of all of them below, the time above. Pure."""
+"""Draw a run from left to right: a row for each detector, their aggregate below, and the time above."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from gaq_listen.observe.text import clean
-from gaq_listen.reports.explain.pair import Explanation, Quality, Span
-from gaq_listen.reports.marks import legend, sign
+from gaq_listen.reports.explain.explanation import Explanation, Span
+from gaq_listen.reports.quality import Quality
+from gaq_listen.reports.quality_style import legend, sign
+from gaq_listen.wording import sanitize
 
-# What a column shows of what there is in its time: the first of these.
+# A column shows the first of these that occurs in its time.
 _WORST = (Quality.BAD, Quality.MC_REPRODUCIBLE, Quality.UNKNOWN, Quality.GOOD)
 _CLOCK = "%H:%M"
 _NARROWEST = 20
@@ -17,10 +18,10 @@ _LONGEST_NAME = 12
 
 
 def timeline(pair: Explanation, width: int) -> list[Text]:
-    """Its lines, at most ``width`` columns wide; none when the time of the run is not known."""
+    """Return the lines, at most ``width`` columns wide; none if the QC time of the run is unknown."""
     if pair.window is None:
         return []
-    names = {detector: clean(name)[:_LONGEST_NAME] for detector, name in pair.detectors}
+    names = {detector: sanitize(name)[:_LONGEST_NAME] for detector, name in pair.detectors}
     label = max([3, *map(len, names.values())])
     columns = max(_NARROWEST, width - label - 4)
     rows = [Text(f"  {'':{label}}  {_axis(pair.window, columns)}", style="dim")]
@@ -57,7 +58,7 @@ def _at(window: Span, column: int, columns: int) -> datetime:
 
 
 def _axis(window: Span, columns: int) -> str:
-    """Times at the start, between, and at the end: as many as there is room for, each where it stands."""
+    """Return a line with times at the start, at the end, and in between if there is room, each at its place."""
     parts = 4 if columns >= 40 else 2 if columns >= 22 else 1
     axis = [" "] * columns
     for part in range(parts + 1):

@@ -1,17 +1,24 @@
-"""What a storm is made of: each mishap happens, lasts as long as it does, and is undone when the function returns.
+"""The mishaps of a storm. Each function causes one fault, lets the fault last, and undoes it before it returns.
 
-One that takes what is not to be had on this machine raises ``pytest.skip.Exception`` and has done nothing.
+A function that needs a tool which this machine does not have raises ``pytest.skip.Exception`` and does nothing.
 """
 
 from collections.abc import Callable
 
-from tests.faults.mishaps import clocks, network, refusals, resources, server, workers
-from tests.faults.site import Site
+from tests.faults.fault_environment import FaultEnvironment
+from tests.faults.mishaps import (
+    clock_mishaps,
+    network_mishaps,
+    refusal_mishaps,
+    resource_mishaps,
+    server_mishaps,
+    worker_mishaps,
+)
 
-MISHAPS: dict[str, Callable[[Site], None]] = {
+MISHAPS: dict[str, Callable[[FaultEnvironment], None]] = {
     name.replace("_", " "): mishap
-    for module in (workers, server, network, refusals, resources, clocks)
+    for module in (worker_mishaps, server_mishaps, network_mishaps, refusal_mishaps, resource_mishaps, clock_mishaps)
     for name, mishap in vars(module).items()
     if callable(mishap) and getattr(mishap, "__module__", "") == module.__name__ and not name.startswith("_")
 }
-"""By name."""
+"""The functions by name: the name of ``disk_full`` is ``disk full``."""

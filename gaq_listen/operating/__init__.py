@@ -1,1 +1,0 @@
-"""What operators do: pause, mark, retry, verify."""

@@ -1,0 +1,1 @@
+"""The worker: it refreshes stale pairs until it is stopped."""
