@@ -290,7 +290,8 @@ cross join lateral (
            ) as invalidated_at
     from (
         select bounds,
-               gaq.keys_marked_at('flag in run', p.run_number, least(first_link, bounds[1]), greatest(last_link, bounds[2])) as named
+               gaq.keys_marked_at('flag in run', p.run_number,
+                                  least(first_link::bigint, bounds[1]), greatest(last_link::bigint, bounds[2])) as named
         from (
             select (select quality_control_flag_id from data_pass_quality_control_flag
                     where data_pass_id >= p.data_pass_id

@@ -271,6 +271,7 @@ def test_an_upgrade_from_views_that_gave_the_types_of_the_tables(
     installer.install(dba, sources=shape.name)
     dba.execute("DROP VIEW gaq.source_data_passes CASCADE; CREATE VIEW gaq.source_data_passes AS TABLE data_passes")
     dba.execute("CREATE VIEW gaq.reading AS TABLE gaq.source_data_passes")
+    dba.execute("UPDATE gaq.installation SET version = 3")
     installer.install(dba)
     assert [finding for finding in doctor.examine(dba) if finding.level == "error"] == []
     dba.execute("CALL gaq.drain()")
