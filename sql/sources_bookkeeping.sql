@@ -262,7 +262,7 @@ from (
         select data_pass_id from data_pass_quality_control_flag where quality_control_flag_id = r.key offset 0
     ) l
     union all
-    select d.place, f.run_number, d.invalidated_at
+    select d.place, f.run_number::bigint, d.invalidated_at
     from gaq.first_placed_marks('flag in data pass', 500) d
     cross join lateral (
         select run_number from quality_control_flags f where f.id = d.key and f.deleted::int = 0 offset 0

@@ -178,7 +178,7 @@ def test_every_type_of_a_kind_works(
     ):
         words = command.format(tmp_path / "pass.svg").split()
         answer = CliRunner().invoke(main, [*words, "--dsn", where(bare_db)])
-        assert (answer.exit_code, says in answer.output) == (0, True), (command, answer.output)
+        assert (answer.exit_code, says in answer.output) == (0, True), (command, answer.output, answer.exception)
     assert_fresh(bare_db)
 
     for read in (
