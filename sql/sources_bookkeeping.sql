@@ -254,7 +254,7 @@ where w.kind = 'flag in data pass';
 -- (Marks of the run are asked for from the first to the last flag that can matter: the data pass has links, or marks, from
 -- the one to the other.)
 create or replace view gaq.source_marked_pairs as
-select few.data_pass_id, few.run_number, few.invalidated_at
+select few.data_pass_id, few.run_number::bigint, few.invalidated_at
 from (
     select l.data_pass_id::bigint, r.place as run_number, r.invalidated_at
     from gaq.first_placed_marks('flag in run', 500) r
@@ -262,7 +262,7 @@ from (
         select data_pass_id from data_pass_quality_control_flag where quality_control_flag_id = r.key offset 0
     ) l
     union all
-    select d.place, f.run_number::bigint, d.invalidated_at
+    select d.place, f.run_number, d.invalidated_at
     from gaq.first_placed_marks('flag in data pass', 500) d
     cross join lateral (
         select run_number from quality_control_flags f where f.id = d.key and f.deleted::int = 0 offset 0
