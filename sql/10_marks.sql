@@ -60,8 +60,8 @@ create index if not exists wide_invalidations_by_place on gaq.wide_invalidations
 alter table gaq.invalidations replica identity full;
 
 -- Only who has locked this row adds rows to gaq.summaries, so two workers never wait for each other's insert.
-create table if not exists gaq.seeding (only_row bool primary key default true check (only_row));
-insert into gaq.seeding default values on conflict do nothing;
+create table if not exists gaq.insert_lock (only_row bool primary key default true check (only_row));
+insert into gaq.insert_lock default values on conflict do nothing;
 
 
 -- Pairs whose computation fails. They keep their value and their mark, and are tried again.

@@ -71,7 +71,7 @@ language sql immutable parallel safe
 return $1 at time zone 'UTC';
 
 -- A time that programs can hold, or null: PostgreSQL knows infinity and years that they do not.
-create or replace function gaq.showable(timestamptz) returns timestamptz
+create or replace function gaq.representable(timestamptz) returns timestamptz
 language sql immutable parallel safe
 return case when $1 between '0001-01-02 00:00Z' and '9999-12-30 00:00Z' then $1 end;
 

@@ -11,7 +11,7 @@ return round(date_part('epoch', $1) * 1e6);
 -- The union of what came so far. (range_agg would sort all of that again for each row of a window.)
 create or replace aggregate gaq.union_of(tstzmultirange) (sfunc = multirange_union, stype = tstzmultirange, initcond = '{}');
 
-create or replace function gaq.refuse(reason text) returns int
+create or replace function gaq.raise_error(reason text) returns int
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -183,7 +183,7 @@ from (
                coalesce(u.gaps, '{}') as gaps, coalesce(u.periods, 0)::int as undefined,
                coalesce(m.verifications, 0)::int as missing, p.w_end - p.w_start as whole,
                case when p.n > 1023      -- a mistake: the list would be computed for long, and hold up the others
-                    then gaq.refuse(format('run %s in data pass %s has %s GAQ detectors: at most 1023 can be counted',
+                    then gaq.raise_error(format('run %s in data pass %s has %s GAQ detectors: at most 1023 can be counted',
                                            p.run_number, p.data_pass_id, p.n))
                     when p.n > 0 and (f.pair is not null or exists (
                         select from gaq.source_flags other

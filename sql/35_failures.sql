@@ -47,7 +47,7 @@ $$;
 
 -- Takes note of pairs that could not be computed, and returns when each is tried again: after a second at first, then
 -- after twice as long each time, up to five minutes; give or take a quarter, so that they do not come all at once.
-create or replace function gaq.note_failures(data_pass_ids bigint[], run_numbers bigint[], errors text[], states text[])
+create or replace function gaq.record_failures(data_pass_ids bigint[], run_numbers bigint[], errors text[], states text[])
 returns table (data_pass_id bigint, run_number bigint, error text, attempts int, next_try double precision)
 language sql
 set search_path = pg_catalog, pg_temp
@@ -69,7 +69,7 @@ end;
 -- For a pair whose computation the server ended (a statement_timeout, no memory), which gaq.refresh itself cannot take
 -- note of: nothing if it is not marked, or if another worker has it. The transaction that was ended had expanded the wide
 -- marks and added the row of a pair that was never computed; both went with it, so both are done here again.
-create or replace function gaq.fail(data_pass_id bigint, run_number bigint, error text, state text)
+create or replace function gaq.record_failure(data_pass_id bigint, run_number bigint, error text, state text)
 returns table (attempts int, next_try double precision)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -78,26 +78,26 @@ declare
     mark record;
 begin
     perform gaq.expand();
-    perform from gaq.seeding for update skip locked;
+    perform from gaq.insert_lock for update skip locked;
     if found then
         insert into gaq.summaries (data_pass_id, run_number)
-        select fail.data_pass_id, fail.run_number
+        select record_failure.data_pass_id, record_failure.run_number
         where exists (select from gaq.invalidations i
-                      where i.data_pass_id = fail.data_pass_id and i.run_number = fail.run_number)
+                      where i.data_pass_id = record_failure.data_pass_id and i.run_number = record_failure.run_number)
           -- (An insert would wait for a worker that has claimed a row that is there.)
           and not exists (select from gaq.summaries s
-                          where s.data_pass_id = fail.data_pass_id and s.run_number = fail.run_number)
+                          where s.data_pass_id = record_failure.data_pass_id and s.run_number = record_failure.run_number)
         on conflict do nothing;
     end if;
     perform from gaq.summaries s
-    where s.data_pass_id = fail.data_pass_id and s.run_number = fail.run_number
+    where s.data_pass_id = record_failure.data_pass_id and s.run_number = record_failure.run_number
     for no key update skip locked;
     if not found then
         return;
     end if;
     with folded as (
         delete from gaq.invalidations i
-        where i.data_pass_id = fail.data_pass_id and i.run_number = fail.run_number
+        where i.data_pass_id = record_failure.data_pass_id and i.run_number = record_failure.run_number
         returning i.invalidated_at, i.cause
     )
     select min(invalidated_at) as first_mark, string_agg(distinct cause, ', ' order by cause) as causes
@@ -107,10 +107,10 @@ begin
         return;
     end if;
     insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
-    values (fail.data_pass_id, fail.run_number, mark.first_mark, mark.causes);
+    values (record_failure.data_pass_id, record_failure.run_number, mark.first_mark, mark.causes);
     return query
     select n.attempts, n.next_try
-    from gaq.note_failures(array[fail.data_pass_id], array[fail.run_number], array[fail.error], array[fail.state]) n;
+    from gaq.record_failures(array[record_failure.data_pass_id], array[record_failure.run_number], array[record_failure.error], array[record_failure.state]) n;
 end
 $$;
 

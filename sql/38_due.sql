@@ -5,17 +5,17 @@ set role gaq_owner;
 -- When a pair is due that was first and last marked at these times and refreshed at that time before. A pair that was
 -- quiet is due at once; one that has just been refreshed waits until it has been quiet, but not longer than max_wait.
 create or replace function gaq.due_at(
-    first_mark timestamptz, last_mark timestamptz, refreshed timestamptz, quiet interval, max_wait interval
+    first_mark timestamptz, last_mark timestamptz, refreshed timestamptz, debounce interval, max_wait interval
 ) returns timestamptz
 language sql immutable parallel safe
-return case when refreshed is null or refreshed + quiet <= first_mark then first_mark
-            else least(last_mark + quiet, first_mark + max_wait) end;
+return case when refreshed is null or refreshed + debounce <= first_mark then first_mark
+            else least(last_mark + debounce, first_mark + max_wait) end;
 
 
 -- Seconds until something is due, by the server's clock. Null: there is no mark at all. Zero: something is due already,
 -- so another worker has claimed it, or it has just come. A pair that fails is due at its next try, or when it has a new
 -- mark: each failure folds its marks into one.
-create or replace function gaq.next_due(quiet interval default '0', max_wait interval default '0')
+create or replace function gaq.next_due(debounce interval default '0', max_wait interval default '0')
 returns double precision
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -31,7 +31,7 @@ begin atomic
             select case when count(*) > 0      -- greatest() would make a zero of no mark
                         then greatest(0, date_part('epoch', min(case
                             when e.next_try_at is null
-                                then gaq.due_at(first_mark, last_mark, s.updated_at, quiet, max_wait)
+                                then gaq.due_at(first_mark, last_mark, s.updated_at, debounce, max_wait)
                             when marks > 1 or e.last_failed_at > clock_timestamp() then timestamptz 'epoch'
                             else e.next_try_at end) - clock_timestamp())) end
             from (

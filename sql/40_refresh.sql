@@ -12,7 +12,7 @@ set role gaq_owner;
 -- these statements: there a test makes a worker wait.
 create or replace function gaq.refresh(
     max_pairs int default 100,
-    quiet interval default '0',             -- see gaq.due_at; zero: whatever is marked is due
+    debounce interval default '0',             -- see gaq.due_at; zero: whatever is marked is due
     max_wait interval default '0',
     announce bool default true,             -- notify gaq_refreshed of the pairs, with the commit
     worker text default session_user,       -- who does it
@@ -121,7 +121,7 @@ begin
         if exists (select from unnest(passes, runs) m (data_pass_id, run_number)
                    where not exists (select from gaq.summaries s
                                      where s.data_pass_id = m.data_pass_id and s.run_number = m.run_number offset 0)) then
-            perform from gaq.seeding for update skip locked;
+            perform from gaq.insert_lock for update skip locked;
             if found then
                 -- (Not those that are seen: another worker may be removing one, which must neither be waited for nor
                 -- come back. Nor those whose mark is gone: another worker may have removed one since our look.)
@@ -158,7 +158,7 @@ begin
                             or gaq.due_at(m.first_mark,
                                           (select max(l.invalidated_at) from gaq.invalidations l
                                            where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number),
-                                          s.updated_at, quiet, max_wait) <= at)
+                                          s.updated_at, debounce, max_wait) <= at)
                            and (e.next_try_at is null or e.next_try_at <= at or e.last_failed_at > at
                                 or (select count(*) > 1 from gaq.invalidations l
                                     where l.data_pass_id = s.data_pass_id and l.run_number = s.run_number))))
@@ -272,7 +272,7 @@ begin
             where error is not null
             having count(*) > 0
         ) f
-        cross join lateral gaq.note_failures(f.passes, f.runs, f.errors, f.states) n
+        cross join lateral gaq.record_failures(f.passes, f.runs, f.errors, f.states) n
     ), marked_again as (
         insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
         select c.data_pass_id, c.run_number, c.first_mark, c.causes

@@ -112,7 +112,7 @@ end;
 
 
 -- UPDATE of invalidated_at and INSERT of a pair ask for recomputation. DELETE cannot be meant.
-create or replace function gaq.request() returns trigger
+create or replace function gaq.request_refresh() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin

@@ -5,7 +5,7 @@
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(
         (select nspname from pg_trigger join pg_class c on c.oid = tgrelid join pg_namespace n on n.oid = c.relnamespace
-         where tgfoid = to_regprocedure('gaq.request()') and relkind = 'v' limit 1),
+         where tgfoid = to_regprocedure('gaq.request_refresh()') and relkind = 'v' limit 1),
         nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
 
@@ -55,13 +55,13 @@ begin
                                not_computable, created_at, updated_at)
     select data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage,
            mc_reproducible_coverage, missing_verifications_count, undefined_quality_periods_count,
-           not_computable, coalesce(gaq.showable(created_at), now()),
-           case when not_computable is not null then coalesce(gaq.showable(updated_at), now()) end
+           not_computable, coalesce(gaq.representable(created_at), now()),
+           case when not_computable is not null then coalesce(gaq.representable(updated_at), now()) end
     from gaq.original_summaries
     on conflict do nothing;
     -- Also a pair that is in no data pass: a worker removes it. (An infinite time tells no age.)
     insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
-    select data_pass_id, run_number, coalesce(gaq.showable(invalidated_at), clock_timestamp()), 'taken over'
+    select data_pass_id, run_number, coalesce(gaq.representable(invalidated_at), clock_timestamp()), 'taken over'
     from gaq.original_summaries o
     where invalidated_at is not null
        or not exists (select from gaq.source_pairs p
@@ -167,7 +167,7 @@ comment on view gaq_summaries is
     'To ask for recomputation: UPDATE gaq_summaries SET invalidated_at = now() WHERE ...';
 
 create or replace trigger gaq_request instead of insert or update or delete on gaq_summaries
-    for each row execute function gaq.request();
+    for each row execute function gaq.request_refresh();
 
 -- It reads what gaq_owner may read. (To be given something in a schema, one needs the right to create there.)
 do $$ begin

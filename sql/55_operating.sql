@@ -152,13 +152,13 @@ end;
 -- Whether this backend is there, and is a worker's: gaq.workers says which are. A row from before the server was started, or
 -- from before the backend was, tells of another session that had the same pid. (Who may not see the start of a foreign
 -- session sees null there.)
-create or replace function gaq.is_there(backend_pid int) returns bool
+create or replace function gaq.backend_exists(backend_pid int) returns bool
 language sql stable
 set search_path = pg_catalog, pg_temp
 begin atomic
     select exists (select from gaq.workers w
                    join pg_stat_activity a on a.pid = w.backend_pid
-                   where w.backend_pid = is_there.backend_pid and a.datname = current_database()
+                   where w.backend_pid = backend_exists.backend_pid and a.datname = current_database()
                      and w.seen_at >= pg_postmaster_start_time()
                      and (a.backend_start is null or a.backend_start <= w.seen_at));
 end;
@@ -166,9 +166,9 @@ end;
 -- What a worker says of itself: when it starts, when its state changes, and with each sweep. Its name is its own while it
 -- is there: a second one of that name is refused. The backend makes the worker: two containers may have the same host name
 -- and the same pid. A worker that connects again says which backend it had before, which the server may not have ended yet.
--- It may find its row locked, by that session, which stands still in the middle of gaq.report: it does not wait for that,
+-- It may find its row locked, by that session, which stands still in the middle of gaq.worker_heartbeat: it does not wait for that,
 -- and tries again later.
-create or replace function gaq.enroll(name text, host text, pid int, backend_before int default null) returns void
+create or replace function gaq.register_worker(name text, host text, pid int, backend_before int default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '500ms'
@@ -177,15 +177,15 @@ declare
     other gaq.workers;
 begin
     delete from gaq.workers w
-    where w.seen_at < clock_timestamp() - interval '1 day' and not gaq.is_there(w.backend_pid);
-    select * into other from gaq.workers w where w.name = enroll.name for update;
+    where w.seen_at < clock_timestamp() - interval '1 day' and not gaq.backend_exists(w.backend_pid);
+    select * into other from gaq.workers w where w.name = register_worker.name for update;
     if other.backend_pid is distinct from backend_before and other.backend_pid <> pg_backend_pid()
-       and gaq.is_there(other.backend_pid) then
+       and gaq.backend_exists(other.backend_pid) then
         raise exception 'another worker is called %: process % on %', other.name, other.pid, other.host
             using hint = 'give each worker a --name of its own', errcode = 'unique_violation';
     end if;
     insert into gaq.workers as w (name, host, pid, backend_pid, state)
-    values (enroll.name, enroll.host, enroll.pid, pg_backend_pid(), 'starting')
+    values (register_worker.name, register_worker.host, register_worker.pid, pg_backend_pid(), 'starting')
     on conflict on constraint workers_pkey do update
     set host = excluded.host, pid = excluded.pid, backend_pid = excluded.backend_pid, state = excluded.state,
         started_at = case when w.backend_pid = backend_before then w.started_at else excluded.started_at end,
@@ -195,34 +195,34 @@ end
 $$;
 
 -- Records which other backend of the worker sleeps at the doorbell. Null: none does, the worker polls.
-create or replace function gaq.enroll_doorbell(name text, doorbell_pid int) returns void
+create or replace function gaq.register_doorbell(name text, doorbell_pid int) returns void
 language sql security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
     update gaq.workers w
-    set doorbell_pid = enroll_doorbell.doorbell_pid
-    where w.name = enroll_doorbell.name and w.backend_pid = pg_backend_pid();
+    set doorbell_pid = register_doorbell.doorbell_pid
+    where w.name = register_doorbell.name and w.backend_pid = pg_backend_pid();
 end;
 
-create or replace function gaq.report(
+create or replace function gaq.worker_heartbeat(
     name text, state text, batches bigint, pairs bigint, found_by_sweeps bigint, swept_found int default null
 ) returns void
 language sql security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
     update gaq.workers w
-    set state = report.state, seen_at = clock_timestamp(), batches = report.batches, pairs = report.pairs,
-        found_by_sweeps = report.found_by_sweeps,
-        swept_at = case when report.swept_found is null then w.swept_at else clock_timestamp() end,
-        swept_found = coalesce(report.swept_found, w.swept_found)
-    where w.name = report.name and w.backend_pid = pg_backend_pid();
+    set state = worker_heartbeat.state, seen_at = clock_timestamp(), batches = worker_heartbeat.batches, pairs = worker_heartbeat.pairs,
+        found_by_sweeps = worker_heartbeat.found_by_sweeps,
+        swept_at = case when worker_heartbeat.swept_found is null then w.swept_at else clock_timestamp() end,
+        swept_found = coalesce(worker_heartbeat.swept_found, w.swept_found)
+    where w.name = worker_heartbeat.name and w.backend_pid = pg_backend_pid();
 end;
 
-create or replace function gaq.leave(name text) returns void
+create or replace function gaq.unregister_worker(name text) returns void
 language sql security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
-    delete from gaq.workers w where w.name = leave.name and w.backend_pid = pg_backend_pid();
+    delete from gaq.workers w where w.name = unregister_worker.name and w.backend_pid = pg_backend_pid();
 end;
 
 reset role;

@@ -30,7 +30,7 @@ language sql stable security definer rows 1
 set search_path = pg_catalog, pg_temp
 set row_security = off
 begin atomic
-    select p.run_number is not null, gaq.showable(r.qc_time_start), gaq.showable(r.qc_time_end),
+    select p.run_number is not null, gaq.representable(r.qc_time_start), gaq.representable(r.qc_time_end),
            s.bad_run_coverage, s.explicitly_not_bad_run_coverage, s.mc_reproducible_coverage,
            s.missing_verifications_count, s.undefined_quality_periods_count, s.not_computable,
            s.updated_at, s.seconds_stale, s.refreshed_for, s.refreshed_by
@@ -112,7 +112,7 @@ begin atomic
     )
     select f.id::bigint, f.detector_id::bigint, coalesce(n.name, '#' || f.detector_id), coalesce(t.name, '#' || f.flag_type_id),
            coalesce(t.bad, false), coalesce(t.mc_reproducible, false),     -- of no type: it covers, and says nothing bad
-           gaq.showable(f.starts), gaq.showable(f.ends), gaq.showable(f.created_at), d.created_by, d.comment,
+           gaq.representable(f.starts), gaq.representable(f.ends), gaq.representable(f.created_at), d.created_by, d.comment,
            (select count(*)::int from gaq.source_verifications v where v.flag_id = f.id),
            f.span,
            tstzmultirange(f.span) - gaq.union_of(tstzmultirange(f.span)) over later,
@@ -130,6 +130,6 @@ end;
 
 grant select on gaq.marks to gaq_reader;
 
-grant execute on function gaq.showable(timestamptz), gaq.explain_pair(bigint, bigint), gaq.explain_computed(bigint, bigint),
+grant execute on function gaq.representable(timestamptz), gaq.explain_pair(bigint, bigint), gaq.explain_computed(bigint, bigint),
     gaq.explain_detectors(bigint, bigint), gaq.explain_flags(bigint, bigint) to gaq_reader;
 reset role;

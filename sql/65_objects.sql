@@ -44,7 +44,7 @@ end;
 -- definition.
 -- A table that is renamed is told by its recorded name, so that its triggers stay the same.
 -- Every column has a name: a dump writes down one that PostgreSQL has made up, and then the text is another.
-create or replace function gaq.objects() returns table (kind text, name text, owner text, checksum text)
+create or replace function gaq.list_objects() returns table (kind text, name text, owner text, checksum text)
 language sql stable
 set search_path = pg_catalog, pg_temp       -- so that definitions name everything with its schema
 set timezone = 'UTC'                        -- and instants read the same for everybody
@@ -67,7 +67,7 @@ begin atomic
     select 'view' as kind, oid::regclass::text as name, pg_get_userbyid(relowner) as owner, md5(pg_get_viewdef(oid)) as checksum
     from pg_class
     where relkind = 'v' and (relnamespace = 'gaq'::regnamespace
-                             or oid in (select tgrelid from pg_trigger where tgfoid = 'gaq.request()'::regprocedure))
+                             or oid in (select tgrelid from pg_trigger where tgfoid = 'gaq.request_refresh()'::regprocedure))
     union all
     select 'table' as kind, c.oid::regclass::text as name, pg_get_userbyid(relowner) as owner,
            md5(concat_ws(' ', relpersistence, relreplident, reloptions, string_agg(

@@ -12,7 +12,7 @@ grant select on gaq.status, gaq.bell_holders, gaq.pending, gaq.current_summaries
     gaq.source_detectors to gaq_reader;
 grant select on gaq.installation, gaq.installed_objects, gaq.bindings, gaq.bound_columns, gaq.detached to gaq_reader;
 grant select on gaq.failures, gaq.paused, gaq.workers, gaq.known_pairs to gaq_reader;
-grant execute on function gaq.bell_key(), gaq.objects(), gaq.is_there(int), gaq.batches_in_flight(),
+grant execute on function gaq.bell_key(), gaq.list_objects(), gaq.backend_exists(int), gaq.batches_in_flight(),
     gaq.utc(timestamptz), gaq.utc(timestamp), gaq.recorded_name(oid), gaq.source_changes(), gaq.renamed_sources(),
     gaq.differences(bigint[], bigint[]) to gaq_reader;
 
@@ -26,8 +26,8 @@ grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(t
 
 -- Workers and operators: refresh, mark, pause, and nothing else. They inherit from gaq_reader.
 grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]), gaq.lock_sources(),
-    gaq.next_due(interval, interval), gaq.fail(bigint, bigint, text, text), gaq.ring(),
-    gaq.enroll(text, text, int, int), gaq.enroll_doorbell(text, int), gaq.report(text, text, bigint, bigint, bigint, int), gaq.leave(text),
+    gaq.next_due(interval, interval), gaq.record_failure(bigint, bigint, text, text), gaq.ring(),
+    gaq.register_worker(text, text, int, int), gaq.register_doorbell(text, int), gaq.worker_heartbeat(text, text, bigint, bigint, bigint, int), gaq.unregister_worker(text),
     gaq.pause(text, text), gaq.resume(), gaq.recalculate(bigint[], bigint[], text),
     gaq.retry_failures(bigint[], bigint[])
     to gaq_worker;

@@ -6,7 +6,7 @@
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(
         (select nspname from pg_trigger join pg_class c on c.oid = tgrelid join pg_namespace n on n.oid = c.relnamespace
-         where tgfoid = to_regprocedure('gaq.request()') and relkind = 'v' limit 1),
+         where tgfoid = to_regprocedure('gaq.request_refresh()') and relkind = 'v' limit 1),
         nullif(current_setting('gaq.source_schema', true), ''), 'public')), false);
 end $$;
 set role gaq_owner;
@@ -31,7 +31,7 @@ begin
             ('gaq.bound_columns', 'The source tables and columns that gaq-listen is bound to now.'),
             ('gaq.detached', 'One row while nothing is bound to the source tables. No batch begins meanwhile.'),
             ('gaq.paused', 'One row while all work is paused; no row otherwise.'),
-            ('gaq.workers', 'What each worker last reported. A worker is there if gaq.is_there(backend_pid) is true.'),
+            ('gaq.workers', 'What each worker last reported. A worker is there if gaq.backend_exists(backend_pid) is true.'),
             ('gaq.status', 'The backlog, the stored summaries, and the state of doorbell and triggers, in one row.'),
             ('gaq.marks', 'All pending marks of pairs, each with its cause.'),
             ('gaq.pending', 'The stale pairs, each with the time of its oldest mark.'),
@@ -122,13 +122,13 @@ begin
             ('freshness', 'Returns how many pairs were refreshed lately, and how many seconds they had been stale.'),
             ('differences', 'Returns those of some fresh pairs whose stored values differ from recomputed ones.'),
             ('batches_in_flight', 'Returns the number of transactions that are refreshing now.'),
-            ('is_there', 'Returns whether a backend is there and is that of a worker.'),
-            ('objects', 'Returns all objects of gaq-listen as they are now, with a checksum of each definition.'),
+            ('backend_exists', 'Returns whether a backend is there and is that of a worker.'),
+            ('list_objects', 'Returns all objects of gaq-listen as they are now, with a checksum of each definition.'),
             ('recorded_name', 'Returns the name that a source table had at the end of the installation.'),
             ('renamed_sources', 'Returns the source tables and columns that were renamed since the installation. That does no harm.'),
             ('source_changes', 'Returns a sentence for each change of the source tables that makes values wrong. No row: none does.'),
             ('bell_key', 'Returns the key of the advisory lock of the doorbell.'),
-            ('showable', 'Returns an instant that programs can hold, or null for one that they cannot.'),
+            ('representable', 'Returns an instant that programs can hold, or null for one that they cannot.'),
             ('utc', 'Returns an instant of either timestamp type. A timestamp without time zone is read as UTC.'),
             ('refresh', 'Refreshes up to max_pairs due pairs in the caller''s transaction, and returns them. Needs READ COMMITTED.'),
             ('drain', 'Refreshes all stale pairs, with a commit after each batch.'),
@@ -138,13 +138,13 @@ begin
             ('resume', 'Ends a pause. Returns false if work was not paused.'),
             ('keep_changes', 'Sets how long gaq.changes keeps a change. Returns how long it was before.'),
             ('next_due', 'Returns the seconds until a pair is due. Null: nothing is marked. Zero: a pair is due.'),
-            ('fail', 'Records that a pair could not be computed, if the server ended its computation.'),
+            ('record_failure', 'Records that a pair could not be computed, if the server ended its computation.'),
             ('lock_sources', 'Locks all source tables as a reader does, and raises lock_not_available instead of waiting.'),
             ('ring', 'Wakes sleeping workers.'),
-            ('enroll', 'Registers a worker under a name. Workers call it.'),
-            ('enroll_doorbell', 'Records which backend of a worker sleeps at the doorbell. Workers call it.'),
-            ('report', 'Records the state and the counts of a worker. Workers call it.'),
-            ('leave', 'Removes a worker from gaq.workers. Workers call it.')) given (name, said)
+            ('register_worker', 'Registers a worker under a name. Workers call it.'),
+            ('register_doorbell', 'Records which backend of a worker sleeps at the doorbell. Workers call it.'),
+            ('worker_heartbeat', 'Records the state and the counts of a worker. Workers call it.'),
+            ('unregister_worker', 'Removes a worker from gaq.workers. Workers call it.')) given (name, said)
         join pg_proc p on p.proname = given.name and p.pronamespace = 'gaq'::regnamespace
     loop
         execute format('comment on routine %s is %L', thing.name, thing.said);

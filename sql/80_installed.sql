@@ -38,7 +38,7 @@ end $$;
 
 delete from gaq.granted;
 insert into gaq.granted
-select distinct gaq.grants_on(tgrelid) from pg_trigger where tgfoid = 'gaq.request()'::regprocedure;
+select distinct gaq.grants_on(tgrelid) from pg_trigger where tgfoid = 'gaq.request_refresh()'::regprocedure;
 
 -- The record says what should be, which is not always what is there. An installation creates functions, views and triggers
 -- anew, but it does not alter a table: one that somebody has altered keeps the checksum that it had, and doctor goes on naming
@@ -48,7 +48,7 @@ declare
     this_version constant int := 5;     -- as VERSION in gaq_listen/dba/scripts.py
 begin
     insert into gaq.installed_objects as recorded (kind, name, checksum)
-    select kind, name, checksum from gaq.objects()
+    select kind, name, checksum from gaq.list_objects()
     where kind <> 'trigger' or name ~ '^gaq_(insert|update|delete|truncate|request) on '
     order by kind, name
     on conflict (kind, name) do update
@@ -56,7 +56,7 @@ begin
     where recorded.checksum <> excluded.checksum
       and (recorded.kind <> 'table' or gaq.installed_version() <> this_version);
     delete from gaq.installed_objects r
-    where not exists (select from gaq.objects() o
+    where not exists (select from gaq.list_objects() o
                       where o.kind = r.kind and o.name = r.name
                         and (o.kind <> 'trigger' or o.name ~ '^gaq_(insert|update|delete|truncate|request) on '));
 

@@ -21,7 +21,7 @@ begin
         from pg_attrdef d join pg_class c on c.oid = adrelid where relnamespace = to_regnamespace('gaq')
         union all
         select 'pg_class'::regclass, tgrelid from pg_trigger join pg_class c on c.oid = tgrelid
-        where tgfoid = to_regprocedure('gaq.request()') and relkind = 'v'
+        where tgfoid = to_regprocedure('gaq.request_refresh()') and relkind = 'v'
     ), dependent as (
         select classid, objid from ours
         union

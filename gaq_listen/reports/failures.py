@@ -16,9 +16,9 @@ from gaq_listen.wording import data_pass_name, duration, sanitize
 
 _FAILURES = """
 select data_pass_id, d.name as data_pass, run_number, error, sqlstate, attempts,
-       gaq.showable(first_failed_at) as first_failed_at, gaq.showable(last_failed_at) as last_failed_at,
-       gaq.showable(next_try_at) as next_try_at,
-       date_part('epoch', gaq.showable(next_try_at) - clock_timestamp()) as next_try
+       gaq.representable(first_failed_at) as first_failed_at, gaq.representable(last_failed_at) as last_failed_at,
+       gaq.representable(next_try_at) as next_try_at,
+       date_part('epoch', gaq.representable(next_try_at) - clock_timestamp()) as next_try
 from gaq.failures
 left join gaq.source_data_passes d on d.id = data_pass_id
 where data_pass_id = coalesce(%(data_pass_id)s, data_pass_id)

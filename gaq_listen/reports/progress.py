@@ -22,7 +22,7 @@ from unnest(%s::bigint[], %s::bigint[]) u (data_pass_id, run_number)
 join gaq.pending p using (data_pass_id, run_number)
 left join gaq.failures e using (data_pass_id, run_number)
 """
-_HAS_WORKERS = "select exists (select from gaq.workers where gaq.is_there(backend_pid))"
+_HAS_WORKERS = "select exists (select from gaq.workers where gaq.backend_exists(backend_pid))"
 
 
 def progress_bar() -> Progress:

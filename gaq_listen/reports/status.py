@@ -26,7 +26,7 @@ _FRESHNESS = """
 select refreshed, p50_seconds, p99_seconds, within_objective from gaq.freshness(%s * interval '1 s')
 """
 _WORKERS = """
-select name, host, pid, gaq.is_there(backend_pid) as alive, state, started_at, seen_at, batches, pairs,
+select name, host, pid, gaq.backend_exists(backend_pid) as alive, state, started_at, seen_at, batches, pairs,
        swept_at, swept_found, found_by_sweeps
 from gaq.workers order by name
 """

@@ -25,7 +25,7 @@ from gaq.refresh(%s, %s, %s, %s, %s, %s, %s)
 _FAIL = """
 select %(pass)s::bigint as data_pass_id, (select name from gaq.source_data_passes where id = %(pass)s) as data_pass,
        %(run)s::bigint as run_number, %(error)s as error, attempts, next_try
-from gaq.fail(%(pass)s, %(run)s, %(error)s, %(state)s)
+from gaq.record_failure(%(pass)s, %(run)s, %(error)s, %(state)s)
 """
 _OLDEST = """
 select data_pass_id, run_number from gaq.pending p

@@ -62,7 +62,8 @@ class Registration:
     async def _insert(self) -> None:
         async with self._connection.deadline():
             cursor = await self._connection.execute(
-                "select pg_backend_pid() from gaq.enroll(%s, %s, %s, %s)", (self.name, *self._process, self.backend)
+                "select pg_backend_pid() from gaq.register_worker(%s, %s, %s, %s)",
+                (self.name, *self._process, self.backend),
             )
             (row,) = await cursor.fetchall()
         self.backend = row[0]
@@ -70,7 +71,7 @@ class Registration:
     async def report_doorbell(self, doorbell_pid: int) -> None:
         """Record the backend of the doorbell's connection."""
         self._doorbell = doorbell_pid
-        await self._call("gaq.enroll_doorbell(%s, %s)", self.name, doorbell_pid)
+        await self._call("gaq.register_doorbell(%s, %s)", self.name, doorbell_pid)
 
     async def report(self, state: str, totals: WorkTotals, swept: int | None = None) -> None:
         """Record the state and the counts and, after a sweep, the number of pairs that the sweep found."""
@@ -78,7 +79,7 @@ class Registration:
         if not self._registered:
             await self.register()
         await self._call(
-            "gaq.report(%s, %s, %s, %s, %s, %s)",
+            "gaq.worker_heartbeat(%s, %s, %s, %s, %s, %s)",
             self.name,
             state,
             totals.batches,
@@ -89,7 +90,7 @@ class Registration:
 
     async def unregister(self) -> None:
         """Remove the row."""
-        await self._call("gaq.leave(%s)", self.name)
+        await self._call("gaq.unregister_worker(%s)", self.name)
 
     async def _call(self, call: str, *values: object) -> None:
         async with self._connection.deadline():

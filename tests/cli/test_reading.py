@@ -58,7 +58,7 @@ def test_freshness_counts_refreshes_of_five_minutes(period: Connection[Any]) -> 
 
 def test_status_reports_a_pause_a_failure_and_a_lost_trigger(period: Connection[Any], dsn: str) -> None:
     period.execute(BAD_FLAG.encode())
-    period.execute("select gaq.pause('upgrade', 'ops'), gaq.fail(1, 501, 'division by zero', '22012')")
+    period.execute("select gaq.pause('upgrade', 'ops'), gaq.record_failure(1, 501, 'division by zero', '22012')")
     period.execute("drop trigger gaq_insert on qc_flags")
     answer = ask(dsn, "status")
     assert answer.exit_code == 1

@@ -159,7 +159,7 @@ def test_a_view_from_before_gets_the_types_of_the_table(original: Connection[Any
     original.execute(before.encode())
     original.execute(
         "CREATE TRIGGER gaq_request INSTEAD OF INSERT OR UPDATE ON gaq_summaries"
-        " FOR EACH ROW EXECUTE FUNCTION gaq.request();"
+        " FOR EACH ROW EXECUTE FUNCTION gaq.request_refresh();"
         "ALTER VIEW gaq_summaries OWNER TO gaq_owner"
     )
     original.execute("GRANT UPDATE (invalidated_at), SELECT ON gaq_summaries TO PUBLIC")

@@ -35,7 +35,7 @@ def test_doctor_finds_a_backlog(committed: Connection[Any], connect: Connect) ->
     assert re.fullmatch(r"1 pair stale, the oldest for 2 min 0\d s", found.what)
     assert found.why == "no worker is connected, so nothing refreshes them"
     worker = connect(autocommit=True)
-    worker.execute("select gaq.enroll('a', 'here', 7)")
+    worker.execute("select gaq.register_worker('a', 'here', 7)")
     assert f"pid {worker.info.backend_pid}" in only(committed).why
     drain(committed)
     assert doctor.examine(committed) == []
@@ -135,8 +135,8 @@ def test_doctor_finds_a_worker_that_hangs(
     listening = connect(autocommit=True, application_name="what PGAPPNAME says")
     listening.execute("listen gaq_invalidated")
     worker = connect(autocommit=True)
-    worker.execute("select gaq.enroll('a', 'here', 7)")
-    worker.execute("select gaq.enroll_doorbell('a', %s)", (listening.info.backend_pid,))
+    worker.execute("select gaq.register_worker('a', 'here', 7)")
+    worker.execute("select gaq.register_doorbell('a', %s)", (listening.info.backend_pid,))
     assert doctor.examine(db) == []
     monkeypatch.setattr(notifications, "MAX_INACTIVITY", 0.0)
     assert only(db).what.startswith(f"a worker listens (session {listening.info.backend_pid}), but neither refreshes")

@@ -123,7 +123,7 @@ def test_a_pair_that_fails_is_explained_all_the_same(period: Connection[Any], as
         "insert into detectors (id, name) select 1000 + n, 'D' || n from generate_series(1, 1100) n;"
         "insert into gaq_detectors select 1, 501, 1000 + n from generate_series(1, 1100) n"
     )
-    period.execute("select gaq.fail(1, 501, 'too many', 'XX000')")
+    period.execute("select gaq.record_failure(1, 501, 'too many', 'XX000')")
     pair = explained(asking)
     assert pair.computed is None
     assert pair.error is not None

@@ -148,18 +148,20 @@ def test_what_is_no_pairs_fault_fails_none(period: Connection[Any], state: str) 
 def test_one_that_the_server_ended_is_noted_by_its_worker(period: Connection[Any], connect: Connect) -> None:
     period.execute(BAD_FLAG, (1, 501))
     period.execute(BAD_FLAG, (1, 501))
-    noted = period.execute("select attempts, next_try from gaq.fail(1, 501, 'took too long', '57014')").fetchone()
+    noted = period.execute(
+        "select attempts, next_try from gaq.record_failure(1, 501, 'took too long', '57014')"
+    ).fetchone()
     assert noted is not None
     assert noted[0] == 1
     assert period.execute("select count(*), min(cause) from gaq.invalidations").fetchone() == (1, "flag")
     assert refreshed(period) == {}
 
     # Neither one that is fresh, nor one that another worker has just claimed.
-    assert period.execute("select from gaq.fail(1, 502, 'x', '57014')").fetchall() == []
+    assert period.execute("select from gaq.record_failure(1, 502, 'x', '57014')").fetchall() == []
     period.execute(BAD_FLAG, (1, 503))
     other = connect()
     other.execute("select from gaq.refresh()")
-    assert period.execute("select from gaq.fail(1, 503, 'x', '57014')").fetchall() == []
+    assert period.execute("select from gaq.record_failure(1, 503, 'x', '57014')").fetchall() == []
     assert failures(period) == {501: 1}
 
 

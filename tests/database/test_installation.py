@@ -37,7 +37,7 @@ def dump(dsn: str, *options: str) -> list[str]:
 
 
 def objects(db: Connection[Any]) -> set[Any]:
-    return set(db.execute("select kind, name, owner, checksum from gaq.objects()").fetchall())
+    return set(db.execute("select kind, name, owner, checksum from gaq.list_objects()").fetchall())
 
 
 def test_second_installation_changes_nothing(bare_db: Connection[Any], bare_dsn: str) -> None:

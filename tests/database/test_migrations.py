@@ -179,7 +179,7 @@ def test_the_plan_of_a_second_installation_says_what_differs(dba: Connection[Any
     alarm, missing, altered = make_plan(dba).differences
     assert alarm.what.startswith("column deleted of public.qc_flags is another column")
     assert alarm.fix == missing.fix == "gaq-listen install"
-    assert missing.what == "function gaq.next_due(quiet interval, max_wait interval) is missing"
+    assert missing.what == "function gaq.next_due(debounce interval, max_wait interval) is missing"
     assert altered.what == "table gaq.failures was altered"
 
 

@@ -65,9 +65,9 @@ def elsewhere(bare_db: Connection[Any]) -> Connection[Any]:
 
 
 def test_install_keeps_to_the_schema_that_it_was_made_with(elsewhere: Connection[Any]) -> None:
-    before = elsewhere.execute("select kind, name, checksum from gaq.objects() order by 1, 2").fetchall()
+    before = elsewhere.execute("select kind, name, checksum from gaq.list_objects() order by 1, 2").fetchall()
     installer.install(elsewhere)
-    assert elsewhere.execute("select kind, name, checksum from gaq.objects() order by 1, 2").fetchall() == before
+    assert elsewhere.execute("select kind, name, checksum from gaq.list_objects() order by 1, 2").fetchall() == before
     assert make_plan(elsewhere).schema == "bookkeeping"
     # It may be renamed: it is known by what stands in it.
     elsewhere.execute("alter schema bookkeeping rename to bk; set search_path = bk")
@@ -164,7 +164,7 @@ def test_what_is_restored_is_what_was_installed(
 
 
 def test_what_is_recorded_does_not_depend_on_the_session(db: Connection[Any]) -> None:
-    objects = "select kind, name, checksum from gaq.objects() order by 1, 2"
+    objects = "select kind, name, checksum from gaq.list_objects() order by 1, 2"
     before = db.execute(objects.encode()).fetchall()
     db.execute("set quote_all_identifiers = on; set datestyle = 'German'; set search_path = gaq, public")
     assert db.execute(objects.encode()).fetchall() == before

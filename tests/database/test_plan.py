@@ -297,7 +297,7 @@ def test_plan_and_doctor_report_the_same_finding(bare_db: Connection[Any], provo
 def test_plan_lists_exactly_the_installed_objects(bare_db: Connection[Any]) -> None:
     created = " ".join(planned(bare_db).objects)
     installer.install(bare_db)
-    for kind, how_many in bare_db.execute("select kind, count(*) from gaq.objects() group by 1").fetchall():
+    for kind, how_many in bare_db.execute("select kind, count(*) from gaq.list_objects() group by 1").fetchall():
         if kind in ("table", "function"):
             assert f"{how_many} {kind.replace('function', 'routine')}s of schema gaq" in created
         elif kind == "view":

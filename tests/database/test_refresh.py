@@ -11,7 +11,7 @@ MARK = """
 insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
 values (%s, %s, clock_timestamp() - %s * interval '1 ms', 'test')
 """
-PACE = "quiet => '100 ms', max_wait => '1 s'"
+PACE = "debounce => '100 ms', max_wait => '1 s'"
 
 
 def mark(db: Connection[Any], data_pass_id: int, run_number: int, *milliseconds_ago: float) -> None:

@@ -166,7 +166,7 @@ def test_the_worker_refreshes_and_writes_no_source_table(period: Connection[Any]
 def test_the_reader_reads_and_does_nothing(reader: Connection[Any]) -> None:
     assert reader.execute("select count(*) from gaq_summaries").fetchone() == (10,)
     assert reader.execute("select stale_pairs from gaq.status").fetchone() == (0,)
-    assert reader.execute("select count(*) > 20 from gaq.objects()").fetchone() == (True,)
+    assert reader.execute("select count(*) > 20 from gaq.list_objects()").fetchone() == (True,)
     for attempt in ("select * from gaq.refresh()", "update gaq_summaries set invalidated_at = now()"):
         with pytest.raises(errors.InsufficientPrivilege):
             reader.execute(attempt.encode())

@@ -127,7 +127,7 @@ def test_psql_installs_the_same_with_other_sources(bare_db: Connection[Any], dba
     """Run ``gaq-listen sql install --sources bookkeeping | psql``."""
 
     def objects() -> list[Any]:
-        return dba.execute("SELECT kind, name, owner, checksum FROM gaq.objects() ORDER BY 1, 2").fetchall()
+        return dba.execute("SELECT kind, name, owner, checksum FROM gaq.list_objects() ORDER BY 1, 2").fetchall()
 
     installer.install(dba, sources="bookkeeping")
     ours = objects()

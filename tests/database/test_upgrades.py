@@ -38,7 +38,7 @@ do $$ begin
     end if;
 end $$;
 """
-OWN = ("seeding", "installation", "installed_objects", "bindings", "granted")
+OWN = ("seeding", "insert_lock", "installation", "installed_objects", "bindings", "granted")
 """Tables of which the installation itself writes the rows."""
 
 

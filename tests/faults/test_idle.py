@@ -67,7 +67,7 @@ def test_idle_workers_ask_little_and_use_little_cpu(server: Server) -> None:
             assert all(of_core <= REST * 0.005 + 0.02 for of_core in used)
 
     # Convert the counts into queries a minute with the default settings.
-    swept = sum("gaq.report" in query.text for query in ours)
+    swept = sum("gaq.worker_heartbeat" in query.text for query in ours)
     assert swept > 1
     sweep = (len(ours) - sum(query.text == "select 1" for query in ours)) / swept
     sweeps_a_minute, heartbeats = 60 / WorkerSettings().sweep, 60 / WorkerSettings().heartbeat

@@ -44,7 +44,7 @@ async def test_monitor_counts_stale_and_failing_pairs(period: Connection[Any], d
         stale = await counted(observed, lambda count: count.stale_pairs)
         assert (stale.stale_pairs, stale.failing, stale.error) == (1, 0, "")
         assert 0 < stale.seconds_stale < PATIENCE
-        period.execute("select gaq.fail(1, 501, 'division by zero', '22012')")
+        period.execute("select gaq.record_failure(1, 501, 'division by zero', '22012')")
         failing = await counted(observed, lambda count: count.failing)
         assert (failing.stale_pairs, failing.failing, failing.error) == (1, 1, "division by zero")
     await gone(period)

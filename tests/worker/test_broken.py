@@ -63,7 +63,7 @@ async def test_broken_worker_stays_connected_and_recovers(period: Connection[Any
         (broken, *_) = await work.until(lambda: work.of(events.Broken))
         assert 'relation "gaq.expanded_invalidations" does not exist' in broken.reason
         assert "gaq-listen install" in broken.reason
-        row = "select state, gaq.is_there(backend_pid) from gaq.workers where name = 'one'"
+        row = "select state, gaq.backend_exists(backend_pid) from gaq.workers where name = 'one'"
         await work.until(lambda: period.execute(row).fetchall() == [("broken", True)])
         # Writers do not ring for a worker that cannot work.
         assert period.execute("select count(*) from gaq.bell_holders").fetchone() == (0,)

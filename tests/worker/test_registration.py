@@ -29,7 +29,7 @@ TERMINATE = (
 
 def workers(db: Connection[Any], columns: str = "name, state") -> list[Any]:
     return db.execute(
-        f"select {columns} from gaq.workers where gaq.is_there(backend_pid) order by name".encode()
+        f"select {columns} from gaq.workers where gaq.backend_exists(backend_pid) order by name".encode()
     ).fetchall()
 
 
@@ -60,7 +60,7 @@ async def test_sweep_reports_the_counts(period: Connection[Any], dsn: str) -> No
 async def test_second_worker_of_a_name_is_refused(period: Connection[Any], dsn: str) -> None:
     # A worker of another process: the same process may register again while its old backend lingers.
     with psycopg.connect(dsn, autocommit=True, application_name="gaq-listen worker") as other:
-        other.execute("select gaq.enroll('a', 'elsewhere', 7)")
+        other.execute("select gaq.register_worker('a', 'elsewhere', 7)")
         with pytest.raises(GaqListenError, match=r"another worker is called a: process 7 on elsewhere.*--name"):
             await Worker(WorkerSettings(dsn=dsn, name="a", once=True), lambda _: None).run()
     until(lambda: workers(period) == [])
@@ -125,7 +125,7 @@ async def test_worker_is_known_by_its_backend_not_application_name(
 
 
 def test_later_session_with_the_pid_of_a_worker_is_no_worker(period: Connection[Any]) -> None:
-    period.execute("select gaq.enroll('a', 'here', 7)")
+    period.execute("select gaq.register_worker('a', 'here', 7)")
     assert workers(period, "name") == [("a",)]
     period.execute("update gaq.workers set seen_at = now() - interval '1 day'")
     assert workers(period, "name") == []

@@ -17,7 +17,7 @@ PLAN_WITH_SOURCES = "gaq-listen install --plan --sources FILE.sql"
 
 _STALE = """
 select stale_pairs, date_part('epoch', clock_timestamp() - stale_since),
-       (select array_agg(backend_pid order by backend_pid) from gaq.workers where gaq.is_there(backend_pid))
+       (select array_agg(backend_pid order by backend_pid) from gaq.workers where gaq.backend_exists(backend_pid))
 from gaq.status
 """
 

@@ -18,14 +18,14 @@ from gaq.installation
 _CHANGED = r"""
 select kind, name, before.kind is not null, after.kind is not null
 from gaq.installed_objects before
-full join gaq.objects() after using (kind, name)
+full join gaq.list_objects() after using (kind, name)
 where before.checksum is distinct from after.checksum
   and not (name ~ '^gaq\.(source|as)_' and before.kind is not null and after.kind is not null
            and exists (select from gaq.renamed_sources()))
 order by kind, name
 """
 
-# The names under which gaq.objects() lists triggers of tables.
+# The names under which gaq.list_objects() lists triggers of tables.
 _TRIGGER_NAMES = """
 select format('%%I on %%s', name, gaq.recorded_name(table_oid)), name, table_oid
 from unnest(%s::oid[], %s::text[]) t (table_oid, name)
@@ -35,7 +35,7 @@ _RECORDED_TRIGGERS = "select name from gaq.installed_objects where kind = 'trigg
 
 _OWNERS = """
 select kind, name, quote_ident(owner)
-from gaq.objects() join gaq.installed_objects using (kind, name)
+from gaq.list_objects() join gaq.installed_objects using (kind, name)
 where kind in ('function', 'view', 'table') and owner <> 'gaq_owner'
 union all
 select 'schema', 'gaq', quote_ident(pg_get_userbyid(nspowner))
@@ -44,7 +44,7 @@ where nspname = 'gaq' and pg_get_userbyid(nspowner) <> 'gaq_owner'
 order by 1, 2
 """
 
-# gaq.objects() does not list these kinds of objects, because an installation creates none of them.
+# gaq.list_objects() does not list these kinds of objects, because an installation creates none of them.
 _ATTACHED = """
 with tables as (
     select oid, oid::regclass as name, relkind, relrowsecurity, relforcerowsecurity
@@ -107,7 +107,7 @@ def changed(connection: Connection[TupleRow]) -> list[Finding]:
 
 
 def _triggers_by_recorded_name(connection: Connection[TupleRow]) -> dict[str, catalog.OurTrigger]:
-    """Return our triggers on tables by the names that gaq.objects() uses."""
+    """Return our triggers on tables by the names that gaq.list_objects() uses."""
     triggers = {(trigger.table_oid, trigger.name): trigger for trigger in catalog.our_triggers(connection)}
     on_tables = [key for key, trigger in triggers.items() if trigger.is_on_table]
     oids, names = [oid for oid, _ in on_tables], [name for _, name in on_tables]

@@ -22,7 +22,7 @@ select pg_notification_queue_usage(),
 
 _HELD = """
 select pid, coalesce(nullif(application_name, ''), usename::text, ''), exclusively,
-       exists (select from gaq.workers w where w.doorbell_pid = h.pid and gaq.is_there(w.backend_pid)) as ours,
+       exists (select from gaq.workers w where w.doorbell_pid = h.pid and gaq.backend_exists(w.backend_pid)) as ours,
        state = 'idle' as idle, coalesce(date_part('epoch', clock_timestamp() - xact_start), 0) as seconds
 from gaq.bell_holders h
 join pg_catalog.pg_stat_activity using (pid)
@@ -37,7 +37,7 @@ select array_agg(doorbell.pid) filter (where doorbell.state_change < clock_times
 from gaq.workers w
 join pg_catalog.pg_stat_activity work on work.pid = w.backend_pid
 left join pg_catalog.pg_stat_activity doorbell on doorbell.pid = w.doorbell_pid
-where gaq.is_there(w.backend_pid)
+where gaq.backend_exists(w.backend_pid)
 """
 
 _SIGHT = "select current_user, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"

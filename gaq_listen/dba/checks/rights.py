@@ -53,7 +53,7 @@ with roles as (
     from roles r
     join pg_catalog.pg_proc p on pronamespace = 'gaq'::regnamespace
     where (rolname = 'gaq_worker' and proname in ('refresh', 'next_due', 'drain'))
-       or (rolname = 'gaq_reader' and proname in ('bell_key', 'objects'))
+       or (rolname = 'gaq_reader' and proname in ('bell_key', 'list_objects'))
     union all
     select rolname, 'SELECT', 'TABLE', c.oid::regclass::text, has_table_privilege(r.oid, c.oid, 'SELECT')
     from roles r
