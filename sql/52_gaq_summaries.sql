@@ -10,80 +10,28 @@ do $$ begin
 end $$;
 
 
--- A table of that name, in which an application has stored summaries itself, is taken over. It is kept, renamed, as it is;
--- uninstall.sql gives it its name back. What it holds goes on being shown: a row that was invalidated is marked, since when
--- it was, and any other is not, until something changes or somebody asks. All in one transaction, with nobody in between.
+-- An installation adopts a table of that name (see 51_adoption.sql). The setting gaq.adopted says which table this transaction
+-- adopts; it is empty if there is none.
 do $$
 declare
-    original regclass := to_regclass(format('%I.gaq_summaries', current_schema()));
-    lacking text;
+    original regclass := (select oid from pg_class where oid = to_regclass(format('%I.gaq_summaries', current_schema()))
+                                                     and relkind in ('r', 'p'));
 begin
-    perform set_config('gaq.taken_over', '', false);
-    if not exists (select from pg_class where oid = original and relkind in ('r', 'p')) then
-        return;
-    end if;
-    select string_agg(wanted, ', ') into lacking
-    from unnest(array['data_pass_id', 'run_number', 'bad_run_coverage', 'explicitly_not_bad_run_coverage',
-                      'mc_reproducible_coverage', 'missing_verifications_count', 'undefined_quality_periods_count',
-                      'not_computable', 'invalidated_at', 'created_at', 'updated_at']) wanted
-    where not exists (select from pg_attribute where attrelid = original and attname = wanted and not attisdropped);
-    if lacking is not null then
-        raise exception 'there is a table gaq_summaries, and it cannot be taken over: it has no column %', lacking
-            using hint = 'rename it';
-    end if;
-
-    lock table gaq_summaries in access exclusive mode;
-    grant select on gaq_summaries to gaq_owner;
-    set local role gaq_owner;
-    create view gaq.original_summaries as
-    select data_pass_id::bigint, run_number::bigint,
-           bad_run_coverage::double precision,
-           explicitly_not_bad_run_coverage::double precision,
-           mc_reproducible_coverage::double precision,
-           missing_verifications_count::int,
-           undefined_quality_periods_count::int,
-           case when num_nonnulls(bad_run_coverage, explicitly_not_bad_run_coverage, mc_reproducible_coverage) = 3
-                then coalesce(not_computable::int <> 0, false)
-                else nullif(not_computable::int <> 0, false) end as not_computable,      -- null: never computed
-           gaq.utc(invalidated_at) as invalidated_at,
-           gaq.utc(created_at) as created_at,
-           gaq.utc(updated_at) as updated_at
-    from gaq_summaries;
-
-    insert into gaq.summaries (data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage,
-                               mc_reproducible_coverage, missing_verifications_count, undefined_quality_periods_count,
-                               not_computable, created_at, updated_at)
-    select data_pass_id, run_number, bad_run_coverage, explicitly_not_bad_run_coverage,
-           mc_reproducible_coverage, missing_verifications_count, undefined_quality_periods_count,
-           not_computable, coalesce(gaq.representable(created_at), now()),
-           case when not_computable is not null then coalesce(gaq.representable(updated_at), now()) end
-    from gaq.original_summaries
-    on conflict do nothing;
-    -- Also a pair that is in no data pass: a worker removes it. (An infinite time tells no age.)
-    insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)
-    select data_pass_id, run_number, coalesce(gaq.representable(invalidated_at), clock_timestamp()), 'taken over'
-    from gaq.original_summaries o
-    where invalidated_at is not null
-       or not exists (select from gaq.source_pairs p
-                      where p.data_pass_id = o.data_pass_id and p.run_number = o.run_number);
-    reset role;
-
-    alter table gaq_summaries rename to gaq_summaries_original;
-    perform set_config('gaq.taken_over', original::oid::text, false);
+    perform gaq.adopt_table(original);
+    perform set_config('gaq.adopted', coalesce(original::oid::text, ''), false);
 end
 $$;
-reset role;
 
 
--- The view. Where a table was taken over its columns have the types of that one, because programs were made for these: many
--- drivers hand a bigint over as text. (When that table is there no more, the view keeps the types that it has.)
--- Then the pairs are cast on both sides of the join (see gaq.current_summaries), so that a condition on the view's columns
--- still reaches both; what equals the cast equals the bigint, whose index serves it. The cast to int takes the lower half of a
--- bigint, so that no reader gets an error, and rows that need the upper half are left out. (No CASE: only where the cast is
--- strict PostgreSQL takes a condition through the FULL JOIN.)
+-- The view. Its columns have the types of the adopted table, if there is one, because programs were made for these types: many
+-- drivers hand a bigint over as text. If somebody has dropped the adopted table, the view keeps its types.
+-- Where a pair has other types than ours, the view casts the pair on both sides of the join (see gaq.current_summaries), so that
+-- a condition on the view's columns still reaches both sides. What equals the cast equals the bigint, whose index serves it.
+-- The view leaves out rows whose numbers do not fit into an int. (No CASE: only where the cast is strict PostgreSQL takes a
+-- condition through the FULL JOIN.)
 do $$
 declare
-    original regclass;
+    typed_as regclass := coalesce(gaq.adopted_table(), to_regclass(format('%I.gaq_summaries', current_schema())));
     pair text;
     rest text;
     types text[];               -- of the view's columns
@@ -91,18 +39,9 @@ declare
     grants text[];
     given text;
 begin
-    if to_regclass('gaq.original_summaries') is not null then
-        select refobjid into original
-        from pg_depend
-        join pg_rewrite on pg_rewrite.oid = objid
-        where classid = 'pg_rewrite'::regclass and ev_class = to_regclass('gaq.original_summaries')
-          and refclassid = 'pg_class'::regclass and refobjid <> ev_class
-        limit 1;
-    end if;
-    original := coalesce(original, to_regclass(format('%I.gaq_summaries', current_schema())));
-
-    select array_agg(written.type order by place), string_agg(written.expression, ', ' order by place) filter (where place <= 2),
-           string_agg(written.expression, ', ' order by place) filter (where place > 2)
+    select array_agg(coalesce(adopted.type, ours.type) order by place),
+           string_agg(coalesce(adopted.expression, name), ', ' order by place) filter (where place <= 2),
+           string_agg(coalesce(adopted.expression, name), ', ' order by place) filter (where place > 2)
     into types, pair, rest
     from (values (1, 'data_pass_id', 'bigint'), (2, 'run_number', 'bigint'),
                  (3, 'bad_run_coverage', 'double precision'), (4, 'explicitly_not_bad_run_coverage', 'double precision'),
@@ -110,21 +49,7 @@ begin
                  (7, 'undefined_quality_periods_count', 'integer'), (8, 'not_computable', 'boolean'),
                  (9, 'invalidated_at', 'timestamp with time zone'), (10, 'created_at', 'timestamp with time zone'),
                  (11, 'updated_at', 'timestamp with time zone')) ours (place, name, type)
-    left join (select attname, format_type(atttypid, atttypmod) as type
-               from pg_attribute join pg_type on pg_type.oid = atttypid
-               where attrelid = original and typtype = 'b') theirs on attname = name
-    cross join lateral (
-        select coalesce(case when theirs.type = 'smallint' and place <= 2 then 'integer' else theirs.type end, ours.type) as type
-    ) wanted
-    cross join lateral (
-        select wanted.type, case
-            when wanted.type = ours.type then name
-            when place <= 2 and wanted.type = 'integer' then format('(%I << 32 >> 32)::int as %1$I', name)
-            when ours.type = 'boolean' then format('%I::int::%s as %1$I', name, wanted.type)
-            when ours.type like 'timestamp%' and wanted.type like '%without time zone'
-                then format('(%I at time zone ''UTC'')::%s as %1$I', name, wanted.type)
-            else format('%I::%s as %1$I', name, wanted.type) end as expression
-    ) written;
+    left join lateral gaq.adopted_column(typed_as, ours.name, ours.type) adopted on true;
 
     -- A view cannot change the type of a column: it is made anew, with its grants. One that others are made of stays.
     select array_agg(format_type(atttypid, atttypmod) order by attnum) into present
@@ -198,26 +123,7 @@ begin
 end
 $$;
 
--- Whoever might read or write the table that was taken over may do the same with the view.
-do $$
-declare
-    allowed record;
-begin
-    for allowed in
-        select case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end as role,
-               privilege_type || coalesce(' (' || quote_ident(attname) || ')', '') as privilege
-        from (
-            select relacl as acl, null::name as attname from pg_class
-            where oid::text = current_setting('gaq.taken_over') and relacl is not null
-            union all
-            select acldefault('r', relowner), null from pg_class where oid::text = current_setting('gaq.taken_over')
-            union all
-            select attacl, attname from pg_attribute where attrelid::text = current_setting('gaq.taken_over')
-        ) given
-        cross join lateral aclexplode(acl)
-        where privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE') and grantee is distinct from to_regrole('gaq_owner')
-    loop
-        execute format('grant %s on gaq_summaries to %s', allowed.privilege, allowed.role);
-    end loop;
-end
-$$;
+-- A role that could read or write the adopted table can do the same with the view.
+do $$ begin
+    perform gaq.copy_grants(nullif(current_setting('gaq.adopted'), '')::oid, 'gaq_summaries');
+end $$;

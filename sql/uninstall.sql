@@ -1,6 +1,6 @@
 -- Removes everything of gaq-listen: the triggers on the source tables, the view gaq_summaries, schema gaq with all stored
--- summaries and marks, and every right that was given to our roles in this database. Source tables keep their data. A table
--- gaq_summaries that was taken over has its name again, and holds what it held then: what has changed since is not in it.
+-- summaries and marks, and every right that was given to our roles in this database. Source tables keep their data. An
+-- adopted table gaq_summaries gets its name back, with the rows that it had then: later changes are not in it.
 
 -- What others have built on gaq_summaries, or on schema gaq, would go with it. It is named, and nothing is changed, unless the
 -- setting gaq.drop_dependents is on.

@@ -299,7 +299,7 @@ def test_what_cannot_work_on_a_view(
     assert stale(original) == set()
 
 
-def test_psql_takes_it_over_file_by_file(original: Connection[Any], shape: Shape) -> None:
+def test_psql_adopts_file_by_file_and_the_name_is_never_missing(original: Connection[Any], shape: Shape) -> None:
     for step in named(shape.name).steps():
         subprocess.run(
             [PROGRAMS / "psql", "-qX1", "-v", "ON_ERROR_STOP=1", where(original), "-f", "-"],
@@ -307,6 +307,7 @@ def test_psql_takes_it_over_file_by_file(original: Connection[Any], shape: Shape
             text=True,
             check=True,
         )
+        assert original.execute("SELECT count(*) FROM gaq_summaries").fetchone() == (5,)
     assert stale(original) == {B, D, (2, 103)}
 
 

@@ -19,7 +19,8 @@ from gaq_listen.errors import GaqListenError
 from gaq_listen.private_postgres.binaries import find_binaries
 from gaq_listen.private_postgres.server import PrivatePostgres
 from tests.conftest import Server, where
-from tests.database.test_installation import PAIRS
+from tests.database.test_adoption import TYPES
+from tests.database.test_installation import PAIRS, dump
 from tests.database.test_rights import OF_THE_VIEW
 from tests.support.shapes import BOOKKEEPING, REFERENCE, Shape
 from tests.support.tables import drain
@@ -313,6 +314,28 @@ def test_an_owner_installs_restores_and_uninstalls(
     left = "select nspname from pg_namespace, aclexplode(nspacl) where grantee::regrole::text like 'gaq%'"
     assert bare_db.execute(left.encode()).fetchall() == []
     assert told[-1].endswith("gaq_owner, gaq_reader, gaq_worker")
+
+
+def test_an_owner_adopts_a_table_and_gets_it_back(
+    bare_db: Connection[Any], bare_dsn: str, owner: str, as_owner: Session
+) -> None:
+    """The application's roles keep their rights, and so does the owner."""
+    bare_db.execute(f"grant gaq_owner to {owner}".encode())
+    session = as_owner()
+    session.execute(TYPES["numeric"].encode())
+    session.execute("grant select, update (invalidated_at) on gaq_summaries to pg_monitor")
+    before = dump(bare_dsn)
+    installer.install(as_owner())
+    with bare_db.transaction():
+        bare_db.execute("set local role pg_monitor")
+        assert bare_db.execute("select count(*) from gaq_summaries").fetchone() == (7,)
+        bare_db.execute("update gaq_summaries set invalidated_at = now()")
+    assert session.execute("insert into gaq_summaries (data_pass_id, run_number) values (1, 7)").rowcount == 1
+    drain(bare_db)
+    assert session.execute("select count(*) from gaq_summaries where invalidated_at is null").fetchone() == (2,)
+    assert doctor.examine(bare_db) == []
+    installer.uninstall(as_owner())
+    assert dump(bare_dsn) == before
 
 
 # What others have in the database -------------------------------------------------------------------------------------
