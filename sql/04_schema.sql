@@ -1,5 +1,6 @@
--- Before anything changes: the schema of the source tables is there, and it is the one that is installed already. Whoever
--- installed with the tables of another schema would show their values as fresh.
+-- Checks, before anything changes, that the schema of the source tables exists and that an earlier installation used the
+-- same schema. If an operator installed with the tables of another schema, gaq-listen would show the values of the old
+-- tables as fresh.
 --   PGOPTIONS='-c gaq.source_schema=bookkeeping' psql -1 -f 04_schema.sql
 
 do $$
@@ -12,8 +13,9 @@ begin
             using errcode = 'invalid_schema_name',
                   hint = 'name the schema of the source tables: --source-schema, or the setting gaq.source_schema';
     end if;
-    -- It is remembered by the triggers on the source tables, so it may be renamed. (A table below another,
-    -- such as a partition, may have triggers that somebody else made, and be anywhere.)
+    -- The triggers on the source tables show which schema is used, so an operator may rename the schema. (A table below
+    -- another table, such as a partition, does not count, because its triggers may be of other origin and it may be in
+    -- any schema.)
     select array_agg(distinct nspname) into used
     from pg_catalog.pg_trigger t
     join pg_catalog.pg_proc f on f.oid = tgfoid

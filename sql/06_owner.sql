@@ -1,15 +1,16 @@
--- Schema gaq, and that everything in it belongs to gaq_owner.
+-- Creates schema gaq, and makes gaq_owner the owner of everything in it.
 
--- A function is for those to whom 70_grants.sql gives it, and never for PUBLIC, from the moment when it is created.
--- (Default privileges of one schema cannot take anything away, so these are of all that gaq_owner creates in this database.)
+-- Only the roles that 70_grants.sql names may execute a function. PUBLIC may not, from the moment when the function is
+-- created. (Default privileges of one schema cannot revoke anything, so the default privileges below hold for everything
+-- that gaq_owner creates in this database.)
 create schema if not exists gaq authorization gaq_owner;
 
--- Objects belong to other roles in version 1, after a restore with --no-owner, and on a server that had no role gaq_owner.
+-- Other roles own the objects of version 1, of a restore with --no-owner, and of a server that had no role gaq_owner.
 do $$
 declare
     thing record;
 begin
-    if to_regclass('gaq.summaries') is null then       -- nothing is installed, or the schema is somebody else's
+    if to_regclass('gaq.summaries') is null then       -- gaq-listen is not installed, or another application owns the schema
         return;
     end if;
     if exists (select from pg_namespace where nspname = 'gaq' and nspowner <> 'gaq_owner'::regrole) then
@@ -35,9 +36,9 @@ set role gaq_owner;
 comment on schema gaq is 'gaq-listen: keeps Global Aggregated Quality summaries fresh';
 alter default privileges revoke execute on routines from public;
 
--- Returns the version that an earlier installation left, and null if there was none. The files 07_version_... ask this
--- function what they have to change. Version 1 did not record its number. Neither does a first installation that stopped
--- before its end, so a change from version 1 must do no harm to what is newer.
+-- Returns the version that an earlier installation left, or null if there was none. The files 07_version_... call this
+-- function to find what they have to change. Version 1 did not record its number. A first installation that stopped
+-- before its end did not record one either, so a change from version 1 must do no harm to newer objects.
 create or replace function gaq.installed_version() returns int
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$

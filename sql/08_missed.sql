@@ -1,5 +1,6 @@
--- An installation that was made for other tables, or that was blind, has missed changes: everything is stale until this
--- installation ends. (The mark alone would not do: a batch that is in flight may fold it, so 80_installed.sql marks once more.)
+-- Marks everything as stale until this installation ends, if the previous installation was bound to other tables or was
+-- blind, because that installation has missed changes. (The mark alone is not enough, because a running batch may fold
+-- it. So 80_installed.sql marks everything once more.)
 
 set role gaq_owner;
 

@@ -1,12 +1,13 @@
--- What a reader asks of wide marks, however many wait.
--- Readers keep plans that were made while there was no mark: from such a plan every look at the marks would go through all
--- of them. So functions look, which are planned apart: without sequential scans, and by an order that one index has. (With
--- "kind = of_kind" the order of another index would do as well, which would go through all kinds: hence two inequalities.)
--- A view calls functions with the rights of its reader, who may have been given gaq_summaries alone: see 70_grants.sql.
+-- Functions with which a reader looks for wide marks, at a cost that does not grow with the number of marks.
+-- A reader may keep a plan that was made while there was no mark, and such a plan would read all marks each time. So
+-- functions read the marks, because PostgreSQL plans a function apart from its caller. They run without sequential scans,
+-- and in an order that only one index has. (With "kind = of_kind" another index would have a suitable order as well, but
+-- would read all kinds. So the functions use two inequalities.)
+-- A view calls functions with the rights of its reader, who may have rights on gaq_summaries alone: see 70_grants.sql.
 
 set role gaq_owner;
 
--- The oldest mark of a kind that names one of these keys; null: there is none.
+-- Returns the time of the oldest mark of a kind that names one of these keys, or null if there is none.
 create or replace function gaq.oldest_wide_mark(of_kind text, keys bigint[]) returns timestamptz
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -30,7 +31,8 @@ begin
 end
 $$;
 
--- The first marks of a kind in the order of what they name, and of their age; of a kind that names nothing, the oldest.
+-- Returns the first marks of a kind, in the order of their keys and then of their age. For a kind without keys, these are
+-- the oldest marks.
 create or replace function gaq.first_wide_marks(of_kind text, how_many int)
 returns table (key bigint, invalidated_at timestamptz)
 language plpgsql stable security definer rows 10
@@ -53,17 +55,17 @@ begin
 end
 $$;
 
--- How many marks of a kind wait, counted up to at_most.
+-- Returns the number of marks of a kind, counted up to at_most.
 create or replace function gaq.wide_marks(of_kind text, at_most int default 1) returns bigint
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 return (select count(*) from gaq.first_wide_marks(of_kind, at_most));
 
 
--- The same for kinds that name a place as well: of a flag in something, the run or the data pass. (Without sorts: the index
--- that has the order is the one that is meant.)
+-- The next functions do the same for kinds that also name a place: the run of a flag in run, or the data pass of a flag
+-- in data pass. (Sorts are disabled, so that PostgreSQL uses the index that has the order.)
 
--- The first marks of such a kind.
+-- Returns the first marks of a kind with places.
 create or replace function gaq.first_placed_marks(of_kind text, how_many int)
 returns table (key bigint, place bigint, invalidated_at timestamptz)
 language plpgsql stable security definer rows 10
@@ -88,7 +90,7 @@ begin
 end
 $$;
 
--- The keys that marks of a kind name at a place, each once, from the first key to the last.
+-- Returns the keys, each once, between first_key and last_key that marks of a kind name at a place.
 create or replace function gaq.keys_marked_at(of_kind text, at_place bigint, first_key bigint, last_key bigint) returns bigint[]
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -113,7 +115,7 @@ begin
 end
 $$;
 
--- The first and the last of these keys; null: there is none.
+-- Returns the first and the last key that marks of a kind name at a place, or null if there is none.
 create or replace function gaq.bounds_marked_at(of_kind text, at_place bigint) returns bigint[]
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -145,7 +147,7 @@ begin
 end
 $$;
 
--- Those of these keys that marks of a kind name at a place, each once.
+-- Returns those of the given keys, each once, that marks of a kind name at a place.
 create or replace function gaq.which_are_marked_at(of_kind text, at_place bigint, keys bigint[]) returns bigint[]
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -164,7 +166,7 @@ begin
 end
 $$;
 
--- The oldest mark of a kind that names one of these keys at a place; null: there is none.
+-- Returns the time of the oldest mark of a kind that names one of these keys at a place, or null if there is none.
 create or replace function gaq.oldest_mark_at(of_kind text, at_place bigint, keys bigint[]) returns timestamptz
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -190,7 +192,8 @@ begin
 end
 $$;
 
--- As in 70_grants.sql: during an upgrade readers call them before that is applied.
+-- The same grants are in 70_grants.sql. They are here too, because during an upgrade readers call these functions before
+-- that file is applied.
 grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int), gaq.first_wide_marks(text, int),
     gaq.first_placed_marks(text, int), gaq.keys_marked_at(text, bigint, bigint, bigint),
     gaq.bounds_marked_at(text, bigint),

@@ -1,10 +1,11 @@
--- What every sources file uses: how it says its name, how it reads instants, and what it returns of a row. No table is named
--- here.
+-- Functions and types that every sources file uses: to record its name, to read instants, and to return the columns that
+-- count of a row. No statement in this file names a source table.
 
 set role gaq_owner;
 
--- A view cannot change the type of a column. Where a source column has another type than when it was recorded, the views of the
--- sources file are dropped, with all that is made of them but gaq_summaries, and the files that follow create them again.
+-- Drops the views of the sources file if a source column has another type than the recorded one, because a view cannot
+-- change the type of a column. All that is built on these views goes with them, except gaq_summaries. The files that
+-- follow create everything again.
 create or replace function gaq.make_way() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -23,7 +24,8 @@ begin
     if not retyped then
         return;
     end if;
-    -- gaq_summaries is made of this view, which shows all summaries as stale meanwhile: they are marked, see 08_missed.sql.
+    -- gaq_summaries reads this view. Meanwhile the view shows all summaries as stale, because they are marked, see
+    -- 08_missed.sql.
     create or replace view gaq.expanded_invalidations as
     select w.id as wide_id, s.data_pass_id, s.run_number, w.invalidated_at, w.cause
     from gaq.wide_invalidations w
@@ -37,7 +39,8 @@ begin
 end
 $$;
 
--- Which sources file is applied. Another one than before would leave the triggers of the first behind.
+-- Records which sources file is applied. Raises an error if the installation was made with another sources file, because
+-- the triggers of that file would remain.
 create or replace function gaq.use_sources(name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -47,7 +50,7 @@ begin
     if to_regprocedure('gaq.sources()') is not null then
         execute 'select gaq.sources()' into used;
     elsif to_regclass('gaq.source_pairs') is not null then
-        used := 'reference';        -- when there was no other
+        used := 'reference';        -- the only sources file at that time
     end if;
     if used <> name then
         raise exception 'this installation was made with the sources %, and not %', quote_literal(used), quote_literal(name)
@@ -60,8 +63,8 @@ end
 $$;
 
 
--- An instant, whichever type its column has: timestamp without time zone is read as UTC. PostgreSQL chooses by the type, so
--- nobody has to say it, and the two may be mixed.
+-- Returns a column of either type as an instant. A timestamp without time zone is read as UTC. PostgreSQL chooses the
+-- function by the type, so a sources file need not name the type, and one database may mix both types.
 create or replace function gaq.utc(timestamptz) returns timestamptz
 language sql immutable parallel safe
 return $1;
@@ -70,15 +73,15 @@ create or replace function gaq.utc(timestamp) returns timestamptz
 language sql immutable parallel safe
 return $1 at time zone 'UTC';
 
--- A time that programs can hold, or null: PostgreSQL knows infinity and years that they do not.
+-- Returns the time, or null if programs cannot represent it. PostgreSQL has infinity and years that they do not have.
 create or replace function gaq.representable(timestamptz) returns timestamptz
 language sql immutable parallel safe
 return case when $1 between '0001-01-02 00:00Z' and '9999-12-30 00:00Z' then $1 end;
 
 
--- Returns a sentence for each column of the source tables whose type cannot be read. Each line of needs is
--- "table.column: kind"; the tables are looked for along the search_path. A domain counts as the type that it is made of.
--- (The plan asks this query before anything is installed, so it uses nothing of ours.)
+-- Returns a sentence for each column of the source tables whose type gaq-listen cannot read. Each line of needs is
+-- "table.column: kind". The function finds the tables along the search_path. A domain counts as its base type. (The plan
+-- runs this query before anything is installed, so the query uses no object of schema gaq.)
 create or replace function gaq.unfit_columns(needs text) returns setof text
 language sql stable
 as $$
@@ -125,10 +128,11 @@ end
 $$;
 
 
--- What counts of a row of a source table, in our types. The sources file has a function for each table that returns one of
--- them for a row of the table, such as gaq.as_flag(qc_flags). Such a function is bound to columns by their number, as a view is,
--- so a renamed column or table does not stop a writer. The triggers (22_marking.sql) call it, and name no column themselves.
--- PostgreSQL inlines it: it costs a writer nothing.
+-- The columns that count of one row of a source table, in the types of gaq-listen. The sources file has an accessor for
+-- each table, which returns one of these types for a row of the table, such as gaq.as_flag(qc_flags). Like a view, an
+-- accessor is bound to columns by their number, so a renamed column or table causes no error for a writer. The triggers
+-- (22_marking.sql) call accessors, and name no column themselves. PostgreSQL inlines an accessor, so the call costs a
+-- writer nothing.
 do $$
 declare
     wanted record;
@@ -151,7 +155,7 @@ end
 $$;
 
 
--- Rings if a worker sleeps. Else keeps all workers awake until the commit is visible: they will see its marks.
+-- Rings if a worker sleeps. Otherwise keeps all workers awake until the commit is visible, so that they see its marks.
 create or replace function gaq.ring_if_asleep() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -162,7 +166,7 @@ begin
 end
 $$;
 
--- TRUNCATE tells no rows, so everything is marked.
+-- Marks everything after a TRUNCATE, because a trigger does not get the rows that TRUNCATE removes.
 create or replace function gaq.mark_everything() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -173,7 +177,7 @@ begin
 end
 $$;
 
--- Where a trigger cannot tell what its rows mean, because somebody has dropped a column with CASCADE, everything is marked.
+-- Marks everything if a trigger cannot interpret its rows, because a column was dropped with CASCADE.
 create or replace function gaq.mark_unbound() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -183,23 +187,24 @@ begin
 end
 $$;
 
--- Creates the function that the triggers of a table call for INSERT, UPDATE and DELETE. All of them have this frame:
---   name      of the function, such as mark_runs
---   accessor  the function of the sources file that returns what counts of a row, such as as_run
---   counting  the condition for a row that counts at all
---   marks     the table of marks, with its columns
---   written   what is written there
---   once      columns by which a mark is written once for all rows of a statement; null: no two rows have the same mark
+-- Creates the function that the triggers of a table call for INSERT, UPDATE and DELETE. All these functions have one frame:
+--   name      the name of the function, such as mark_runs
+--   accessor  the function of the sources file that returns the columns that count of a row, such as as_run
+--   counting  the condition under which a row counts
+--   marks     the table of marks, with the columns that the function writes
+--   written   the expressions for these columns
+--   once      the columns by which the rows of a statement share a mark; null if no two rows have the same mark
 --
--- One call a statement, whatever the number of rows. The function compares the rows that count, before and after: what
--- stands on one side only has changed. It reads no table, so a concurrent transaction cannot hide anything from it. It runs
--- as its owner: a writer needs no right on schema gaq. At the end it tries the doorbell's lock, and rings only when a sleeper
--- has it: see gaq.ring in 10_marks.sql.
--- If somebody drops a column with CASCADE, the accessor goes with it. No writer fails because of that: each statement then
--- marks everything, and gaq-listen install brings the accessor back.
--- (PL/pgSQL plans a statement on a transition table only where the table is, in the trigger function. So the frame cannot be
--- a function that others call; written out, it costs a writer nothing. DISTINCT ON sorts: for a single row, which is what
--- most writers write, the hash table of DISTINCT costs as much as the mark.)
+-- A trigger calls the function once a statement, whatever the number of rows. The function compares the rows that count,
+-- before and after. A row that is on one side only has changed. The function reads no table, so a concurrent transaction
+-- cannot hide anything from it. It runs with the rights of its owner, so a writer needs no right on schema gaq. At the end
+-- the function tries the doorbell's lock, and rings only if a sleeping worker has the lock: see gaq.ring in 10_marks.sql.
+-- If a column is dropped with CASCADE, PostgreSQL drops the accessor with it. No writer gets an error because of that. Each
+-- statement then marks everything, until gaq-listen install creates the accessor again.
+-- (PL/pgSQL can plan a statement on a transition table only in the trigger function that has the table. So the frame cannot
+-- be a function that trigger functions call. Because its code is copied into each of them, the frame costs a writer nothing.
+-- The function uses DISTINCT ON, which sorts, because most writers write a single row, and for a single row the hash table of
+-- DISTINCT costs as much as the mark.)
 create or replace function gaq.create_marking(
     name text, accessor text, counting text, marks text, written text, once text default null
 ) returns void
@@ -248,8 +253,8 @@ begin
 end
 $$;
 
--- The triggers name these functions. In a first installation they mark everything until 22_marking.sql makes them what they
--- are, which takes what the sources file creates before.
+-- The triggers name these functions. In a first installation the functions mark everything until 22_marking.sql replaces
+-- them. That file needs the accessors, which the sources file creates in between.
 do $$
 declare
     missing text;

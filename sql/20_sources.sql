@@ -1,10 +1,10 @@
--- The source tables, in the reference shape: the only file that names them. A database with other names has another file in
--- its place: sources_bookkeeping.sql is one, and docs/guides/dba.md says how to write a third.
--- Four parts: views through which everything else reads them; what its own kinds of marks stand for; what counts of a row; the
--- triggers that mark.
--- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
--- that begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
--- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names:
+-- The source tables, in the reference shape. No other file names them. A database with other names needs another sources
+-- file in place of this one. sources_bookkeeping.sql is one, and docs/guides/dba.md explains how to write a third.
+-- The file has four parts: the views through which all other SQL reads the source tables, the expansion of the kinds of
+-- marks that only this shape has, the accessors, and the triggers.
+-- The installer commits at lines that begin with [transaction], so that it never locks two tables at a time. Lines that
+-- begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
+-- The tables are in schema public, or in the schema that the setting gaq.source_schema names:
 --   PGOPTIONS='-c gaq.source_schema=bookkeeping' psql -1 -f 20_sources.sql
 
 do $$ begin
@@ -15,7 +15,8 @@ set role gaq_owner;
 do $$ begin perform gaq.use_sources('reference'); end $$;
 reset role;
 
--- gaq_owner reads, and never writes. (It needs no right to be called by the triggers.)
+-- gaq_owner reads the source tables, and never writes to them. (The triggers call functions of gaq_owner without any
+-- further right.)
 do $$ begin execute format('grant usage on schema %I to gaq_owner', current_schema()); end $$;
 grant select on runs, detectors, data_passes, data_pass_runs, qc_flag_types, qc_flags, qc_flag_verifications, gaq_detectors
     to gaq_owner;
@@ -30,10 +31,11 @@ grant select on runs, detectors, data_passes, data_pass_runs, qc_flag_types, qc_
 
 set role gaq_owner;
 
--- Types. Ids and run numbers leave the views as they are, because an index on them is not found through a cast; whoever
--- returns, stores or collects one casts it to bigint. Everything else leaves the views with our type: names text (any type
--- can be read as that; char(n) loses its padding), instants timestamptz (gaq.utc reads a timestamp as UTC, whatever the
--- session's time zone), yes and no bool (::int takes boolean and numbers). What cannot work is refused here, and by plan.
+-- Types. The views return ids and run numbers without a cast, because PostgreSQL does not find an index on them through a
+-- cast. A function that returns, stores or collects an id casts it to bigint. The views return all other columns in the
+-- type of gaq-listen: names as text (any type can be cast to text; char(n) loses its padding), instants as timestamptz
+-- (gaq.utc reads a timestamp as UTC, whatever the session's time zone), yes and no as bool (::int takes boolean and
+-- numbers). This file and the plan refuse a column whose type they cannot read.
 do $$ begin
     perform gaq.require_types('
         runs.run_number: whole number
@@ -68,22 +70,22 @@ end $$;
 create or replace view gaq.source_runs as
 select run_number, gaq.utc(qc_time_start) as qc_time_start, gaq.utc(qc_time_end) as qc_time_end from runs;
 
--- A pair exists exactly while it is here.
+-- A pair exists exactly while this view has its row.
 create or replace view gaq.source_pairs as
 select data_pass_id, run_number from data_pass_runs;
 
 create or replace view gaq.source_gaq_detectors as
 select data_pass_id, run_number, detector_id from gaq_detectors;
 
--- Flags that count: of a data pass, and not deleted.
+-- The flags that count: those that have a data pass and are not deleted.
 create or replace view gaq.source_flags as
 select id, data_pass_id, run_number, detector_id, flag_type_id,
        gaq.utc("from") as starts, gaq.utc("to") as ends, gaq.utc(created_at) as created_at
 from qc_flags
 where data_pass_id is not null and deleted::int = 0;
 
--- The same flags on the detectors that matter, for who reads some pairs while many marks wait: see gaq.marked_pairs in
--- 50_read.sql.
+-- The same flags, if they are on GAQ detectors. gaq.marked_pairs in 50_read.sql reads this view for a reader of some
+-- pairs while many marks wait.
 create or replace view gaq.source_flag_pairs as
 select id, data_pass_id, run_number, detector_id, flag_type_id
 from gaq.source_flags f
@@ -92,8 +94,9 @@ where exists (
     where d.data_pass_id = f.data_pass_id and d.run_number = f.run_number and d.detector_id = f.detector_id
 );
 
--- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
--- (offset 0 is a planner fence, see docs/architecture.md: or an index of detectors might look as good as that of the pair.)
+-- Returns the same flags of one pair, on the given detectors, for the computation. PostgreSQL inlines the function.
+-- (offset 0 is a planner fence, see docs/architecture.md. Without it, PostgreSQL might use an index of detectors, because
+-- that could look as good as the index of the pair.)
 create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])
 returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
 language sql stable
@@ -118,18 +121,18 @@ select id, name::text from data_passes;
 create or replace view gaq.source_detectors as
 select id, name::text from detectors;
 
--- Flags whose effective periods, as an application has stored them, end where a flag does that is deleted: there are none
--- here. Only gaq-listen verify --original reads it.
+-- Flags whose stored effective periods begin or end at a bound of a later, deleted flag. The reference shape stores no
+-- effective periods, so the view is empty. Only gaq-listen verify --original reads it.
 create or replace view gaq.source_outdated_periods as
 select null::bigint as flag_id, null::bigint as data_pass_id, null::bigint as run_number where false;
 
--- Who set a flag, and what they wrote: only gaq.explain reads it.
+-- Who set a flag, and the comment of that person. Only gaq.explain reads this view.
 create or replace view gaq.source_flag_details as
 select id, created_by::text, comment::text from qc_flags;
 
 
 -- 2. What marks of its own kinds stand for ------------------------------------------------------------------------------
--- None: every kind of mark that is made here is read in 25_expansion.sql.
+-- This shape has no kinds of its own, because 25_expansion.sql expands every kind of mark that its triggers write.
 
 create or replace view gaq.source_invalidations as
 select null::bigint as wide_id, null::bigint as data_pass_id, null::bigint as run_number,
@@ -142,8 +145,8 @@ where false;
 
 
 -- 3. What counts of a row ----------------------------------------------------------------------------------------------
--- The same columns, of one row: the triggers call these functions (see gaq.a_flag and the like in 15_marking.sql). They are
--- bound to columns by number, so a renamed column stops no writer.
+-- The accessors return the same columns of one row. The triggers call them (see gaq.a_flag and the like in
+-- 15_marking.sql). They are bound to columns by number, so a renamed column causes no error for a writer.
 
 create or replace function gaq.as_run(runs) returns gaq.a_run language sql immutable parallel safe
 begin atomic
@@ -192,9 +195,10 @@ end;
 
 
 -- 4. What marks ---------------------------------------------------------------------------------------------------------
--- gaq.create_marking in 15_marking.sql says what it creates. The functions that other shapes share are in 22_marking.sql.
+-- gaq.create_marking in 15_marking.sql describes the functions that it creates. 22_marking.sql has the functions that all
+-- shapes share.
 
--- A flag carries its pair.
+-- A flag contains its pair.
 do $$ begin
     perform gaq.create_marking('mark_qc_flags', 'as_flag', 'counts', 'invalidations (data_pass_id, run_number, cause)',
                                'data_pass_id, run_number, ''flag''', once => 'data_pass_id, run_number');
@@ -203,8 +207,9 @@ end $$;
 reset role;
 
 
--- The triggers. CREATE TRIGGER waits for the transactions that write to the table, and lets no new ones begin while it
--- waits: hence the lock_timeout. ENABLE ALWAYS: also where session_replication_role = replica silences ordinary triggers.
+-- The triggers. CREATE TRIGGER waits for the transactions that write to the table, and blocks new ones while it waits. So
+-- the installer sets a lock_timeout. With ENABLE ALWAYS the triggers also run where session_replication_role = replica
+-- disables ordinary triggers.
 
 -- [transaction] triggers on qc_flags
 create or replace trigger gaq_insert after insert on qc_flags

@@ -1,5 +1,5 @@
--- Which pairs a wide mark stands for, told by what the views of the sources file show. Read at any time after the mark was
--- committed: a pair that comes to belong to the thing later has a mark of its own.
+-- Returns the pairs that each wide mark stands for, from the source views. A worker may read the view at any time after
+-- the commit of the mark, because a pair that comes to belong to the thing later has a mark of its own.
 
 set role gaq_owner;
 
@@ -36,8 +36,9 @@ cross join gaq.summaries s
 where w.kind = 'everything';
 
 
--- Wide marks become marks of pairs: the oldest, and when there are more, an eighth as many of the newest, so that what
--- changes now does not wait behind a long backlog. Returns how many wide marks were expanded.
+-- Expands wide marks to marks of pairs, and returns the number of wide marks that it expanded. The function takes the
+-- max_marks oldest ones. If there are more, it also takes an eighth as many of the newest, so that a change of now does
+-- not wait behind a long backlog.
 create or replace function gaq.expand(max_marks int default 1000) returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -1,10 +1,12 @@
--- The worker loses every lock conflict. A migration locks one table after the other. A worker that did the same, and waited,
--- would wait for a table of the migration while the migration waits for one of the worker, and PostgreSQL would end either.
+-- The worker gives way in every lock conflict. A migration locks one table after the other. If a worker did the same, and
+-- waited, the worker could wait for a table of the migration while the migration waits for a table of the worker.
+-- PostgreSQL would then abort one of them.
 
 set role gaq_owner;
 
--- Locks all source tables as a reader does, until the transaction ends, and never waits: if another session has a table or
--- waits for one, this raises lock_not_available, and the caller lets go of everything. It comes first in a transaction.
+-- Locks all source tables as a reader does, until the transaction ends, and never waits. Raises lock_not_available if
+-- another session holds a conflicting lock on a table or waits for one. The caller then releases all its locks. The call
+-- comes first in a transaction.
 create or replace function gaq.lock_sources() returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -18,7 +20,7 @@ exception when lock_not_available then
         using errcode = 'lock_not_available',
               hint = 'another session alters, truncates or locks the table, as a migration does; gaq-listen gives way to it';
     when insufficient_privilege then
-        null;       -- not said here: who reads the table says what fails because of that
+        null;       -- no error here: the statement that reads the table raises one
 end
 $$;
 

@@ -1,14 +1,15 @@
--- The computation: the Global Aggregated Quality of any number of pairs, in one statement, from the views of 20_sources.sql.
--- It reads and returns; it stores nothing. EXPLAIN its body with arrays of pairs to see what it costs.
+-- The computation of the Global Aggregated Quality of any number of pairs, in one statement, from the source views. The
+-- functions store nothing. To see the cost of the statement, run EXPLAIN on the body of gaq.compute with arrays of pairs.
 
 set role gaq_owner;
 
--- Lengths are whole microseconds in double precision: exact, so that parts add up to the whole.
+-- Returns the length of an interval in whole microseconds. Double precision represents them exactly, so that parts add up
+-- to the whole.
 create or replace function gaq.microseconds(interval) returns double precision
 language sql immutable parallel safe
 return round(date_part('epoch', $1) * 1e6);
 
--- The union of what came so far. (range_agg would sort all of that again for each row of a window.)
+-- Returns the union of all values so far. (range_agg would sort all of them again for each row of a window.)
 create or replace aggregate gaq.union_of(tstzmultirange) (sfunc = multirange_union, stype = tstzmultirange, initcond = '{}');
 
 create or replace function gaq.raise_error(reason text) returns int
@@ -19,8 +20,8 @@ begin
 end
 $$;
 
--- Given: parallel arrays of data_pass_id and run_number. Returned: one row a distinct pair; a pair that cannot be
--- computed has not_computable and no values.
+-- Computes the pairs that two parallel arrays of data_pass_id and run_number name. Returns one row for each distinct
+-- pair. A pair that is not computable has not_computable = true and no values.
 create or replace function gaq.compute(data_pass_ids bigint[], run_numbers bigint[])
 returns table (
     data_pass_id bigint,

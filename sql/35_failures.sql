@@ -1,10 +1,12 @@
--- Pairs that cannot be computed: they are told apart from those that can, and noted, to be tried again.
+-- Functions that separate failing pairs from the other pairs of a batch, and record the failures, so that workers try the
+-- failing pairs again.
 
 set role gaq_owner;
 
--- Computes pairs, and keeps those that can be computed apart from those that cannot: what raises is halved until the
--- culprit stands alone, with its error instead of values. What is not a pair's fault is raised: no memory, no disk,
--- somebody who cancels (classes 53, 57, 58), a conflict with somebody else (40, 55).
+-- Computes pairs, and separates failing pairs from the others. If the computation raises an error, the function halves
+-- the array until the failing pair is alone, and returns that pair with its error and without values. The function raises
+-- errors that are not caused by a pair: no memory, no disk or a cancellation (classes 53, 57, 58), and a conflict with
+-- another session (classes 40, 55).
 create or replace function gaq.compute_apart(data_pass_ids bigint[], run_numbers bigint[])
 returns table (
     data_pass_id bigint,
@@ -45,8 +47,9 @@ end
 $$;
 
 
--- Takes note of pairs that could not be computed, and returns when each is tried again: after a second at first, then
--- after twice as long each time, up to five minutes; give or take a quarter, so that they do not come all at once.
+-- Records failing pairs, and returns in how many seconds a worker may try each pair again. The delay is one second at
+-- first, and doubles with each failure up to five minutes. It varies at random by a quarter, so that the pairs are not
+-- all due at once.
 create or replace function gaq.record_failures(data_pass_ids bigint[], run_numbers bigint[], errors text[], states text[])
 returns table (data_pass_id bigint, run_number bigint, error text, attempts int, next_try double precision)
 language sql
@@ -66,9 +69,10 @@ begin atomic
 end;
 
 
--- For a pair whose computation the server ended (a statement_timeout, no memory), which gaq.refresh itself cannot take
--- note of: nothing if it is not marked, or if another worker has it. The transaction that was ended had expanded the wide
--- marks and added the row of a pair that was never computed; both went with it, so both are done here again.
+-- Records the failure of a pair whose computation the server aborted (because of a statement_timeout, or for lack of
+-- memory). gaq.refresh cannot record such a failure itself. Returns no row if the pair has no mark, or if another worker
+-- has claimed the pair. The aborted transaction had expanded the wide marks, and had inserted the row of a never computed
+-- pair. Both were rolled back, so this function does both again.
 create or replace function gaq.record_failure(data_pass_id bigint, run_number bigint, error text, state text)
 returns table (attempts int, next_try double precision)
 language plpgsql security definer

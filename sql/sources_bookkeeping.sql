@@ -1,10 +1,10 @@
--- The source tables, in the shape of ALICE's Bookkeeping as it comes from MariaDB (pgloader keeps its names): takes the place
--- of 20_sources.sql. bookkeeping_tables.sql shows the shape.
--- Four parts: views through which everything else reads them; what its own kinds of marks stand for; what counts of a row; the
--- triggers that mark.
--- Lines that begin with [transaction] say where the installer commits, so that it never locks two tables at a time; lines
--- that begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
--- The tables are looked for in schema public, or in the schema that the setting gaq.source_schema names:
+-- The source tables, in the shape that ALICE's Bookkeeping has after a move from MariaDB (pgloader keeps the names). This
+-- file takes the place of 20_sources.sql. bookkeeping_tables.sql shows the shape.
+-- The file has four parts: the views through which all other SQL reads the source tables, the expansion of the kinds of
+-- marks that only this shape has, the accessors, and the triggers.
+-- The installer commits at lines that begin with [transaction], so that it never locks two tables at a time. Lines that
+-- begin with [index] name the indexes that the views below need, for gaq-listen install --plan.
+-- The tables are in schema public, or in the schema that the setting gaq.source_schema names:
 --   PGOPTIONS='-c gaq.source_schema=bookkeeping' psql -1 -f sources_bookkeeping.sql
 
 do $$ begin
@@ -15,7 +15,8 @@ set role gaq_owner;
 do $$ begin perform gaq.use_sources('bookkeeping'); end $$;
 reset role;
 
--- gaq_owner reads, and never writes. (It needs no right to be called by the triggers.)
+-- gaq_owner reads the source tables, and never writes to them. (The triggers call functions of gaq_owner without any
+-- further right.)
 do $$ begin execute format('grant usage on schema %I to gaq_owner', current_schema()); end $$;
 grant select on runs, detectors, data_passes, data_passes_runs, quality_control_flag_types, quality_control_flags,
     data_pass_quality_control_flag, quality_control_flag_verifications, global_aggregated_quality_detectors,
@@ -36,16 +37,18 @@ grant select on runs, detectors, data_passes, data_passes_runs, quality_control_
 -- Lines that begin with [trigger] name a trigger of the application that a move loses, and the script that brings it back.
 -- [trigger] runs.qcf_boundaries_update_on_run_timestamps_update: bookkeeping_boundaries
 
--- Lines that begin with [generated] name columns that we do without, but that others expect to be generated like this.
+-- Lines that begin with [generated] name columns that gaq-listen does not read, but that other programs expect to be
+-- generated in this way.
 -- [generated] runs.qc_time_start: coalesce(first_tf_timestamp, time_trg_start, time_o2_start)
 -- [generated] runs.qc_time_end: coalesce(last_tf_timestamp, time_trg_end, time_o2_end)
 
 set role gaq_owner;
 
--- Types. Ids and run numbers leave the views as they are, because an index on them is not found through a cast; whoever
--- returns, stores or collects one casts it to bigint. Everything else leaves the views with our type: names text (any type
--- can be read as that; char(n) loses its padding), instants timestamptz (gaq.utc reads a timestamp as UTC, whatever the
--- session's time zone), yes and no bool (::int takes boolean and numbers). What cannot work is refused here, and by plan.
+-- Types. The views return ids and run numbers without a cast, because PostgreSQL does not find an index on them through a
+-- cast. A function that returns, stores or collects an id casts it to bigint. The views return all other columns in the
+-- type of gaq-listen: names as text (any type can be cast to text; char(n) loses its padding), instants as timestamptz
+-- (gaq.utc reads a timestamp as UTC, whatever the session's time zone), yes and no as bool (::int takes boolean and
+-- numbers). This file and the plan refuse a column whose type they cannot read.
 do $$ begin
     perform gaq.require_types('
         runs.run_number: whole number
@@ -82,25 +85,27 @@ end $$;
 
 -- 1. What is read -----------------------------------------------------------------------------------------------------
 
--- The QC times are made of what they are made of, here and in the trigger: qc_time_start and qc_time_end are virtual in
--- MariaDB, and after the move they may be stored, virtual, plain columns that nobody keeps up to date, or missing.
+-- The view and the accessor compute the QC times from the columns that define them, and do not read qc_time_start and
+-- qc_time_end. These are virtual columns in MariaDB. After the move they may be stored, virtual, plain columns that
+-- nothing keeps up to date, or missing.
 create or replace view gaq.source_runs as
 select run_number,
        coalesce(gaq.utc(first_tf_timestamp), gaq.utc(time_trg_start), gaq.utc(time_o2_start)) as qc_time_start,
        coalesce(gaq.utc(last_tf_timestamp), gaq.utc(time_trg_end), gaq.utc(time_o2_end)) as qc_time_end
 from runs;
 
--- A pair exists exactly while it is here.
+-- A pair exists exactly while this view has its row.
 create or replace view gaq.source_pairs as
 select data_pass_id, run_number from data_passes_runs;
 
--- Nothing keeps a detector from being listed twice: it counts once all the same, see 30_compute.sql.
+-- No constraint prevents that a detector is listed twice. A detector counts once in any case, see 30_compute.sql.
 create or replace view gaq.source_gaq_detectors as
 select data_pass_id, run_number, detector_id from global_aggregated_quality_detectors;
 
--- Flags that count: linked to a data pass, and not deleted. One that is linked to several stands here for each.
--- (offset 0 is a planner fence, see docs/architecture.md: a plan made without statistics, after a move, would go through all
--- flags of the data pass for each pair.)
+-- The flags that count: those that are linked to a data pass and are not deleted. The view has a row for each data pass
+-- to which a flag is linked.
+-- (offset 0 is a planner fence, see docs/architecture.md. Without it, a plan that was made without statistics, after a
+-- move, would read all flags of the data pass for each pair.)
 create or replace view gaq.source_flags as
 select f.id, l.data_pass_id, f.run_number, f.detector_id, f.flag_type_id,
        gaq.utc(f."from") as starts, gaq.utc(f."to") as ends, gaq.utc(f.created_at) as created_at
@@ -110,15 +115,16 @@ cross join lateral (
 ) l
 where f.deleted::int = 0;
 
--- The same flags of one pair, on these detectors: what computing reads. PostgreSQL puts the body in the place of the call.
--- A run has flags of every data pass, most of which are other pairs' flags. So three indexes find the pair's flags before one
--- row of the large table is read. First the ids of the run's flags on these detectors that are not below the first id of the
--- data pass, nor above its last: where experts flag one data pass after another, few others are among them. Then those of
--- them that have a link to the data pass. Then the flags.
--- Each step is a planner fence, see docs/architecture.md. With "id between" instead of a comparison of rows, the primary key
--- would go through all flags of the data pass. The first
--- and the last link are looked for in the order of data passes, because in the order of flags an index of flags would go
--- through all of them. (A data pass without links gets a link of the next: then the second step finds nothing.)
+-- Returns the same flags of one pair, on the given detectors, for the computation. PostgreSQL inlines the function.
+-- A run has flags of every data pass, and most of these belong to other pairs. So the statement finds the flags of the
+-- pair with three indexes, before it reads a row of the large table:
+-- First it finds the ids of the flags of the run on these detectors, between the first and the last flag id of the data
+-- pass. If experts flag one data pass after another, few other flags are between these ids. Then it keeps the ids that
+-- are linked to the data pass. Then it reads these flags.
+-- Each step is a planner fence, see docs/architecture.md. With "id between" instead of a comparison of rows, PostgreSQL
+-- could use the primary key and read all flags of the data pass. The statement finds the first and the last link in the
+-- order of data passes, because in the order of flags PostgreSQL could read all of an index of flags. (For a data pass
+-- without links it finds a link of the next one. Then the second step finds nothing.)
 create or replace function gaq.source_flags_of(of_data_pass_id bigint, of_run_number bigint, on_detectors bigint[])
 returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
 language sql stable
@@ -149,9 +155,9 @@ begin atomic
       and f.deleted::int = 0;
 end;
 
--- The flags of the pairs that exist, on the detectors that matter, found in the same way, pair by pair, for who reads some
--- pairs while many marks wait: see gaq.marked_pairs in 50_read.sql. (A view, because the function would ask the reader for
--- rights on the tables.)
+-- The flags of the pairs that exist, on GAQ detectors. The view finds them in the same way, pair by pair.
+-- gaq.marked_pairs in 50_read.sql reads the view for a reader of some pairs while many marks wait. (This is a view,
+-- because with the function the reader would need rights on the tables.)
 create or replace view gaq.source_flag_pairs as
 select f.id, p.data_pass_id, p.run_number, f.detector_id, f.flag_type_id
 from data_passes_runs p
@@ -194,9 +200,9 @@ select id, name::text from data_passes;
 create or replace view gaq.source_detectors as
 select id, name::text from detectors;
 
--- Flags whose effective periods, as the application has stored them, end where a later flag does that is deleted. The
--- application computes such periods anew when somebody deletes the later flag, but its trigger on runs does not: see
--- bookkeeping_boundaries.sql. Only gaq-listen verify --original reads it.
+-- Flags whose stored effective periods begin or end at a bound of a later, deleted flag. The application computes such
+-- periods again when a user deletes the later flag, but its trigger on runs does not: see bookkeeping_boundaries.sql.
+-- Only gaq-listen verify --original reads this view.
 create or replace view gaq.source_outdated_periods as
 select distinct f.id as flag_id, l.data_pass_id, f.run_number
 from quality_control_flag_effective_periods p
@@ -210,22 +216,25 @@ where f.deleted::int = 0
   and (gaq.utc(p."to") = gaq.utc(later."from") and gaq.utc(p."to") is distinct from gaq.utc(f."to")
        or gaq.utc(p."from") = gaq.utc(later."to") and gaq.utc(p."from") is distinct from gaq.utc(f."from"));
 
--- Who set a flag (the number of a user), and what they wrote: only gaq.explain reads it.
+-- Who set a flag (the number of a user), and the comment of that user. Only gaq.explain reads this view.
 create or replace view gaq.source_flag_details as
 select id, '#' || created_by_id as created_by, comment::text from quality_control_flags;
 
 
 -- 2. What marks of its own kinds stand for ------------------------------------------------------------------------------
--- A flag's row tells the run, and its link tells the data pass: neither tells the pair. A trigger that looked up the other
--- half would miss what a concurrent transaction has not committed yet (the flag moves to another run while it is being
--- linked). So a change of a flag marks 'flag in run', with the run that it counted or counts in, and a change of a link marks
--- 'flag in data pass'; and the pair is put together here, later.
--- By then the other half may be gone as well: a link is removed while its flag is deleted, and no table knows of the pair
--- any more. But what is gone has left a mark. So the other half is looked for in the tables and in the marks that are still
--- pending. That is enough: when the other half's mark has been folded already, it was put together either with this half's
--- mark, or, if this change was not yet committed, with this half as it still stood in its table. So the pair was marked
--- then, and computed without the other half, and without it this half cannot matter.
--- (To mark all pairs of the run or of the data pass instead would be simpler, and mark hundreds for each flag.)
+-- The row of a flag contains the run, and the link of a flag contains the data pass. Neither contains the pair. If a
+-- trigger looked up the other half, it would miss what a concurrent transaction has not committed yet. (For example, one
+-- transaction moves the flag to another run while another one links it.) So a change of a flag writes a mark 'flag in
+-- run', with the run in which the flag counted or counts. A change of a link writes a mark 'flag in data pass'. The view
+-- below combines the two halves later.
+-- By then the other half may be deleted as well: if a link is removed while its flag is deleted, no table contains the
+-- pair any more. But a deleted half has left a mark. So the view looks for the other half in the tables and in the
+-- pending marks.
+-- This is enough even if a worker has already folded the mark of the other half. The worker then combined that mark
+-- either with the mark of this half or, if this change was not yet committed, with the row of this half in its table. So
+-- the pair was marked then, and computed without the other half. Without the other half, this half does not matter.
+-- (It would be simpler to mark all pairs of the run or of the data pass, but that would mark hundreds of pairs for each
+-- flag.)
 
 create or replace view gaq.source_invalidations as
 select w.id as wide_id, p.data_pass_id, w.place as run_number, w.invalidated_at, w.cause
@@ -246,13 +255,13 @@ cross join lateral (
 ) r
 where w.kind = 'flag in data pass';
 
--- The same for who reads while any number of marks wait. Few marks look for their pairs, as above. When there are many, each
--- pair that exists looks for its marks:
--- - of the flags that marks of the run name, those that are linked to the data pass;
--- - of the flags of the run, those that marks of the data pass name;
--- - the flags that both name.
--- (Marks of the run are asked for from the first to the last flag that can matter: the data pass has links, or marks, from
--- the one to the other.)
+-- The same for a reader, for any number of pending marks. If few marks are pending, the view finds the pairs of each
+-- mark, as above. If there are many, the view finds the marks of each existing pair:
+--   - of the flags that marks of the run name, those that are linked to the data pass;
+--   - of the flags of the run, those that marks of the data pass name;
+--   - the flags that both kinds of marks name.
+-- (The view reads marks of the run only from the first to the last flag that can matter. These are the bounds of the
+-- links and of the marks of the data pass.)
 create or replace view gaq.source_marked_pairs as
 select few.data_pass_id, few.run_number::bigint, few.invalidated_at
 from (
@@ -327,8 +336,8 @@ where m.invalidated_at is not null;
 
 
 -- 3. What counts of a row ----------------------------------------------------------------------------------------------
--- The same columns, of one row: the triggers call these functions (see gaq.a_flag and the like in 15_marking.sql). They are
--- bound to columns by number, so a renamed column stops no writer.
+-- The accessors return the same columns of one row. The triggers call them (see gaq.a_flag and the like in
+-- 15_marking.sql). They are bound to columns by number, so a renamed column causes no error for a writer.
 
 create or replace function gaq.as_run(runs) returns gaq.a_run language sql immutable parallel safe
 begin atomic
@@ -350,7 +359,7 @@ begin atomic
                ($1).detector_id::bigint)::gaq.a_gaq_detector;
 end;
 
--- (A flag does not tell its data pass.)
+-- (The row of a flag does not contain its data pass.)
 create or replace function gaq.as_flag(quality_control_flags) returns gaq.a_flag language sql immutable parallel safe
 begin atomic
     select row(($1).id::bigint,
@@ -384,13 +393,15 @@ end;
 
 
 -- 4. What marks ---------------------------------------------------------------------------------------------------------
--- gaq.create_marking in 15_marking.sql says what it creates. The functions that other shapes share are in 22_marking.sql.
+-- gaq.create_marking in 15_marking.sql describes the functions that it creates. 22_marking.sql has the functions that all
+-- shapes share.
 
 do $$ begin
-    -- A flag tells its run. It is inserted first and linked a statement later, so a new one most often has no pair yet.
+    -- A flag contains its run. Bookkeeping inserts a flag first and links it in the next statement, so a new flag usually
+    -- has no pair yet.
     perform gaq.create_marking('mark_qc_flags', 'as_flag', 'counts', 'wide_invalidations (kind, key, place, cause)',
                                '''flag in run'', id, run_number, ''flag''');
-    -- A link tells the flag and the data pass.
+    -- A link contains the flag and the data pass.
     perform gaq.create_marking('mark_qc_flag_links', 'as_flag_link', 'data_pass_id is not null',
                                'wide_invalidations (kind, key, place, cause)',
                                '''flag in data pass'', flag_id, data_pass_id, ''flag''');
@@ -399,8 +410,9 @@ end $$;
 reset role;
 
 
--- The triggers. CREATE TRIGGER waits for the transactions that write to the table, and lets no new ones begin while it
--- waits: hence the lock_timeout. ENABLE ALWAYS: also where session_replication_role = replica silences ordinary triggers.
+-- The triggers. CREATE TRIGGER waits for the transactions that write to the table, and blocks new ones while it waits. So
+-- the installer sets a lock_timeout. With ENABLE ALWAYS the triggers also run where session_replication_role = replica
+-- disables ordinary triggers.
 
 -- [transaction] triggers on quality_control_flags
 create or replace trigger gaq_insert after insert on quality_control_flags
