@@ -1,5 +1,5 @@
--- What changed: the values of a pair before and after a refresh that changed them. It answers "why did it drop since
--- yesterday", for as long as the changes are kept.
+-- The changes of summaries: the values of a pair before and after each refresh that changed them. An operator can see why a
+-- summary dropped since yesterday, for as long as the changes are kept.
 --   select * from gaq.changes where data_pass_id = 12 and run_number = 526525 order by changed_at;
 --   select gaq.keep_changes('30 days');     -- the default is 90 days; zero keeps none
 
@@ -13,14 +13,14 @@ create table if not exists gaq.settings (
 insert into gaq.settings default values on conflict do nothing;
 
 -- Only the refresh writes here, so no writer of a source table ever touches these rows or indexes. The table has no unique
--- key: a server whose clock is set back might say the same time twice, and a refresh must not fail of that.
+-- key, because a server whose clock is set back might return the same time twice, and a refresh must not fail then.
 create table if not exists gaq.changes (
     data_pass_id                           bigint not null,
     run_number                             bigint not null,
-    changed_at                             timestamptz not null,       -- when it was refreshed
-    cause                                  text,                       -- what had made it stale
+    changed_at                             timestamptz not null,       -- when the pair was refreshed
+    cause                                  text,                       -- what had made the pair stale
     refreshed_by                           text,
-    removed                                bool not null,              -- the run left the data pass: there is no value after
+    removed                                bool not null,              -- the run left the data pass, so there is no value after
     bad_before                             double precision,           -- coverages from 0 to 1; null: no value
     bad_after                              double precision,
     good_before                            double precision,
@@ -34,7 +34,7 @@ create table if not exists gaq.changes (
     not_computable_before                  bool,                       -- null: there was no summary before
     not_computable_after                   bool
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
--- By age for who trims and who asks for the last day; by pair for who asks about one.
+-- gaq.trim_changes and queries for the last day use the index by age. Queries about one pair use the index by pair.
 create index if not exists changes_by_age on gaq.changes (changed_at);
 create index if not exists changes_by_pair on gaq.changes (data_pass_id, run_number, changed_at);
 -- Rows without a key must stay deletable under CREATE PUBLICATION ... FOR ALL TABLES.
@@ -54,8 +54,8 @@ begin
 end
 $$;
 
--- Deletes changes that are older than they are kept, the oldest first, and not more than these. A batch calls this, so no
--- batch has much of it to do. Changes that another worker is deleting are left to that worker.
+-- Deletes expired changes, the oldest first, and at most `at_most` of them. Every batch calls this function, so no batch has
+-- many changes to delete. The function skips changes that another worker is deleting.
 create or replace function gaq.trim_changes(at_most int) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

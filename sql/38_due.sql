@@ -1,9 +1,9 @@
--- When there is something to refresh: of one pair, and of all that is marked.
+-- The time at which a pair, or the first of all marked pairs, is due.
 
 set role gaq_owner;
 
--- When a pair is due that was first and last marked at these times and refreshed at that time before. A pair that was
--- quiet is due at once; one that has just been refreshed waits until it has been quiet, but not longer than max_wait.
+-- Returns when a pair is due, from the times of its first mark, of its last mark and of its last refresh. A pair that was
+-- quiet is due at once. A pair that was just refreshed waits until it has been quiet for `debounce`, but at most `max_wait`.
 create or replace function gaq.due_at(
     first_mark timestamptz, last_mark timestamptz, refreshed timestamptz, debounce interval, max_wait interval
 ) returns timestamptz
@@ -12,9 +12,9 @@ return case when refreshed is null or refreshed + debounce <= first_mark then fi
             else least(last_mark + debounce, first_mark + max_wait) end;
 
 
--- Seconds until something is due, by the server's clock. Null: there is no mark at all. Zero: something is due already,
--- so another worker has claimed it, or it has just come. A pair that fails is due at its next try, or when it has a new
--- mark: each failure folds its marks into one.
+-- Returns the seconds until a pair is due, by the server's clock. Null means that there is no mark. Zero means that a pair
+-- is due already, because another worker has claimed the pair or because its mark is new. A failing pair is due at its next
+-- try, or as soon as it has a new mark. It then has more than one mark, because each failure folds its marks into one.
 create or replace function gaq.next_due(debounce interval default '0', max_wait interval default '0')
 returns double precision
 language sql stable security definer

@@ -1,9 +1,9 @@
--- The refresh without a worker: from psql or pg_cron.
+-- An operator refreshes without a worker, from psql or pg_cron.
 --   call gaq.drain();
 
 set role gaq_owner;
 
--- Drains the backlog, with a commit after each batch.
+-- Drains the backlog, and commits after each batch.
 create or replace procedure gaq.drain(max_pairs int default 400)
 language plpgsql
 as $$

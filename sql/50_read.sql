@@ -1,13 +1,13 @@
--- What is read: the stored summaries together with the oldest mark of each pair; and how a refresh is asked for.
+-- The views that readers use: stored summaries with the oldest mark of each pair. A reader can also request a refresh.
 
 set role gaq_owner;
 
--- Which pairs wide marks stand for, for who reads while any number of them wait. gaq.expanded_invalidations begins with the
--- marks, which is right for who folds them. Here a pair looks for its marks, so that it takes as long whatever waits.
--- The functions of 12_wide_marks.sql look.
+-- The pairs that wide marks stand for, for a reader while any number of wide marks wait. gaq.expanded_invalidations begins with
+-- the marks, which suits a worker that folds them. This view begins with the pairs and looks up the marks of each, with the
+-- functions of 12_wide_marks.sql. The time of a query then does not grow with the number of wide marks.
 -- The condition "data_pass_id::bigint = data_pass_id", which is always true, is a planner fence, see docs/architecture.md.
 create or replace view gaq.marked_pairs as
--- Of its run. (A pair that has left its data pass has a mark of its own.)
+-- Wide marks of the run of a pair. (A pair that has left its data pass has a mark of its own.)
 select p.data_pass_id, p.run_number, m.invalidated_at
 from (
     select data_pass_id::bigint, run_number::bigint from gaq.source_pairs
@@ -17,7 +17,7 @@ from (
 cross join lateral (select gaq.oldest_wide_mark('run', array[p.run_number]) as invalidated_at offset 0) m
 where m.invalidated_at is not null
 union all
--- Of a flag type, or of a flag when there are many: those that a flag of the pair names, on a detector that matters.
+-- Wide marks of flag types, and of flags if there are many. They stand for a pair with such a flag on a GAQ detector.
 select p.data_pass_id, p.run_number, m.invalidated_at
 from (
     select f.data_pass_id::bigint, f.run_number::bigint,
@@ -36,7 +36,7 @@ cross join lateral (
 ) m
 where m.invalidated_at is not null
 union all
--- Of a flag, when there are few: they look for their pairs, which takes less time for who reads all pairs.
+-- Wide marks of flags, if there are few. This part begins with the marks, because a query of all pairs is then faster.
 select f.data_pass_id, f.run_number, w.invalidated_at
 from gaq.first_wide_marks('flag', 500) w
 cross join lateral (
@@ -49,11 +49,11 @@ cross join lateral (
 ) f
 where exists (select from gaq.wide_invalidations) and gaq.wide_marks('flag', 501) <= 500
 union all
--- Of the kinds that only some sources have.
+-- Wide marks of kinds that only some sources files have.
 select data_pass_id, run_number, invalidated_at from gaq.source_marked_pairs
 where exists (select from gaq.wide_invalidations)
 union all
--- Of everything: pairs, and summaries of pairs that are gone.
+-- Wide marks of everything. They stand for all pairs, and for summaries of pairs that are gone.
 select data_pass_id, run_number,
        (select w.invalidated_at from gaq.first_wide_marks('everything', 1) w)
 from (
@@ -92,7 +92,7 @@ select data_pass_id,
 from gaq.summaries s
 full join gaq.pending p using (data_pass_id, run_number);
 
--- The grants of a view, as statements that name it without its schema.
+-- Returns the grants of a view, as GRANT statements that name the view without its schema.
 create or replace function gaq.grants_on(given_on regclass) returns setof text
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -111,7 +111,7 @@ begin atomic
 end;
 
 
--- UPDATE of invalidated_at and INSERT of a pair ask for recomputation. DELETE cannot be meant.
+-- Marks a pair when a writer updates its invalidated_at or inserts the pair. Raises an error for DELETE.
 create or replace function gaq.request_refresh() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$

@@ -1,7 +1,7 @@
--- gaq_summaries: what web applications and physicists read, under the name that they rely on, where they look for it: beside
--- the source tables (see gaq.source_schema in the sources file). It is a view.
+-- The view gaq_summaries, which web applications and physicists read. They expect this name in the schema of the source
+-- tables (see gaq.source_schema in the sources file).
 
--- (Where it is already it stays, whatever became of the tables.)
+-- (An existing view stays in its schema, even if the source tables have moved.)
 do $$ begin
     perform set_config('search_path', quote_ident(coalesce(
         (select nspname from pg_trigger join pg_class c on c.oid = tgrelid join pg_namespace n on n.oid = c.relnamespace
@@ -94,7 +94,7 @@ comment on view gaq_summaries is
 create or replace trigger gaq_request instead of insert or update or delete on gaq_summaries
     for each row execute function gaq.request_refresh();
 
--- It reads what gaq_owner may read. (To be given something in a schema, one needs the right to create there.)
+-- gaq_owner owns the view, so the view reads what gaq_owner may read. (A new owner needs the right to create in the schema.)
 do $$ begin
     execute format('grant create on schema %I to gaq_owner', current_schema());
     alter view gaq_summaries owner to gaq_owner;

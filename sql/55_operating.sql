@@ -1,9 +1,10 @@
--- What operators do and ask, and what workers tell of themselves.
+-- The functions that operators call, and those with which workers report their state.
 
 set role gaq_owner;
 
--- Pause: from the commit on, nobody begins a batch, neither a worker nor gaq.drain. Marks wait. It holds until gaq.resume,
--- whatever is restarted. Both ring, so that workers see it at once. False: it was so already.
+-- Pauses all workers and gaq.drain: none of them begins a batch after the commit. Marks wait until gaq.resume, and a restart
+-- of a worker or of the server changes nothing. gaq.pause and gaq.resume ring, so that workers react at once. They return
+-- false if the workers were paused, or were not paused, already.
 create or replace function gaq.pause(reason text default null, who text default session_user) returns bool
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -32,7 +33,7 @@ begin
 end
 $$;
 
--- Batches in flight: how many transactions hold the lock that gaq.refresh takes first of all.
+-- Returns the number of batches in flight, which are the other transactions that hold the batch lock of gaq.refresh.
 create or replace function gaq.batches_in_flight() returns int
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -46,7 +47,7 @@ begin atomic
 end;
 
 
--- Every pair that there is or that has a summary.
+-- Every pair that exists or that has a summary.
 create or replace view gaq.known_pairs as
 select distinct data_pass_id, run_number
 from (
@@ -55,7 +56,7 @@ from (
     select data_pass_id, run_number from gaq.summaries
 ) known;
 
--- Marks pairs, so that they are computed again. Returns how many.
+-- Marks pairs, so that workers compute them again. Returns the number of pairs.
 create or replace function gaq.recalculate(data_pass_ids bigint[], run_numbers bigint[], cause text default 'by hand')
 returns int
 language plpgsql security definer
@@ -75,7 +76,7 @@ begin
 end
 $$;
 
--- Pairs that fail are due at once: all, or these.
+-- Makes failing pairs due at once: the given pairs, or all if none are given. Returns the number of pairs.
 create or replace function gaq.retry_failures(data_pass_ids bigint[] default null, run_numbers bigint[] default null)
 returns int
 language plpgsql security definer
@@ -95,8 +96,9 @@ end
 $$;
 
 
--- Stored against recomputed, in one snapshot: those of these pairs that nothing has marked and that differ. What there is to
--- see in a row is drift: a change that no trigger saw. Null on one side: that pair should not, or should, have a summary.
+-- Returns the fresh ones of the given pairs whose stored summary differs from the recomputed one, in one snapshot. Each row
+-- is drift, which means that no trigger saw a change. `recomputed` is null if the pair should have no summary, and `stored`
+-- is null if the pair lacks one.
 create or replace function gaq.differences(data_pass_ids bigint[], run_numbers bigint[])
 returns table (
     data_pass_id bigint,
@@ -149,9 +151,9 @@ begin atomic
 end;
 
 
--- Whether this backend is there, and is a worker's: gaq.workers says which are. A row from before the server was started, or
--- from before the backend was, tells of another session that had the same pid. (Who may not see the start of a foreign
--- session sees null there.)
+-- Returns whether this backend exists and belongs to a worker that gaq.workers lists. A row that is older than the start of
+-- the server, or of the backend, describes another session that had the same pid. (backend_start is null for a role that
+-- may not see the start of foreign sessions.)
 create or replace function gaq.backend_exists(backend_pid int) returns bool
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -163,11 +165,10 @@ begin atomic
                      and (a.backend_start is null or a.backend_start <= w.seen_at));
 end;
 
--- What a worker says of itself: when it starts, when its state changes, and with each sweep. Its name is its own while it
--- is there: a second one of that name is refused. The backend makes the worker: two containers may have the same host name
--- and the same pid. A worker that connects again says which backend it had before, which the server may not have ended yet.
--- It may find its row locked, by that session, which stands still in the middle of gaq.worker_heartbeat: it does not wait for that,
--- and tries again later.
+-- Registers a worker under its name. Raises an error if another running worker has that name. The backend identifies the
+-- worker, because two containers may have the same host name and the same pid. A worker that connects again passes its
+-- former backend, which the server may not have ended yet. That session may be frozen in gaq.worker_heartbeat and still lock
+-- the row. The lock timeout then ends the call, and the worker tries again later.
 create or replace function gaq.register_worker(name text, host text, pid int, backend_before int default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -194,7 +195,7 @@ begin
 end
 $$;
 
--- Records which other backend of the worker sleeps at the doorbell. Null: none does, the worker polls.
+-- Records which other backend of the worker sleeps at the doorbell. Null means that none does, because the worker polls.
 create or replace function gaq.register_doorbell(name text, doorbell_pid int) returns void
 language sql security definer
 set search_path = pg_catalog, pg_temp

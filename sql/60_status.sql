@@ -1,9 +1,9 @@
--- What a monitor or an operator asks.
+-- The functions and views that monitors and operators read.
 
 set role gaq_owner;
 
--- How much there is to do, and since when (null: everything is fresh). Marks of other things than pairs, when there are more
--- than one batch expands, are not looked up but taken for a pair each: counting exactly would take longer than refreshing.
+-- Returns the number of stale pairs and the time of the oldest mark, which is null if every pair is fresh. If there are more
+-- than 1000 wide marks, the function counts each as one pair, because an exact count would take longer than the refresh.
 create or replace function gaq.backlog(out stale_pairs bigint, out stale_since timestamptz)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -53,8 +53,8 @@ cross join (
 ) triggers;
 
 
--- How fresh summaries were kept lately: for how many seconds those that were refreshed within the time had been stale then.
--- A pair counts once, by its last refresh. Nulls: there was none.
+-- Returns how many seconds the pairs that workers refreshed lately had been stale, as percentiles. A pair counts once, by its
+-- last refresh. The percentiles are null if there was no refresh.
 create or replace function gaq.freshness(
     objective interval default '1 s', lately interval default '5 min',
     out refreshed bigint, out p50_seconds double precision, out p99_seconds double precision,

@@ -1,16 +1,16 @@
--- A data pass as a whole: what is stored of its runs, summed up, each run weighted by its length.
+-- The summary of a whole data pass: the stored summaries of its runs, each weighted by the length of the run.
 --   select * from gaq.data_pass_summaries where data_pass = 'LHC22o_apass7';
 
 set role gaq_owner;
 
--- How long a run is. No row: its QC times are missing, infinite or in the wrong order.
+-- The length of each run. A run has no row if its QC times are missing, infinite or in the wrong order.
 create or replace view gaq.run_lengths as
 select run_number::bigint as run_number, date_part('epoch', qc_time_end - qc_time_start) as seconds
 from gaq.source_runs
 where isfinite(qc_time_start) and isfinite(qc_time_end) and qc_time_start < qc_time_end;
 
--- The coverages are of all hours together. A run counts in them if it has values and a length, however stale: how many are
--- stale stands beside them. What is left of the hours is undecided, because a detector has no flag.
+-- The coverages are fractions of all hours together. A run counts if it has values and a length, even if it is stale, and
+-- the column `stale` has the number of stale runs. The rest of the hours is undecided, because a detector has no flag.
 create or replace view gaq.data_pass_summaries as
 select data_pass_id,
        named.name as data_pass,

@@ -1,15 +1,15 @@
--- Why the summary of a pair is what it is: what gaq-listen explain draws. It reads through the views of 20_sources.sql, as
--- its owner: who may read gaq_summaries may also ask why.
+-- The reasons for the summary of a pair, which `gaq-listen explain` draws. The functions read the source views as their owner,
+-- so a role that may read gaq_summaries may also read the reasons.
 
 set role gaq_owner;
 
--- Every pending mark of a pair, with what made it. (gaq.pending has the oldest of each pair.)
+-- Every mark of a pair, with its cause. (gaq.pending has only the time of the oldest mark of each pair.)
 create or replace view gaq.marks as
 select data_pass_id, run_number, invalidated_at, cause from gaq.invalidations
 union all
 select data_pass_id, run_number, invalidated_at, cause from gaq.expanded_invalidations;
 
--- The pair: its window, what is stored of it, and why that was refreshed. No row: there is no such pair.
+-- Returns the QC time of a pair, its stored summary and the cause of its last refresh, or no row if the pair does not exist.
 create or replace function gaq.explain_pair(data_pass_id bigint, run_number bigint)
 returns table (
     in_data_pass bool,
@@ -42,7 +42,7 @@ begin atomic
 end;
 
 
--- What gaq.compute says of it now; or its error.
+-- Returns what gaq.compute now returns for a pair, or raises its error.
 create or replace function gaq.explain_computed(data_pass_id bigint, run_number bigint)
 returns table (
     bad double precision,
@@ -61,7 +61,7 @@ begin atomic
 end;
 
 
--- The detectors that matter for a pair.
+-- Returns the GAQ detectors of a pair.
 create or replace function gaq.explain_detectors(data_pass_id bigint, run_number bigint)
 returns table (detector_id bigint, detector text)
 language sql stable security definer
@@ -76,8 +76,8 @@ begin atomic
 end;
 
 
--- Its flags on any detector, by detector, the one that wins first: what each covers of the window, what the later flags on
--- the same detector leave of that (its effective periods, as in gaq.compute), and which flags those are.
+-- Returns the flags of a pair on any detector, by detector, the latest first. For each flag, `span` is the part of the QC time
+-- that it covers, `effective` has its effective periods as in gaq.compute, and `hidden_by` has the later flags that hide it.
 create or replace function gaq.explain_flags(data_pass_id bigint, run_number bigint)
 returns table (
     flag_id bigint,

@@ -1,4 +1,4 @@
--- The elementary periods of a pair, as data: what gaq-listen explain draws and exports, and what anybody may select.
+-- The elementary periods of a pair. `gaq-listen explain` draws and exports them, and every reader may select them.
 --   select * from gaq.periods(12, 526525);
 -- This is the one definition of elementary periods; added up, they are the summary that gaq.compute computes:
 --   each coverage         the length of the periods of that quality, by the length of all
@@ -7,8 +7,8 @@
 
 set role gaq_owner;
 
--- In order, without a gap between them. No row: the pair is not computable. The function computes from the flags in the
--- caller's snapshot, so the periods are never stale. It reads as its owner, and only reads.
+-- Returns the elementary periods of a pair in order, without gaps, or no row if the pair is not computable. The function
+-- computes from the flags in the caller's snapshot, so the periods are never stale. It reads as its owner, and only reads.
 create or replace function gaq.periods(data_pass_id bigint, run_number bigint)
 returns table (
     "from" timestamptz,

@@ -1,11 +1,11 @@
 -- Summaries that are never stale: what gaq_summaries shows, with every stale pair computed in the caller's own snapshot.
 --   select * from gaq.live_summaries(12);
 --   select * from gaq.live_summaries(12, array[526525, 526641]);
--- A reader is right also while the worker is paused, behind or away. Nothing is stored, nothing is locked.
+-- A reader gets correct values also while workers are paused, behind or not running. The function stores and locks nothing.
 
 set role gaq_owner;
 
--- The pairs of a data pass, or those of these runs. STABLE: every query in the function reads the snapshot of the query that
+-- Returns live summaries of a data pass, or of some of its runs. STABLE: every query in the function reads the snapshot of the query that
 -- called it, so the marks and the flags are of the same moment. A pair that cannot be computed keeps its stored values, stays
 -- marked as stale, and has an error; the others are computed all the same. (compute_apart catches the error of each pair; its
 -- subtransactions take no transaction id, so a standby can do that.)

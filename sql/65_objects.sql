@@ -1,4 +1,4 @@
--- What is installed, and whether it is still what was installed.
+-- The record of what was installed, and the list of what exists now. The doctor compares them.
 
 set role gaq_owner;
 
@@ -18,7 +18,7 @@ create table if not exists gaq.installed_objects (
     primary key (kind, name)
 );
 
--- Which tables and columns that is bound to: see 67_bindings.sql.
+-- The tables and columns to which source views and accessors are bound (see 67_bindings.sql).
 create table if not exists gaq.bindings (
     schema_name   text not null,
     table_name    text not null,
@@ -31,7 +31,7 @@ create table if not exists gaq.bindings (
     primary key (schema_name, table_name, column_name)
 );
 
--- A source table as it was called at the end of the installation.
+-- Returns the name that a source table had at the end of the installation.
 create or replace function gaq.recorded_name(source_table oid) returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -40,7 +40,7 @@ begin atomic
                     source_table::regclass::text);
 end;
 
--- Everything of ours as it is now: each function, view, table, index and trigger, with who owns it and a checksum of its
+-- Lists all objects of gaq-listen as they are now: each function, view, table, index and trigger, with who owns it and a checksum of its
 -- definition.
 -- A table that is renamed is told by its recorded name, so that its triggers stay the same.
 -- Every column has a name: a dump writes down one that PostgreSQL has made up, and then the text is another.

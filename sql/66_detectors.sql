@@ -1,11 +1,11 @@
--- The quality of single detectors, run by run: what gaq-listen show --save draws above the aggregate.
+-- The quality of single detectors, run by run. `gaq-listen show --save` draws it above the GAQ.
 --   select * from gaq.detector_qualities(12, array[526525, 526641]);
 
 set role gaq_owner;
 
--- For each of these runs and each detector that matters in it: which fraction of the run its effective flags call good, MC
--- reproducible and bad. What is left has no flag. Computed now, in the caller's snapshot. No row: the times of the run are
--- not known, or no detector matters.
+-- Returns, for each of these runs and each GAQ detector, the fractions of the run that effective flags call good, MC
+-- reproducible and bad. The rest of the run has no flag. The function computes in the caller's snapshot. A run has no row if
+-- its QC times are unknown or if it has no GAQ detector.
 create or replace function gaq.detector_qualities(of_data_pass_id bigint, run_numbers bigint[])
 returns table (
     run_number bigint,

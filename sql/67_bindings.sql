@@ -1,11 +1,11 @@
--- What gaq-listen is bound to, and whether that is still what it was installed for.
+-- The bindings: which tables and columns gaq-listen reads, and whether they are still those of the installation.
 -- Views and functions bind tables and columns by number, so they follow a rename. They stay with a table that was swapped, too:
 -- after "new table, copy, rename" they read the old one, and all that follows the same numbers agrees. So the numbers are
 -- recorded (gaq.bindings, in 65_objects.sql) with the names of the time. A name that now means another table or column is an alarm; a mere rename is none.
 
 set role gaq_owner;
 
--- What source views and the functions that triggers call are bound to now, under the names of now.
+-- The columns to which source views and accessors are bound now, with their present names.
 create or replace view gaq.bound_columns as
 select n.nspname::text as schema_name, c.relname::text as table_name, a.attname::text as column_name,
        a.attrelid as table_number, a.attnum::int as column_number, format_type(a.atttypid, a.atttypmod) as type,
@@ -25,8 +25,8 @@ where d.refobjsubid > 0 and n.nspname <> 'gaq'
 group by n.nspname, c.relname, a.attname, a.attrelid, a.attnum, a.atttypid, a.atttypmod, a.attgenerated;
 
 
--- A sentence for each thing that makes values wrong, or changes go unseen, while nothing is marked. No row: all is as
--- it should be. gaq-listen install puts each of them right. (kind: detached, table, column or trigger.)
+-- Returns a sentence for each condition that makes values wrong or hides changes without a mark, or no row if there is none.
+-- `gaq-listen install` fixes each of them. (kind: detached, table, column or trigger.)
 create or replace function gaq.source_changes() returns table (kind text, what text)
 language sql stable
 set search_path = pg_catalog, pg_temp       -- so that tables are named with their schema
@@ -113,7 +113,7 @@ as $$
 $$;
 
 
--- Tables and columns that have another name than when they were recorded. That does no harm.
+-- Returns the tables and columns that were renamed since the installation. Such a rename does no harm.
 create or replace function gaq.renamed_sources() returns table (name_then text, name_now text, is_table bool)
 language sql stable
 set search_path = pg_catalog, pg_temp

@@ -1,9 +1,9 @@
--- Who may do what. Nobody else may do anything in schema gaq: writers of the source tables need no right there, since the
+-- The rights of the roles. No other role has a right in schema gaq. Writers of the source tables need none, because the
 -- trigger functions run as their owner.
 
 set role gaq_owner;
 
--- PUBLIC has rights on functions of an earlier version, and after a restore without rights. (06_owner.sql sees to new ones.)
+-- PUBLIC has rights on functions of an earlier version, and after a restore without rights. (06_owner.sql revokes them for new functions.)
 revoke all on all routines in schema gaq from public;
 
 -- People, monitors and applications that read.
@@ -24,7 +24,7 @@ grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(t
     gaq.which_are_marked_at(text, bigint, bigint[]), gaq.oldest_mark_at(text, bigint, bigint[])
     to public;
 
--- Workers and operators: refresh, mark, pause, and nothing else. They inherit from gaq_reader.
+-- Workers and operators may only refresh, mark and pause. gaq_worker inherits the rights of gaq_reader.
 grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]), gaq.lock_sources(),
     gaq.next_due(interval, interval), gaq.record_failure(bigint, bigint, text, text), gaq.ring(),
     gaq.register_worker(text, text, int, int), gaq.register_doorbell(text, int), gaq.worker_heartbeat(text, text, bigint, bigint, bigint, int), gaq.unregister_worker(text),

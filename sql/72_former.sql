@@ -1,5 +1,5 @@
--- What an installation with other tables has left: triggers on tables that were swapped, and what told what counts of their
--- rows. A table below one that is read, such as a partition, keeps its triggers.
+-- Drops what an installation with other source tables has left: triggers on tables that were swapped, and their accessors.
+-- A child of a source table, such as a partition, keeps its triggers.
 
 do $$
 declare

@@ -1,8 +1,8 @@
--- The end of an installation: what was there before is marked, and what is there now is recorded.
+-- The end of an installation: it marks the pairs that existed before, and records the objects that exist now.
 
 set role gaq_owner;
 
--- Pairs that were there before the triggers, and were never computed.
+-- Mark the pairs that existed before the triggers and were never computed.
 insert into gaq.invalidations (data_pass_id, run_number, cause)
 select p.data_pass_id, p.run_number, 'installation'
 from gaq.source_pairs p
@@ -11,7 +11,7 @@ where not exists (select from gaq.summaries s
   and not exists (select from gaq.invalidations i
                   where i.data_pass_id = p.data_pass_id and i.run_number = p.run_number);
 
--- Whatever was missed since gaq-listen was detached, or bound to other tables.
+-- Mark everything if gaq-listen was detached, because no trigger saw the changes since then.
 do $$
 begin
     if exists (select from gaq.detached) then
@@ -22,7 +22,7 @@ begin
 end
 $$;
 
--- What failed is tried at once: this installation may be what it needed.
+-- Make failing pairs due at once, because this installation may have removed the reason of their failure.
 update gaq.failures set next_try_at = clock_timestamp() where next_try_at > clock_timestamp();
 
 do $$ begin perform gaq.ring_if_asleep(); end $$;

@@ -1,12 +1,12 @@
--- Takes away all that depends on the source tables, so that any migration can run, and keeps the rest: summaries, marks, roles,
--- and gaq_summaries with its grants. That stays readable, and every summary in it is stale from now on, because no change is
--- seen any more. An installation attaches again, to whatever the tables are then, and everything is computed anew.
+-- Drops everything that depends on the source tables, so that any migration can run. Summaries, marks, roles and gaq_summaries
+-- with its grants stay. gaq_summaries stays readable, and every summary in it counts as stale, because no trigger sees changes
+-- any more. The next installation attaches to the tables as they are then, and workers compute every pair again.
 --   gaq-listen detach, or, without psql's -1, because the first part is committed before the others:
 --   gaq-listen sql detach | psql -v ON_ERROR_STOP=1 -f -
 
 set role gaq_owner;
 
--- From this commit on nobody begins a batch, and the alarm is on.
+-- No worker begins a batch after this commit, and the doctor reports that gaq-listen is detached.
 insert into gaq.detached default values on conflict do nothing;
 insert into gaq.paused (paused_by, reason) values (session_user, 'detached; gaq-listen install attaches again')
 on conflict do nothing;

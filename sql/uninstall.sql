@@ -2,8 +2,8 @@
 -- summaries and marks, and every right that was given to our roles in this database. Source tables keep their data. An
 -- adopted table gaq_summaries gets its name back, with the rows that it had then: later changes are not in it.
 
--- What others have built on gaq_summaries, or on schema gaq, would go with it. It is named, and nothing is changed, unless the
--- setting gaq.drop_dependents is on.
+-- Raises an error that names the objects of others that depend on gaq_summaries or on schema gaq, before anything is changed.
+-- If the setting gaq.drop_dependents is on, the uninstallation drops these objects, too.
 do $$
 declare
     dependents text;
