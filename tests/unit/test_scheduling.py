@@ -41,7 +41,8 @@ def test_files_marked_alone_run_in_one_process_after_all_others(
     for kind, files in (("a", beside), ("z", alone)):
         for number, tests in enumerate(files):
             (tmp_path / f"test_{kind}{number}.py").write_text(_TEST.format(tests=tests, name=kind))
-    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-n2", "-rP", "-p", "no:cacheprovider", str(tmp_path)]
+    options = ("-n2", "-rP", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'temporary'}")
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", *options, str(tmp_path)]
     environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
