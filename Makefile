@@ -30,7 +30,7 @@ demo: $(VENV)/.demo ## run the demonstration on a private, temporary PostgreSQL,
 test: $(VENV)/.dev ## run the tests, in JOBS=2 processes (by default one for each core)
 	@exec $(WITH_MAKE) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-fast: $(VENV)/.dev ## run about 1500 tests that take less than a minute together
+test-fast: $(VENV)/.dev ## run about 1700 tests that take less than a minute together
 	@exec $(WITH_MAKE) $(BIN)/python -m pytest -m fast -q $(ARGS)
 
 versions: $(VENV)/.dev $(PG:%=$(VENV)/pg/%/.installed) ## run the tests on each supported PostgreSQL (PG="14 18": on these)
