@@ -1,21 +1,21 @@
--- The refresh: takes the oldest pairs that are due, computes and stores them. A worker calls it, and so can anybody with
--- psql or pg_cron:
+-- The refresh claims the oldest due pairs, computes them and stores their summaries. A worker calls gaq.refresh, and an
+-- operator can call it with psql or pg_cron:
 --   select * from gaq.refresh(max_pairs => 100);     -- one batch
 --   call gaq.drain();                                -- batch after batch (45_drain.sql)
 
 set role gaq_owner;
 
--- Refreshes up to max_pairs due pairs, the ones first marked first, and returns them. When there are so many marks that
--- not all are looked at, an eighth of that is for the newest marks: what changes now does not wait behind a long backlog,
--- and the backlog still goes down, however much changes. All in the caller's transaction, which must be READ COMMITTED:
--- each statement below relies on a snapshot of its own, taken after the one before it. A line [gate] stands before each of
--- these statements: there a test makes a worker wait.
+-- Refreshes up to max_pairs due pairs, in the order of their first marks, and returns them. If there are more marks than one
+-- call reads, an eighth of the pairs comes from the newest marks. New changes then do not wait behind a long backlog, and
+-- the backlog still shrinks, however many changes arrive. The function runs in the caller's transaction, which must be READ
+-- COMMITTED, because each statement below relies on a snapshot of its own, taken after the statement before it. A gate line
+-- stands before each of these statements. A test makes a worker wait there.
 create or replace function gaq.refresh(
     max_pairs int default 100,
-    debounce interval default '0',             -- see gaq.due_at; zero: whatever is marked is due
+    debounce interval default '0',          -- see gaq.due_at; zero: every marked pair is due
     max_wait interval default '0',
     announce bool default true,             -- notify gaq_refreshed of the pairs, with the commit
-    worker text default session_user,       -- who does it
+    worker text default session_user,       -- the name of the worker that refreshes
     only_data_pass_ids bigint[] default null,   -- these pairs and no others, if they are marked, due or not
     only_run_numbers bigint[] default null
 )
@@ -28,10 +28,10 @@ returns table (
     causes text,
     good_before double precision,           -- explicitly_not_bad_run_coverage, before and after
     good_after double precision,
-    removed bool,                           -- the pair is in no data pass any more: so is its summary
-    error text,                             -- not null: it could not be computed, keeps its value and stays stale
-    attempts int,                           -- how often in a row
-    next_try double precision               -- in so many seconds
+    removed bool,                           -- the pair is in no data pass any more, so its summary was deleted
+    error text,                             -- why the pair could not be computed, keeps its value and stays stale; else null
+    attempts int,                           -- how often the pair failed in a row
+    next_try double precision               -- seconds until workers try the pair again
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -308,8 +308,8 @@ end
 $$;
 
 
--- Tells downstream listeners which pairs were refreshed: '[[data_pass_id, run_number], ...]', in as many notifications
--- as their limit of 8000 bytes asks for. (PL/pgSQL keeps the plan; before version 18 a SQL function is planned in each call.)
+-- Announces the refreshed pairs to listeners as '[[data_pass_id, run_number], ...]', in several notifications if one would
+-- exceed the limit of 8000 bytes. (PL/pgSQL keeps the plan. PostgreSQL before 18 plans a SQL function in each call.)
 create or replace function gaq.announce(passes bigint[], runs bigint[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
