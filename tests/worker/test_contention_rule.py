@@ -140,3 +140,43 @@ def test_quiet_time_grows_while_contention_comes_back_soon() -> None:
     contention.record_queue()
     assert not contention.may_hold(now)
     assert contention.may_hold(now + SHORTEST_QUIET)
+
+
+def test_contention_that_comes_back_within_two_longest_quiets_is_soon() -> None:
+    contention = contended(10.0)
+    assert poll(contention, 10.0, SHORTEST_QUIET)[:1] == [10 + SHORTEST_QUIET]
+    again = 10 + SHORTEST_QUIET + 2 * LONGEST_QUIET - 1
+    contention.record_queue()
+    assert not contention.may_hold(again)
+    assert poll(contention, again, 2 * SHORTEST_QUIET)[:1] == [again + 2 * SHORTEST_QUIET]
+
+
+@pytest.mark.parametrize(("slept", "by", "wake_ups"), [(60.0, ANNA | BOB, SHARED), (SHORT / 2, ANNA, RECENT)])
+def test_wake_ups_before_polling_do_not_count_later(slept: float, by: frozenset[int], wake_ups: int) -> None:
+    contention = Contention()
+    held = True
+    for number in range(wake_ups):
+        assert held
+        wake(contention, slept, by)
+        held = contention.may_hold(float(number))
+    assert not held
+    assert len(poll(contention, float(wake_ups), SHORTEST_QUIET + 1)) == 51, "from the end of the quiet time on"
+    wake(contention, slept, by)
+    assert contention.may_hold(100.0)
+
+
+def test_drains_without_a_ring_do_not_hide_repeated_rings_of_several() -> None:
+    contention = Contention()
+    for number in range(SHARED):
+        for drain in range(2 * RECENT):
+            assert contention.may_hold(number + drain / 100)
+        wake(contention, by=ANNA | BOB)
+    assert not contention.may_hold(10.0)
+
+
+def test_many_changes_are_counted_by_the_second_when_polls_are_rare() -> None:
+    contention = contended(10.0)
+    for tick in range(1, 4):
+        assert not contention.may_hold(10 + tick / 10)
+    contention.record_change(FEW)
+    assert contention.may_hold(10 + 4 * SHORTEST_QUIET)
