@@ -24,7 +24,7 @@ def options(command: click.Command) -> list[click.Option]:
 
 
 def kind(parameter: click.Parameter) -> str:
-    """Return the placeholder for the value of a parameter; an empty text for a flag."""
+    """Return the placeholder for the value of a parameter. For a flag, return an empty text."""
     if isinstance(parameter, click.Option) and parameter.is_flag:
         return ""
     if isinstance(parameter.type, click.Choice):
@@ -33,7 +33,7 @@ def kind(parameter: click.Parameter) -> str:
 
 
 def default(option: click.Option) -> str:
-    """Return the default of an option as the option takes it, or in words in parentheses; empty without a default."""
+    """Return the default of an option: a value, or words in parentheses. Without a default, return an empty text."""
     if isinstance(option.show_default, str):
         return f"({option.show_default})"
     if option.is_flag:
@@ -42,7 +42,7 @@ def default(option: click.Option) -> str:
 
 
 def bounds(option: click.Option) -> str:
-    """Return the bounds of a number in words; empty without bounds."""
+    """Return the bounds of a number in words. Without bounds, return an empty text."""
     if option.envvar in SETTINGS:
         return SETTINGS[str(option.envvar)].bounds
     limits = option.type
@@ -100,7 +100,7 @@ def cli() -> str:
     return page(
         "Commands and options",
         """
-        `gaq-listen COMMAND --help` says the same.
+        `gaq-listen COMMAND --help` shows the same texts.
         Durations are written as `250ms`, `30s`, `5m`, `1h` or `7d`; a bare number is seconds.
         Exit codes: 0 good, 1 the answer is bad, 2 usage, 3 the database is unreachable.
         """,
@@ -109,19 +109,19 @@ def cli() -> str:
 
 
 FEW = 5
-"""Most commands that the page names as readers of a variable."""
+"""Largest number of commands that the page names for one variable."""
 
 OF_SESSIONS = (
     (
         "`gaq.bell`",
         "a session that writes",
-        "`off`: the session rings no worker. A session that prepares transactions needs it.",
+        "With `off`, the session rings no worker. Set it in a session that uses `PREPARE TRANSACTION`.",
     ),
     ("`gaq.source_schema`", "psql that applies the SQL", "Schema of the source tables. Default: `public`."),
     (
         "`gaq.drop_dependents`",
         "psql that applies `uninstall`",
-        "`on`: also drop what others have built on `gaq_summaries`.",
+        "With `on`, the script also drops objects that depend on `gaq_summaries`.",
     ),
 )
 OF_DATABASES = (
@@ -138,7 +138,7 @@ OTHERS = (
         "the tests",
         "Connection string of a server to test on, as a superuser, instead of a private server.",
     ),
-    ("`PG*`", "every command", "Variables of libpq, for everything that the DSN does not say."),
+    ("`PG*`", "every command", "Variables of libpq. Each supplies a connection parameter that the DSN does not have."),
 )
 
 
@@ -157,7 +157,7 @@ def settings_part(title: str, intro: str, kind: type[WorkerSettings | OutputSett
 
 
 def variables() -> Iterator[str]:
-    """Yield the table of the variables of all options that are no settings of a worker."""
+    """Yield the table of the variables that are no settings of a worker, or that several commands read."""
     commands: dict[str, list[str]] = {}
     meaning: dict[str, str] = {}
     for name, command in sorted(main.commands.items()):
@@ -187,17 +187,19 @@ def settings() -> str:
     return page(
         "Settings and variables",
         """
-        Every option has an environment variable. An option on the command line goes before its variable.
+        Every option has an environment variable. An option on the command line overrides its variable.
         A flag is on with `1`, `true`, `yes` or `on`.
         """,
         settings_part(
-            "Of a worker",
+            "Settings of a worker",
             "`WorkerSettings` of the Python interface has fields with the same names. Durations are seconds there.",
             WorkerSettings,
         ),
-        settings_part("Of what a worker shows", "The worker itself does not know these settings.", OutputSettings),
+        settings_part(
+            "Settings of the output", "These settings change what a worker shows, and not what it does.", OutputSettings
+        ),
         variables(),
         static("Other variables", ("variable", "who reads it", "meaning"), OTHERS),
-        static("Of a database", ("setting", "default", "meaning"), OF_DATABASES),
-        static("Of a session of PostgreSQL", ("setting", "of", "meaning"), OF_SESSIONS),
+        static("Settings of a database", ("setting", "default", "meaning"), OF_DATABASES),
+        static("Settings of a session of PostgreSQL", ("setting", "session", "meaning"), OF_SESSIONS),
     )

@@ -36,15 +36,20 @@ def event_part(kind: type[Any], example: events.Event) -> Iterator[str]:
         yield f"Logged as `{example.name}`, with level {example.severity.level}:"
         yield from ("", f"    {plain}", f"    {log_line(JSON, example, AT)}")
         yield from ("", "On the console:", "", f"    {example.message()}")
-    rows = [(f"`{field.name}`", f"`{_type(field.type)}`") for field in fields(kind)]
-    if rows:
+    if fields(kind):
         yield ""
-        yield from table(("field", "type"), rows)
+        yield from _field_table(kind)
+
+
+def _field_table(kind: type[Any]) -> Iterator[str]:
+    return table(("field", "type"), ((f"`{field.name}`", f"`{_type(field.type)}`") for field in fields(kind)))
 
 
 def _type(annotation: Any) -> str:
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return text if text and "[" not in str(annotation) else re.sub(r"[\w.]+\.(?=\w)", "", str(annotation))
+    if type(annotation) is type:
+        return annotation.__name__
+    # Generic types and unions name the modules of their parts.
+    return re.sub(r"[\w.]+\.(?=\w)", "", str(annotation))
 
 
 def parts_of_pairs() -> Iterator[str]:
@@ -52,7 +57,7 @@ def parts_of_pairs() -> Iterator[str]:
     yield from ("## Pairs in events", "")
     for kind in (RefreshedPair, FailedPair, DriftedPair):
         yield from (f"### {kind.__name__}", "", described(kind), "")
-        yield from table(("field", "type"), ((f"`{field.name}`", f"`{_type(field.type)}`") for field in fields(kind)))
+        yield from _field_table(kind)
         yield ""
 
 
@@ -62,8 +67,8 @@ def event_page() -> str:
     return page(
         "Events",
         """
-        A worker reports by these values what happened. It calls each observer with each event; so it calls `observe` of
-        [the Python interface](../python.md). The log has a line for most events.
+        A worker reports by these values what happened. It calls each observer with each event,
+        and so `observe` of [the Python interface](../python.md). The log has a line for most events.
         [Operations](../guides/operations.md) says what an operator has to do about each line.
         """,
         *(event_part(kind, examples[kind]) for kind in get_args(events.Event)),

@@ -32,7 +32,7 @@ class Run:
 
     @property
     def flagged_until(self) -> datetime:
-        """The end of the run, or an hour after the start if the run has not ended. Flags lie before this time."""
+        """Return the end of the run, or an hour after its start if it has not ended. Flags lie before this time."""
         return self.end or self.start + timedelta(hours=1)
 
 
@@ -48,7 +48,7 @@ class SimulatedDataPass:
 
     @property
     def gaq_detectors(self) -> tuple[int, ...]:
-        """Ids of the GAQ detectors of each run, before the shift changes them."""
+        """Return the ids of the GAQ detectors of each run, before the shift changes them."""
         return GAQ_DETECTORS[self.beam_type]
 
 

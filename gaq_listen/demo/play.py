@@ -15,7 +15,6 @@ from gaq_listen.demo.shift import Shift
 from gaq_listen.observers.output import observe_worker
 from gaq_listen.private_postgres.server import PrivatePostgres
 from gaq_listen.process import FORCED_EXIT, handle_signals
-from gaq_listen.reports import status
 from gaq_listen.settings import LogFormat, OutputSettings, WorkerSettings
 from gaq_listen.worker.events import Observer
 from gaq_listen.worker.worker import Worker
@@ -30,6 +29,8 @@ HINTS = (
     "gaq-listen changes --since 1m",
 )
 """Commands to try in a second terminal. ``{name}`` stands for the name of a data pass."""
+
+_STALE_PAIRS = "select stale_pairs from gaq.status"
 
 
 def play(
@@ -81,7 +82,11 @@ class _Demonstration:
             worker_task = loop.create_task(worker.run())
             shift_task = loop.create_task(self._run_shift(stop))
             tasks = {worker_task, shift_task}
-            force_exit = lambda: [task.cancel() for task in tasks]  # noqa: E731
+
+            def force_exit() -> None:
+                for task in tasks:
+                    task.cancel()
+
             with handle_signals(lambda _: stop.set(), force_exit, with_terminal=sys.stdout.isatty()):
                 try:
                     # The first task that fails ends the demonstration. The worker ends by itself only if it fails.
@@ -111,7 +116,7 @@ class _Demonstration:
         connection = await sessions.connect(self._dsn, "gaq-listen demo")
         async with connection:
             while not stop.is_set():
-                cursor = await connection.execute("select stale_pairs from gaq.status")
+                cursor = await connection.execute(_STALE_PAIRS)
                 if await cursor.fetchone() == (0,):
                     return
                 await asyncio.sleep(0.05)
@@ -119,7 +124,7 @@ class _Demonstration:
     def _summarize(self, result: FreshnessResult) -> int:
         """Print the last line of the demonstration, and return the exit code."""
         with sessions.connect_once(self._dsn, "gaq-listen demo") as connection:
-            left = status.read(connection, OutputSettings().objective).stale_pairs
+            [(left,)] = connection.execute(_STALE_PAIRS).fetchall()
         speed = "nothing measured"
         if result.p50_ms is not None and result.p99_ms is not None:
             speed = f"commit to fresh p50 {result.p50_ms:.1f} ms, p99 {result.p99_ms:.1f} ms"

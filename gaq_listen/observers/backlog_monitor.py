@@ -24,7 +24,7 @@ LONGEST_WAIT = 10.0
 """Largest number of seconds between two counts on one connection, however long a count takes."""
 
 REST = 40.0
-"""Seconds for which a worker's own count of zero is believed. The worker looks again by itself before they are over."""
+"""Seconds for which the monitor relies on a worker's count of zero. By default, the worker sweeps again sooner."""
 
 _SHARE = 0.05
 """Largest share of the time that counting may take. A long backlog takes long to count."""
@@ -42,10 +42,11 @@ from gaq.backlog()
 async def monitor_backlog(
     dsn: str, observe: Observer, every: float = COUNT_EVERY, stay_connected: bool = True
 ) -> AsyncIterator[Observer]:
-    """Call ``observe`` with a count every so many seconds until the context ends, or with None if there is no answer.
+    """Call ``observe`` with a ``BacklogCounted`` every ``every`` seconds until the context ends.
 
-    Yield the observer that the worker has to call with its events; it calls ``observe`` with them. While the worker
-    rests, the monitor asks nothing and has no connection. Unless ``stay_connected``, it connects for each count.
+    If the database does not answer, the count is None. Yield the observer that the worker has to call with its events,
+    which calls ``observe`` with each of them. While the worker rests, the monitor executes no query and has no
+    connection. Unless ``stay_connected``, the monitor connects for each count.
     """
     monitor = _BacklogMonitor(dsn, observe, every, stay_connected)
     task = asyncio.get_running_loop().create_task(monitor.run())

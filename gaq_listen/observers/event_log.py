@@ -61,7 +61,7 @@ def heartbeat_line(line_format: LineFormat, state: WorkerState, now: float, at: 
 
 
 class EventLog:
-    """Choose what is worth a line. The clock is passed in.
+    """Choose which events get a line of the log. The clock is passed in.
 
     The heartbeat line comes with a count of the backlog. The loop of the worker makes these counts, so a worker whose
     loop hangs has no heartbeat lines.

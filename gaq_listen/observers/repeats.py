@@ -1,4 +1,4 @@
-"""Leave out events that repeat what was just said, as a worker does that tries to connect again and again."""
+"""Leave out events that repeat an earlier one, such as those of a worker that tries to connect again and again."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ class Repeats:
         """Return None if the event is to be left out, or else how many equal events were left out before it."""
         if event.ends is not None:
             self._passed = {key: passed for key, passed in self._passed.items() if key[0] is not event.ends}
-        repeated = event.repeat_key()
-        if repeated is None:
+        repeat_key = event.repeat_key()
+        if repeat_key is None:
             return 0
-        key = (type(event), repeated)
+        key = (type(event), repeat_key)
         last = self._passed.get(key)
         if last is not None and now - last.at < self._every:
             last.left_out += 1

@@ -86,7 +86,7 @@ class WorkerState:
                 self._connect(event, now)
             case events.Disconnected():
                 self._connect(event, now)
-                # A worker that is back says again if it is paused or blocked.
+                # A worker that reconnects announces again that it is paused or blocked.
                 for kind in (events.Paused, events.Blocked):
                     self._conditions.pop(kind, None)
             case events.Stopping() | events.Stopped():
@@ -119,7 +119,7 @@ class WorkerState:
         self.throughput.add(now, refreshed)
 
     def _condition(self, kind: type[Lasting]) -> tuple[float, Lasting] | None:
-        """Return since when a condition has lasted, and the event that announced it, or None."""
+        """Return when a condition was last announced, and by which event, or None if the condition does not last."""
         at, event = self._conditions.get(kind, (0.0, None))
         return (at, event) if isinstance(event, kind) else None
 
@@ -175,7 +175,7 @@ class WorkerState:
 
     @property
     def paused(self) -> bool:
-        """Return whether somebody has paused the workers."""
+        """Return whether all workers are paused."""
         return self._condition(events.Paused) is not None
 
     def fresh(self) -> bool | None:

@@ -85,14 +85,8 @@ def environment() -> dict[str, str]:
 
 def initdb_command(binaries: Path, data: Path) -> list[str]:
     """Return the command that creates the cluster, with a superuser ``postgres`` that needs no password."""
-    options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"]
-    return [
-        str(binaries / "initdb"),
-        f"--pgdata={data}",
-        *options,
-        "--no-sync",
-        "--no-instructions",
-    ]
+    options = "--username=postgres --auth=trust --encoding=UTF8 --no-locale --no-sync --no-instructions"
+    return [str(binaries / "initdb"), f"--pgdata={data}", *options.split()]
 
 
 def postgres_command(binaries: Path, data: Path, sockets: Path, settings: Mapping[str, str]) -> list[str]:

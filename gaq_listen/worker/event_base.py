@@ -23,7 +23,7 @@ class Severity(Enum):
 
     @property
     def level(self) -> str:
-        """Return the level of a line of the log: ``INFO``, or ``WARNING`` for what an operator should look at."""
+        """Return the level of a line of the log: ``WARNING`` if an operator should check the event, else ``INFO``."""
         return "WARNING" if self in (Severity.WARNING, Severity.ERROR) else "INFO"
 
 

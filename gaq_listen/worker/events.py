@@ -1,9 +1,9 @@
-"""Define all events, the plain values by which a worker says what happened.
+"""Define all events, the plain values by which a worker reports what happened.
 
 A worker calls its observers with each event. Nothing flows back. An event is defined once, here: its fields, its
 severity, its message, and the condition that it begins (``lasting``) or ends (``ends``).
-To add an event, write its class here with its name in ``Event``, and say in ``WorkerState.apply``
-(``gaq_listen/observers/worker_state.py``) what it changes there. mypy names both places.
+To add an event, write its class here with its name in ``Event``, and handle it in
+``WorkerState.apply`` (``gaq_listen/observers/worker_state.py``). mypy names both places.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -36,7 +36,10 @@ class Started(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Polling(WorkerEvent):
-    """The worker cannot listen, for this reason. It looks for marks every so many seconds."""
+    """The worker cannot listen, for this reason.
+
+    Every ``every`` seconds, it checks for marks or, on a standby, whether the server has been promoted.
+    """
 
     severity = Severity.WARNING
     lasting = True
@@ -72,7 +75,7 @@ class BatchRefreshed(WorkerEvent):
 
     @property
     def longest_stale(self) -> float:
-        """Return for how many seconds the pair had been stale that had been so for longest."""
+        """Return the largest ``seconds_stale`` of the pairs, or 0 if the batch was empty."""
         return max((pair.seconds_stale for pair in self.pairs), default=0.0)
 
     def message(self) -> str:
@@ -231,10 +234,10 @@ class Swept(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class BacklogCounted(WorkerEvent):
-    """The number of stale pairs, and for how many seconds the oldest has been stale.
+    """The stale pairs have been counted, and the oldest of them has been stale for ``seconds_stale``.
 
-    The counting connection of a console, a log or a scraper emits this event. The worker emits it with 0 when it finds
-    no mark at all and goes to sleep. ``stale_pairs`` is None if the database did not answer. ``failing`` is the number
+    The backlog monitor of a console, a log or a scraper emits this event. The worker emits it with 0 when it finds no
+    mark at all and goes to sleep. ``stale_pairs`` is None if the database did not answer. ``failing`` is the number
     of pairs that could not be computed, and ``error`` is the message of the last of them.
     """
 
@@ -279,7 +282,7 @@ class Disconnected(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Reconnected(WorkerEvent):
-    """The worker has connected again after this many seconds, and looks at all marks."""
+    """The worker has connected again after ``after`` seconds. It checks all marks next."""
 
     severity = Severity.GOOD
     ends = Disconnected
@@ -307,7 +310,7 @@ class Broken(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Repaired(WorkerEvent):
-    """The worker can refresh again, after this many seconds."""
+    """The worker can refresh again, after ``after`` seconds."""
 
     severity = Severity.GOOD
     ends = Broken
@@ -335,7 +338,7 @@ class Blocked(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Unblocked(WorkerEvent):
-    """The worker goes on. It had waited ``after`` seconds for the lock."""
+    """The worker has got the lock after ``after`` seconds, and refreshes again."""
 
     severity = Severity.GOOD
     ends = Blocked
@@ -347,9 +350,9 @@ class Unblocked(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class SourcesChanged(WorkerEvent):
-    """The source tables are not those that were installed for, so values may be wrong.
+    """The source tables are not those that gaq-listen was installed for, so values may be wrong.
 
-    ``what`` has a sentence for each change; ``fix`` is the command that puts it right.
+    ``what`` has a sentence for each change. ``fix`` is the command that restores right values.
     """
 
     severity = Severity.ERROR
@@ -364,7 +367,7 @@ class SourcesChanged(WorkerEvent):
 
 @dataclass(frozen=True, slots=True)
 class SourcesRestored(WorkerEvent):
-    """The worker reads what it was installed for again. It had not for ``after`` seconds."""
+    """The source tables are again those that gaq-listen was installed for. They had not been for ``after`` seconds."""
 
     severity = Severity.GOOD
     ends = SourcesChanged

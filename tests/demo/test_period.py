@@ -1,4 +1,4 @@
-"""The period that the demo fills in is the same for the same seed, and realistic."""
+"""Test that the period of the demo is the same for the same seed, and realistic."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,25 +1,19 @@
-"""The command demo: it prints its result, and leaves nothing behind however it ends."""
+"""Test that the command demo prints its result, and leaves nothing behind however it ends."""
 
 import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import until
+
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
 PATIENCE = 60.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextmanager

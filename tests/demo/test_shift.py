@@ -1,4 +1,4 @@
-"""The shift makes the changes that it reports, and the meter measures how long they take to become fresh."""
+"""Test that the shift makes the changes that it reports, and that the meter measures how long pairs stay stale."""
 
 import asyncio
 import random

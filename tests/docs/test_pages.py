@@ -26,12 +26,12 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def named(page: Path) -> set[str]:
-    """The files that a page names as code."""
+    """Return the files that a page names as code."""
     return {name for name in _FILE.findall(page.read_text()) if not _NO_FILE.search(name)}
 
 
 def anchor(heading: str) -> str:
-    """The anchor that GitHub gives to a heading."""
+    """Return the anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -61,7 +61,7 @@ def test_code_map_has_every_sql_file() -> None:
 
 
 def test_code_map_has_every_package() -> None:
-    """``docs/reference/modules.md`` lists the modules; ``make reference`` writes it."""
+    """Check the packages only, because ``docs/reference/modules.md`` lists the modules."""
     there = {str(path.parent.relative_to(PROJECT)) for path in (PROJECT / "gaq_listen").glob("*/__init__.py")}
     rows = re.findall(r"^\| `(gaq_listen[\w/]*)`", ARCHITECTURE.read_text(), re.MULTILINE)
     assert there - set(rows) == set()

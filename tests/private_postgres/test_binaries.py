@@ -1,4 +1,4 @@
-"""Which PostgreSQL a private server uses if a machine has several, or none."""
+"""Test which PostgreSQL a private server uses if a machine has several, or none."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The directories of a private cluster, and the commands that create and run it."""
+"""Test the directories of a private cluster, and the commands that create and run it."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""The OS user that runs a private server."""
+"""Test the OS user that runs a private server."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""A private server starts, and leaves nothing behind whichever process ends first."""
+"""Test that a private server starts, and that it leaves nothing behind whichever process ends first."""
 
 import json
 import os
@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from gaq_listen.private_postgres import cluster
 from gaq_listen.private_postgres import server as server_module
 from gaq_listen.private_postgres.binaries import Binaries, find_binaries
 from gaq_listen.private_postgres.server import PrivatePostgres
+from tests.support import waiting
+
+until = partial(waiting.until, patience=20)
 
 OWNER = """
 import json, signal
@@ -30,13 +33,6 @@ with PrivatePostgres() as server:
     print(json.dumps([server.pid, *map(str, server._directories)]), flush=True)
     signal.pause()
 """
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not become true in time"
-        time.sleep(0.01)
 
 
 def runs(pid: int) -> bool:
