@@ -173,12 +173,13 @@ class Proxy:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._connections -= ends
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            # Close before waiting, because the proxy may stop and cancel this task while it waits.
             for _, end in ends:
                 with suppress(OSError):
                     end.close()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
 
 @contextmanager
