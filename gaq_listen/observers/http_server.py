@@ -3,9 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET6
+from socket import AF_INET6, SHUT_RDWR
 from socketserver import TCPServer
 from typing import TypeAlias
 
@@ -67,11 +67,13 @@ def serve_http(address: Address, objective: float) -> Iterator[events.Observer]:
     except OSError as error:
         host, port = address
         raise BadSetting(f"--metrics-listen cannot listen at {host}:{port}: {error.strerror}") from error
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="gaq-listen metrics", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, name="gaq-listen metrics", daemon=True)
     thread.start()
     try:
         yield observe
     finally:
+        with suppress(OSError):  # wake the thread up; where the system cannot, it wakes up after half a second
+            server.socket.shutdown(SHUT_RDWR)
         server.shutdown()
         server.server_close()
         thread.join()

@@ -57,14 +57,17 @@ def test_idle_workers_ask_little_and_use_little_cpu(server: Server) -> None:
                 lambda: len(asked_to_hold(server, "second")) > 1 and len(server.backends()) == 2, "the workers are idle"
             )
             began = [queries(server, name) for name in ("gaq-listen", "second")]
-            used = cpu(first, second)
+            used, woken = cpu(first, second), wake_ups(first, second)
             time.sleep(REST)
             used = [now - before for now, before in zip(cpu(first, second), used, strict=True)]
+            woken = [now - before for now, before in zip(wake_ups(first, second), woken, strict=True)]
             ours, seconds = (asked(server, name)[n:] for name, n in zip(("gaq-listen", "second"), began, strict=True))
             assert (len(server.backends()), len(server.backends("second"))) == (2, 2)
             assert all(program.memory() < 60e6 for program in (first, second))
-            # Half a percent of a core, and one or two ticks of the kernel's clock.
-            assert all(of_core <= REST * 0.005 + 0.02 for of_core in used)
+            # A sweep, and twice a second the thread that serves metrics, wake a worker up. How much CPU time that takes
+            # depends on the machine, but a loop that never sleeps takes a whole core anywhere.
+            assert all(wakings <= REST * 8 for wakings in woken)
+            assert all(of_core <= REST * 0.1 for of_core in used)
 
     # Convert the counts into queries a minute with the default settings.
     swept = sum("gaq.worker_heartbeat" in query.text for query in ours)
@@ -83,6 +86,10 @@ def asked_to_hold(server: Server, name: str) -> list[Query]:
 
 def cpu(*programs: Program) -> list[float]:
     return [program.cpu() for program in programs]
+
+
+def wake_ups(*programs: Program) -> list[int]:
+    return [program.wake_ups() for program in programs]
 
 
 def test_a_worker_polls_seldom_beside_an_open_transaction(server: Server) -> None:
