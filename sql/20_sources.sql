@@ -108,6 +108,27 @@ begin atomic
     where f.detector_id = any (on_detectors);
 end;
 
+-- Returns all flags of a data pass on the given detectors.
+create or replace function gaq.source_flags_of_data_pass(of_data_pass_id bigint, on_detectors bigint[])
+returns table (
+    run_number bigint, id bigint, detector_id bigint, flag_type_id bigint,
+    starts timestamptz, ends timestamptz, created_at timestamptz
+)
+language sql stable
+begin atomic
+    select f.run_number::bigint, f.id::bigint, f.detector_id::bigint, f.flag_type_id::bigint, f.starts, f.ends, f.created_at
+    from gaq.source_flags f
+    where f.data_pass_id = of_data_pass_id and f.detector_id = any (on_detectors);
+end;
+
+-- Returns whether the computation reads these, instead of the flags of the given number of pairs, one pair after another.
+-- It never does here, because an index finds the flags of a pair.
+create or replace function gaq.source_reads_data_pass(of_data_pass_id bigint, for_pairs bigint) returns bool
+language sql stable
+begin atomic
+    select false;
+end;
+
 create or replace view gaq.source_flag_types as
 select id, name::text, bad::int <> 0 as bad, mc_reproducible::int <> 0 as mc_reproducible from qc_flag_types;
 

@@ -63,7 +63,8 @@ begin
     select data_pass_id, run_number, min(invalidated_at), cause
     from gaq.expanded_invalidations
     where wide_id = any (ids)
-    group by data_pass_id, run_number, cause;
+    group by data_pass_id, run_number, cause
+    order by min(invalidated_at), data_pass_id, run_number;      -- so that a batch of them is of few data passes
     -- [gate] fold wide
     delete from gaq.wide_invalidations where id = any (ids);
     return cardinality(ids);

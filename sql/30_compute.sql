@@ -41,7 +41,14 @@ set enable_seqscan = off                    -- a plan made while there was littl
 set jit = off
 as $$
 #variable_conflict use_column
+declare
+    read_at_once bigint[] := '{}';      -- data passes
 begin
+if cardinality(data_pass_ids) > 1 then
+    read_at_once := array(
+        select id from unnest(data_pass_ids) u (id) where id is not null
+        group by id having gaq.source_reads_data_pass(id, count(*)));
+end if;
 return query
 
 -- The pairs: the window of the run, and the detectors that matter. (An integer key makes sorts and joins cheap. OFFSET 0
@@ -68,18 +75,30 @@ with pair as materialized (
     ) listed
 ),
 
--- Their flags on those detectors, clipped to the window. greatest() and least() pass over nulls, so that no bound
--- means the window's.
+-- Their flags on those detectors, pair by pair, or from all flags of a data pass where that costs less; clipped to the
+-- window. greatest() and least() pass over nulls, so that no bound means the window's.
 flag as (
-    select p.pair, f.detector_id, f.id, f.flag_type_id, f.created_at,
-           tstzmultirange(tstzrange(f.starts, f.ends)) as span, f.starts = p.w_start and f.ends = p.w_end as whole
-    from pair p
-    cross join lateral (
-        select f.id, f.detector_id, f.flag_type_id, f.created_at,
+    select pair, detector_id, id, flag_type_id, created_at,
+           tstzmultirange(tstzrange(starts, ends)) as span, starts = w_start and ends = w_end as whole
+    from (
+        select p.pair, p.w_start, p.w_end, f.id, f.detector_id, f.flag_type_id, f.created_at,
                greatest(f.starts, p.w_start) as starts, least(f.ends, p.w_end) as ends
-        from gaq.source_flags_of(p.data_pass_id, p.run_number, p.detectors) f offset 0      -- by index, pair by pair
-    ) f
-    where p.w_start is not null and f.starts < f.ends
+        from pair p
+        cross join lateral (
+            select * from gaq.source_flags_of(p.data_pass_id, p.run_number, p.detectors) offset 0      -- by index
+        ) f
+        where p.w_start is not null and p.data_pass_id <> all (read_at_once)
+        union all
+        select p.pair, p.w_start, p.w_end, f.id, f.detector_id, f.flag_type_id, f.created_at,
+               greatest(f.starts, p.w_start), least(f.ends, p.w_end)
+        from unnest(read_at_once) d (data_pass_id)
+        cross join lateral gaq.source_flags_of_data_pass(      -- (not inlined, because an argument is a subselect)
+            d.data_pass_id, array(select distinct unnest(detectors) from pair)) f
+        join pair p on p.data_pass_id = d.data_pass_id and p.run_number = f.run_number
+        where p.w_start is not null and f.detector_id = any (p.detectors)
+        offset 0
+    ) clipped
+    where starts < ends
     offset 0      -- the span is computed once, not once a use
 ),
 

@@ -80,8 +80,7 @@ begin
     expanded := gaq.expand(looked_up);
     loop
         -- [gate] scan
-        select coalesce(sum(marks), 0), array_agg(data_pass_id order by first_mark),
-               array_agg(run_number order by first_mark), array_agg(first_mark order by first_mark)
+        select coalesce(sum(marks), 0), array_agg(data_pass_id), array_agg(run_number), array_agg(first_mark)
         into found_marks, passes, runs, since
         from (
             select data_pass_id, run_number, min(invalidated_at) as first_mark, count(*) as marks
@@ -94,6 +93,7 @@ begin
                 limit scanned
             ) oldest
             group by data_pass_id, run_number
+            order by first_mark, data_pass_id, run_number      -- a batch of few data passes costs less, see 30_compute.sql
         ) marked;
 
         -- Those of the newest marks go before them.

@@ -29,7 +29,7 @@ from (
     group by f.data_pass_id::bigint, f.run_number::bigint
 ) p
 cross join lateral (
-    select least(gaq.oldest_wide_mark('flag', p.flags),
+    select least(case when (select gaq.wide_marks('flag', 501) > 500) then gaq.oldest_wide_mark('flag', p.flags) end,
                  case when (select gaq.wide_marks('flag type') > 0) then gaq.oldest_wide_mark('flag type', p.types) end)
            as invalidated_at
     offset 0

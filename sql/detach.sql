@@ -66,6 +66,16 @@ begin
     returns table (id bigint, detector_id bigint, flag_type_id bigint, starts timestamptz, ends timestamptz, created_at timestamptz)
     language sql stable
     as 'select null::bigint, null::bigint, null::bigint, null::timestamptz, null::timestamptz, null::timestamptz where false';
+    create or replace function gaq.source_flags_of_data_pass(of_data_pass_id bigint, on_detectors bigint[])
+    returns table (
+        run_number bigint, id bigint, detector_id bigint, flag_type_id bigint,
+        starts timestamptz, ends timestamptz, created_at timestamptz
+    )
+    language sql stable
+    as 'select null::bigint, null::bigint, null::bigint, null::bigint, null::timestamptz, null::timestamptz, null::timestamptz where false';
+    create or replace function gaq.source_reads_data_pass(of_data_pass_id bigint, for_pairs bigint) returns bool
+    language sql stable
+    as 'select false';
     for bound in
         select oid::regprocedure as accessor from pg_proc where pronamespace = 'gaq'::regnamespace and proname like 'as\_%'
           and proname <> 'as_int'

@@ -1,7 +1,8 @@
-"""What computing reads of a pair's flags, in every shape: the right rows, and no others, whatever the planner knows."""
+"""What computing reads of flags, in every shape: the right rows, and no others, whatever the planner knows."""
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -50,15 +51,27 @@ insert into data_pass_quality_control_flag (data_pass_id, quality_control_flag_i
 select 1 + (id * 31) % 20, id from flag where id % 13 = 0 on conflict do nothing
 """,
 )
-_EXPECTED = """
+_DIFFERENT = """
+insert into qc_flag_types (id, name, bad, mc_reproducible) values (2, 'T2', true, true), (3, 'T3', false, false);
+update qc_flags set flag_type_id = 1 + id % 3,
+    "from" = timestamptz '2024-01-01' + (id * 7 % 20) * interval '1 hour',
+    "to" = timestamptz '2024-01-01' + (id * 7 % 20 + 1 + id % 9) * interval '1 hour'
+where id % 4 > 0
+"""
+_SHOWN = """
 select id::bigint, detector_id::bigint, flag_type_id::bigint, starts, ends, created_at from gaq.source_flags
 where data_pass_id = %s and run_number = %s and detector_id = any (%s)
+"""
+_SHOWN_OF_WHOLE = """
+select run_number::bigint, id::bigint, detector_id::bigint, flag_type_id::bigint, starts, ends, created_at
+from gaq.source_flags where data_pass_id = %s and detector_id = any (%s)
 """
 ORDERS = {
     "ids in the order of data passes": "data_pass_id, n, d.id, run_number",
     "ids in no order": "hashint8(run_number * 1000 + data_pass_id * 100 + d.id * 10 + n)",
 }
 COMPUTE = "select from gaq.compute(array[3, 3, 5], array[1, 2, 3])"
+A_WHOLE_ONE = "select from gaq.compute(array_fill(3, array[100]), array(select generate_series(1, 100)))"
 # As gaq.compute has them.
 _SETTINGS = "set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local jit = off"
 
@@ -99,11 +112,109 @@ def test_the_flags_of_a_pair_are_those_that_the_view_shows(db: Connection[Any], 
         for run_number in (0, 1, 7, RUNS, RUNS + 1, 2**40):
             for detectors in ([], [2], [1, 5, 2**40], list(range(DETECTORS + 1))):
                 asked = (data_pass_id, run_number, detectors)
-                expected = db.execute(_EXPECTED, asked).fetchall()
+                expected = db.execute(_SHOWN, asked).fetchall()
                 rows = db.execute("select * from gaq.source_flags_of(%s, %s, %s)", asked).fetchall()
                 assert sorted(rows) == sorted(expected), asked
                 read += len(rows)
     assert read > 100
+
+
+@in_every_shape
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_flags_of_a_data_pass_are_those_that_the_view_shows(db: Connection[Any], shape: Shape, order: str) -> None:
+    fill(db, shape, order)
+    db.execute(shape.of(_ODD).encode())
+    for data_pass_id in (0, 1, 5, PASSES, PASSES + 1):
+        for detectors in ([], [2], [1, 5, 2**40], list(range(DETECTORS + 1))):
+            rows = db.execute(
+                "select * from gaq.source_flags_of_data_pass(%s, %s)", (data_pass_id, detectors)
+            ).fetchall()
+            expected = db.execute(_SHOWN_OF_WHOLE, (data_pass_id, detectors)).fetchall()
+            assert sorted(rows) == sorted(expected), (data_pass_id, detectors)
+            assert bool(rows) == (detectors != [] and 1 <= data_pass_id <= PASSES)
+
+
+@in_every_shape
+def test_computing_reads_a_data_pass_at_once_for_a_third_of_its_runs(db: Connection[Any], shape: Shape) -> None:
+    """In the Bookkeeping's shape alone: in the reference shape an index finds the flags of each pair."""
+    fill(db, shape, next(iter(ORDERS)))
+    db.execute("delete from data_pass_runs where data_pass_id = 2 and run_number > 9")
+    reads = "select gaq.source_reads_data_pass(%s, %s)"
+    assert [
+        db.execute(reads, (data_pass, pairs)).fetchone() for data_pass, pairs in [(3, 33), (2, 9), (3, 1), (3, 0)]
+    ] == [(False,)] * 4
+    at_once = shape.of(Variant(False, True))
+    assert [db.execute(reads, (3, pairs)).fetchone() for pairs in (34, 100, 1000)] == [(at_once,)] * 3
+
+
+@in_every_shape
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_data_pass_read_at_once_has_the_same_values(db: Connection[Any], shape: Shape, order: str) -> None:
+    fill(db, shape, order)
+    db.execute(shape.of(_ODD).encode())
+    # Periods of all kinds, and pairs with other detectors, without any and without a window.
+    db.execute(_DIFFERENT.encode())
+    db.execute("delete from gaq_detectors where run_number = 5 or run_number % 3 = 0 and detector_id = 1")
+    db.execute("update runs set time_o2_end = null where run_number = 8")
+    # Many pairs of one data pass, one pair of another, and many of none.
+    pairs = (
+        "select 3, n from generate_series(1, 100) n union all select 5, 1 union all select null, generate_series(1, 10)"
+    )
+    given = f"({pairs}) p (data_pass_id, run)"
+    together = db.execute(
+        f"select c.* from (select array_agg(data_pass_id) as passes, array_agg(run) as runs from {given}) p,"
+        " gaq.compute(passes, runs) c where c.data_pass_id is not null"
+    ).fetchall()
+    one_by_one = db.execute(
+        f"select c.* from {given}, gaq.compute(array[p.data_pass_id], array[run]) c where c.data_pass_id is not null"
+    ).fetchall()
+    assert sorted(together, key=repr) == sorted(one_by_one, key=repr)
+    assert len(together) == 101
+    assert len({row[2:] for row in together}) > 10
+
+
+@in_every_shape
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("planned", ["while empty", "without statistics", "with statistics"])
+def test_computing_a_data_pass_fetches_its_flags_alone(
+    db: Connection[Any], shape: Shape, order: str, planned: str
+) -> None:
+    """In the reference shape, without statistics, at most those of the runs."""
+    flags = shape.of(Variant("qc_flags", "quality_control_flags"))
+    _keep_statistics(db)
+    db.execute("vacuum analyze")
+    if planned == "while empty":
+        db.execute(A_WHOLE_ONE)
+    fill(db, shape, order)
+    if planned == "with statistics":
+        _vacuum(db, flags)
+    with rows_read(db, flags) as read:
+        db.execute(A_WHOLE_ONE)
+    scanned, fetched = read[flags]
+    assert scanned == 0
+    of_data_pass = RUNS * DETECTORS * 2
+    most = shape.of(Variant(of_data_pass if planned == "with statistics" else PASSES * of_data_pass, of_data_pass))
+    assert RUNS * 2 * 2 <= fetched <= most
+    # The statement goes through the flags of a data pass once, not once for each pair.
+    with db.transaction():
+        db.execute(_SETTINGS)
+        db.execute(f"prepare computing (bigint[], bigint[], bigint[]) as {_body_of_compute(db)}".encode())
+        lines = [line for (line,) in db.execute("explain execute computing ('{3}', '{7}', '{3}')").fetchall()]
+    plan = "\n".join(lines)
+    if shape.of(Variant(False, True)):
+        assert "Function Scan on source_flags_of_data_pass" in plan, plan
+        assert re.search(r"(Hash|Merge) Cond: .*\bf_\d\.run_number\b", plan), plan
+
+
+def _body_of_compute(connection: Connection[Any]) -> str:
+    """Return the statement of ``gaq.compute``: $1 and $2 are the pairs, $3 the data passes that are read at once."""
+    row = connection.execute("select prosrc from pg_proc where oid = 'gaq.compute'::regproc").fetchone()
+    assert row is not None
+    statement: str = row[0].partition("return query")[2].rpartition(";")[0]
+    for number, name in enumerate(("data_pass_ids", "run_numbers", "read_at_once"), 1):
+        assert name in statement
+        statement = statement.replace(name, f"${number}")
+    return statement
 
 
 @in_every_shape

@@ -90,6 +90,32 @@ def test_a_pair_with_very_many_marks_does_not_hide_the_others(period: Connection
     assert period.execute("select count(*) from gaq.invalidations").fetchone() == (0,)
 
 
+def test_pairs_that_were_marked_at_one_time_are_refreshed_by_data_pass(period: Connection[Any]) -> None:
+    """Most runs of a few data passes cost less than a few runs of each, see ``gaq.source_reads_data_pass``."""
+    period.execute(
+        "insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)"
+        " select 1 + n % 10, 1000 + n / 10, now() - interval '1 h', 'x' from generate_series(0, 899) n"
+    )
+    mark(period, 7, 501, 7_200_000)
+    pairs = "select data_pass_id, run_number from gaq.refresh(151)"
+    first = [(data_pass, 1000 + number) for data_pass in (1, 2) for number in range(90)]
+    assert set(period.execute(pairs).fetchall()) == {(7, 501), *first[:150]}
+
+
+def test_a_wide_mark_is_expanded_by_data_pass(period: Connection[Any]) -> None:
+    period.execute("insert into data_passes (id, name) select n, 'P' || n from generate_series(11, 19) n")
+    period.execute(
+        "insert into data_pass_runs (data_pass_id, run_number)"
+        " select p.id, run_number from data_passes p, runs where p.id > 10 order by run_number, p.id desc"
+    )
+    period.execute("truncate gaq.invalidations, gaq.wide_invalidations")
+    period.execute("insert into gaq.wide_invalidations (kind, cause) values ('everything', 'test')")
+    period.execute("select gaq.expand()")
+    expanded = period.execute("select data_pass_id, run_number from gaq.invalidations order by ctid").fetchall()
+    assert expanded == sorted(expanded)
+    assert len(expanded) > 30
+
+
 def test_behind_a_long_backlog_an_eighth_of_a_batch_is_for_the_newest_marks(period: Connection[Any]) -> None:
     period.execute(
         "insert into gaq.invalidations (data_pass_id, run_number, invalidated_at, cause)"
