@@ -180,7 +180,13 @@ create or replace function gaq.source_reads_data_pass(of_data_pass_id bigint, fo
 language sql stable
 begin atomic
     select for_pairs >= 10 and 3 * for_pairs >= (
-        select count(*) from (select from data_passes_runs where data_pass_id = of_data_pass_id limit 3 * for_pairs + 1) run);
+        select count(*)
+        from (
+            select from data_passes_runs where data_pass_id >= of_data_pass_id and data_pass_id <= of_data_pass_id
+            order by data_pass_id, run_number      -- a planner fence: by the index of pairs
+            limit 3 * for_pairs + 1
+        ) run
+    );
 end;
 
 -- The flags of the pairs that exist, on GAQ detectors. The view finds them in the same way, pair by pair.

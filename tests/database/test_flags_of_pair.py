@@ -148,6 +148,24 @@ def test_computing_reads_a_data_pass_at_once_for_a_third_of_its_runs(db: Connect
 
 
 @in_every_shape
+@pytest.mark.parametrize("planned", ["while empty", "without statistics", "with statistics"])
+def test_the_choice_reads_no_more_runs_than_it_has_to(db: Connection[Any], shape: Shape, planned: str) -> None:
+    """Ten pairs of a data pass, of which 31 runs are enough to know that ten are not a third."""
+    pairs = shape.of(Variant("data_pass_runs", "data_passes_runs"))
+    ten = "select from gaq.compute(array_fill(3, array[10]), array(select generate_series(1, 10)))"
+    _keep_statistics(db)
+    db.execute("vacuum analyze")
+    if planned == "while empty":
+        db.execute(ten)
+    fill(db, shape, next(iter(ORDERS)))
+    if planned == "with statistics":
+        db.execute("vacuum analyze")
+    with rows_read(db, pairs) as read:
+        db.execute(ten)
+    assert sum(read[pairs]) <= 31
+
+
+@in_every_shape
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_data_pass_read_at_once_has_the_same_values(db: Connection[Any], shape: Shape, order: str) -> None:
     fill(db, shape, order)
