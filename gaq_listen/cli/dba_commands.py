@@ -51,7 +51,7 @@ def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeo
     gaq-listen sql install
 
     \b
-    Example:
+    Examples:
       gaq-listen install --plan
       gaq-listen install
     """
@@ -147,7 +147,7 @@ def sql(name: str | None, source_schema: str | None, sources: str | None) -> Non
     source tables and columns. --sources chooses the file for both.
 
     \b
-    Example:
+    Examples:
       gaq-listen sql install | psql -f -
       gaq-listen sql sources --sources bookkeeping
       gaq-listen sql bookkeeping.load > bookkeeping.load
