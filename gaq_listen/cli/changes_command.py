@@ -18,7 +18,9 @@ from gaq_listen.wording import duration as in_words
 
 @click.command(short_help="Show which values changed, when, and why.")
 @dsn_option
-@option("--since", type=DURATION, default="1d", help="Show changes of this last time: 30m, 12h, 7d.")
+@option(
+    "--since", type=DURATION, default="1d", help="Show only changes that are at most this old, such as 30m, 12h or 7d."
+)
 @option(
     "--limit",
     type=click.IntRange(min=1),
@@ -30,7 +32,7 @@ from gaq_listen.wording import duration as in_words
     "--keep",
     type=DURATION,
     default=None,
-    help="Set how long this database keeps changes: 30d. 0 keeps none. Needs the role gaq_worker.",
+    help="Set how long this database keeps changes, such as 30d. 0 keeps none. Needs the role gaq_worker.",
 )
 @optional_data_pass_argument
 @click.argument("run_number", type=int, required=False, metavar="[RUN]")

@@ -6,25 +6,35 @@ from dataclasses import asdict
 
 import click
 
-from gaq_listen.cli.options import DURATION, connected, dsn_option, option, print_note, shared_option
+from gaq_listen.cli.options import DURATION, Decorator, connected, dsn_option, option, print_note, shared_option
 from gaq_listen.dba import doctor as doctor_
 from gaq_listen.dba import findings_view, installer, scripts
 from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.plan.plan_text import render_plan
 from gaq_listen.dba.plan.planner import make_plan
 
-schema_option = shared_option(
-    "--source-schema",
-    default=None,
-    show_default="the schema of the last installation, else public",
-    help="Schema of the source tables. It also gets the view gaq_summaries.",
-)
-sources_option = shared_option(
-    "--sources",
-    default=None,
-    show_default="the file of the last installation, else reference",
-    help="Sources file, which names the source tables and columns: reference, bookkeeping, or the path of your own.",
-)
+
+def _schema_option(default: str) -> Decorator:
+    """Add ``--source-schema``. ``default`` says in the help which schema the command uses without the option."""
+    return shared_option(
+        "--source-schema",
+        default=None,
+        show_default=default,
+        help="Schema of the source tables. It also gets the view gaq_summaries.",
+    )
+
+
+def _sources_option(default: str) -> Decorator:
+    """Add ``--sources``. ``default`` says in the help which file the command uses without the option."""
+    return shared_option(
+        "--sources",
+        default=None,
+        show_default=default,
+        help="Sources file, which names the source tables and columns: reference, bookkeeping, or the path of your "
+        "own.",
+    )
+
+
 lock_timeout_option = shared_option(
     "--lock-timeout",
     type=DURATION,
@@ -36,8 +46,8 @@ lock_timeout_option = shared_option(
 
 @click.command(short_help="Create or update schema gaq, gaq_summaries and the triggers.")
 @dsn_option
-@schema_option
-@sources_option
+@_schema_option("the schema of the last installation, else public")
+@_sources_option("the file of the last installation, else reference")
 @lock_timeout_option
 @option(
     "--plan", "only_plan", is_flag=True, help="Change nothing. Print the steps and their locks, and what prevents them."
@@ -51,7 +61,7 @@ def install(dsn: str, source_schema: str | None, sources: str | None, lock_timeo
     gaq-listen sql install
 
     \b
-    Example:
+    Examples:
       gaq-listen install --plan
       gaq-listen install
     """
@@ -138,8 +148,8 @@ def doctor(dsn: str, as_json: bool) -> None:
 
 @click.command(short_help="Print a SQL script for psql.")
 @click.argument("name", required=False)
-@schema_option
-@sources_option
+@_schema_option(sources_.SCHEMA)
+@_sources_option(sources_.REFERENCE)
 def sql(name: str | None, source_schema: str | None, sources: str | None) -> None:
     """Print the SQL script NAME, or without NAME the names of all scripts. Stdout has nothing but SQL.
 
@@ -147,7 +157,7 @@ def sql(name: str | None, source_schema: str | None, sources: str | None) -> Non
     source tables and columns. --sources chooses the file for both.
 
     \b
-    Example:
+    Examples:
       gaq-listen sql install | psql -f -
       gaq-listen sql sources --sources bookkeeping
       gaq-listen sql bookkeeping.load > bookkeeping.load

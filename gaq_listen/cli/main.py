@@ -19,8 +19,8 @@ def main() -> None:
     Triggers mark the summaries that a change of QC flags, GAQ detectors or run times makes stale. A worker refreshes
     them within milliseconds. To see that without a database of your own: gaq-listen demo
 
-    Each command's --help ends with an example. The examples need GAQ_LISTEN_DSN, which says where the database is. The
-    demo prints a value for it.
+    Each command's --help has an example. The examples need GAQ_LISTEN_DSN, which says where the database is. The demo
+    prints a value for it.
     """
 
 

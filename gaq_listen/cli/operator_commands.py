@@ -109,12 +109,14 @@ def recalculate(dsn: str, data_pass: str, runs: list[run_ranges.Range] | None, w
 @option("--retry", is_flag=True, help="Ask workers to try all failing pairs again now, instead of at their next time.")
 @option("--json", "as_json", is_flag=True, help="Print the failing pairs as a JSON list.")
 def failures(dsn: str, retry: bool, as_json: bool) -> None:
-    """List the pairs whose computation fails. A failing pair keeps its value, stays stale, and is tried again.
+    """List the pairs whose computation fails.
+
+    A failing pair keeps its value and stays stale, and workers try it again.
 
     Exits with 0 if there are none, and with 1 if there are some.
 
     \b
-    Example:
+    Examples:
       gaq-listen failures
       gaq-listen failures --retry
     """
@@ -156,8 +158,8 @@ def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> 
     and if gaq-listen reads another table or column than it was installed for.
 
     With --original, compare what an application had stored in a table gaq_summaries, before the installation adopted
-    the table, with what is computed here. Each difference is printed with its reason. Exits with 1 if one has no known
-    reason.
+    the table, with what is computed here. The command prints each difference with its reason. Exits with 1 if one has
+    no known reason.
 
     \b
     Example:

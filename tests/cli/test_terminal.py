@@ -136,13 +136,13 @@ def test_run_with_json_log_writes_an_object_a_line(environment: dict[str, str], 
 
 
 def test_status_watch_on_a_terminal_shows_changes(environment: dict[str, str], period: Connection[Any]) -> None:
-    child = on_terminal(environment, "status", "--watch")
-    child.expect("FRESH")
-    child.expect("nothing is stale")
-    period.execute(BAD_FLAG.encode())
-    child.expect("NOT FRESH")
-    child.expect("1 pair stale")
-    child.sendintr()
-    child.expect(pexpect.EOF)
-    child.wait()
-    assert child.exitstatus == 1
+    with on_terminal(environment, "status", "--watch") as child:
+        child.expect("FRESH")
+        child.expect("nothing is stale")
+        period.execute(BAD_FLAG.encode())
+        child.expect("NOT FRESH")
+        child.expect("1 pair stale")
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        child.wait()
+        assert child.exitstatus == 1

@@ -58,16 +58,18 @@ def test_idle_workers_ask_little_and_use_little_cpu(server: Server) -> None:
             )
             began = [queries(server, name) for name in ("gaq-listen", "second")]
             used, woken = cpu(first, second), wake_ups(first, second)
+            start = time.monotonic()
             time.sleep(REST)
             used = [now - before for now, before in zip(cpu(first, second), used, strict=True)]
             woken = [now - before for now, before in zip(wake_ups(first, second), woken, strict=True)]
+            rested = time.monotonic() - start
             ours, seconds = (asked(server, name)[n:] for name, n in zip(("gaq-listen", "second"), began, strict=True))
             assert (len(server.backends()), len(server.backends("second"))) == (2, 2)
             assert all(program.memory() < 60e6 for program in (first, second))
             # A sweep, and twice a second the thread that serves metrics, wake a worker up. How much CPU time that takes
             # depends on the machine, but a loop that never sleeps takes a whole core anywhere.
-            assert all(wakings <= REST * 8 for wakings in woken)
-            assert all(of_core <= REST * 0.1 for of_core in used)
+            assert all(wakings <= rested * 8 for wakings in woken)
+            assert all(of_core <= rested * 0.1 for of_core in used)
 
     # Convert the counts into queries a minute with the default settings.
     swept = sum("gaq.worker_heartbeat" in query.text for query in ours)
@@ -119,7 +121,7 @@ def test_a_flood_of_foreign_notifications_causes_few_queries(server: Server) -> 
     with running(server.dsn(user=WORKER)) as program, server.connect() as stranger:
         server.until_asleep()
         before, began, rung = queries(server, "gaq-listen"), time.monotonic(), 0
-        while time.monotonic() < began + 2:
+        while time.monotonic() < began + 2 or rung <= 300:
             stranger.execute("notify gaq_invalidated, 'stranger'")
             rung += 1
         seconds = time.monotonic() - began

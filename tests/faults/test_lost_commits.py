@@ -10,13 +10,14 @@ from tests.faults.conftest import NewServer
 from tests.faults.convergence import differences, stale
 from tests.faults.crashes import crash, crashes, start_again
 from tests.faults.program import running
-from tests.faults.server import WORKER, Server
+from tests.faults.server import WORKER, Server, freeze
 from tests.support.waiting import until
 
 _ADD = """
 insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id)
 select data_pass_id, run_number, 1, 2 from data_pass_runs order by 1, 2 limit 1
 """
+_WAL_WRITER = "select pid from pg_stat_activity where backend_type = 'walwriter'"
 _REFRESHED = """
 select updated_at::text from gaq.summaries
 where (data_pass_id, run_number) = (select data_pass_id, run_number from data_pass_runs order by 1, 2 limit 1)
@@ -38,6 +39,8 @@ def test_a_pair_is_stale_again_when_a_crash_loses_its_refresh(
 ) -> None:
     with running(lazy.dsn(user=WORKER), **options) as program:
         lazy.until_asleep()
+        # The WAL writer writes asynchronous commits to the disk, and could do so at any moment before the crash.
+        freeze(lazy.ask(_WAL_WRITER))
         before = lazy.ask(_REFRESHED)
         lazy.ask(_ADD)
         until(lambda: lazy.ask(_REFRESHED) > before and stale(lazy) == 0, "the pair is fresh")

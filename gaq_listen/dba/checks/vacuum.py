@@ -9,7 +9,7 @@ from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.wording import duration, number
 
 MAX_DEAD_ROWS = 50_000
-"""Dead rows of one table. Autovacuum removes them before they are so many, unless a snapshot prevents it."""
+"""Most dead rows of one table. Autovacuum removes dead rows before, unless a snapshot prevents it."""
 MAX_SNAPSHOT_AGE = 15 * 60.0
 """Seconds after which a check names a snapshot that holds dead rows back."""
 MAX_IDLE_IN_TRANSACTION = 3600.0
