@@ -3,7 +3,6 @@
 import random
 import time
 from contextlib import ExitStack
-from statistics import quantiles
 
 from benchmarks.contestants import GAQ_LISTEN, NAMES, QUEUES, Freshness, worker
 from benchmarks.figures import Figure, Target
@@ -37,7 +36,6 @@ def measure(lab: Lab) -> list[Figure]:
                     pair = chance.randint(1, 21), 500_000 + chance.randint(1, lab.runs)
                     times[name].append(freshness.measure(*pair) * 1000)
             for name, measured in times.items():
-                cuts = quantiles(measured, n=100, method="inclusive")
-                middle.add(name, cuts[49])
-                worst.add(name, cuts[98])
+                middle.add_percentile(name, 0.5, measured)
+                worst.add_percentile(name, 0.99, measured)
     return [middle, worst]
