@@ -1,27 +1,35 @@
-"""Run the systems that refresh summaries: the worker of gaq-listen and the job queues, each as a process."""
+"""Run the systems that refresh summaries: the worker of gaq-listen, the job queues and the least listener.
+
+Each of them is a process.
+"""
 
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import psycopg
 
-from benchmarks.lab import APPLICATION, PGQUEUER, PROCRASTINATE, THIS_WORKER, Lab
+from benchmarks.lab import APPLICATION, LEAST, PGQUEUER, PROCRASTINATE, THIS_WORKER, Lab
 
 GAQ_LISTEN = "gaq-listen"
 QUEUES = {PGQUEUER: "PgQueuer", PROCRASTINATE: "procrastinate"}
 """The names of the job queues, by the kind of their database."""
 NAMES = {THIS_WORKER: GAQ_LISTEN} | QUEUES
+LEAST_LISTENER = "least listener"
+"""The name of a listener that only updates a row: no system can take less time."""
 
 _PROGRAM = Path(sys.executable).with_name("gaq-listen")
 _COMMANDS = {
     THIS_WORKER: lambda dsn: [str(_PROGRAM), "run", "--dsn", dsn, "--log-format", "plain"],
     PGQUEUER: lambda dsn: [sys.executable, "-m", "benchmarks.peers", "pgqueuer", dsn],
     PROCRASTINATE: lambda dsn: [sys.executable, "-m", "benchmarks.peers", "procrastinate", dsn],
+    LEAST: lambda dsn: [sys.executable, "-m", "benchmarks.least_listener", dsn],
 }
 PENDING = {
     THIS_WORKER: "select exists (select from gaq.invalidations)",
@@ -34,11 +42,39 @@ _LISTENS = "select exists (select from gaq.workers where pid = %s and state = 'l
 PATIENCE = 60.0
 
 
+class RefreshLog:
+    """The log of a worker of gaq-listen, which says how long each refresh takes. Use as a context manager."""
+
+    def __init__(self) -> None:
+        # The worker writes through a descriptor with a position of its own.
+        self.file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - the end of the context closes it
+        self._reading = Path(self.file.name).open(encoding="utf-8")  # noqa: SIM115 - likewise
+        self._rest = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._reading.close()
+        self.file.close()
+
+    def take(self) -> list[float]:
+        """Return the milliseconds of each refresh that the worker has logged since the last call.
+
+        The time goes from before the worker sends the batch until it has received the answer to the commit.
+        """
+        *lines, self._rest = (self._rest + self._reading.read()).split("\n")
+        logged = map(json.loads, lines)
+        return [1000 * line["seconds"] for line in logged if line["event"] == "batch_refreshed" and line["pairs"]]
+
+
 @contextmanager
-def worker(lab: Lab, kind: str, dbname: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a worker of this kind, and wait until it has refreshed a pair."""
+def worker(lab: Lab, kind: str, dbname: str, log: RefreshLog | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker of this kind, and wait until it has refreshed a pair. ``log`` is for a worker of gaq-listen."""
     command = _COMMANDS[kind](lab.server.dsn(dbname))
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if log is not None:
+        command += ["--log-format", "json"]  # the last one counts
+    process = subprocess.Popen(command, stdout=log.file if log else subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with Freshness(lab, dbname) as freshness:
             freshness.first(process)
@@ -82,11 +118,18 @@ class Freshness:
         self._changing.close()
         self._listening.close()
 
-    def measure(self, data_pass_id: int, run_number: int, patience: float = PATIENCE) -> float:
-        """Insert a flag for the pair. Return the seconds from just before its commit until the announcement."""
+    def measure(
+        self, data_pass_id: int, run_number: int, patience: float = PATIENCE, *, less_flush: bool = False
+    ) -> float:
+        """Insert a flag for the pair. Return the seconds from just before its commit until the announcement.
+
+        With ``less_flush``, the time begins when the commit is done, so the writer's own flush is not in it.
+        """
         pair = [data_pass_id, run_number]
         with self._changing.transaction():
             self._changing.execute(INSERT, pair)
+            start = time.perf_counter()
+        if less_flush:
             start = time.perf_counter()
         while (left := start + patience - time.perf_counter()) > 0:
             for heard in self._listening.notifies(timeout=left, stop_after=1):

@@ -1,8 +1,11 @@
 """Figures: the values of each contestant, one for each repeat, and the targets that they should reach."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Literal
+
+from gaq_listen.observers.staleness import percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ class Figure:
     def add(self, contestant: str, value: float) -> None:
         """Record the value of one more repeat."""
         self.values.setdefault(contestant, []).append(value)
+
+    def add_percentile(self, contestant: str, share: float, values: Iterable[float]) -> None:
+        """Record a percentile of the values of one more repeat, such as the median with the share 0.5."""
+        self.add(contestant, percentile(sorted(values), share))
 
     def value(self, contestant: str) -> float:
         """Return the median of a contestant."""

@@ -33,9 +33,10 @@ APPLICATION = "benchmark"
 """The ``application_name`` of the sessions of the benchmarks."""
 BARE, THIS_WORKER, ROW, SMALLEST = "bare", "ours", "row", "smallest"
 PGQUEUER, PROCRASTINATE = "pgqueuer", "procrastinate"
+LEAST = "least"
 Order = Literal["data passes", "none"]
 """The ids of flags: one data pass after another, or those of all data passes mixed."""
-_TRIGGERS = {ROW: "row_trigger", SMALLEST: "smallest_trigger"}
+_TRIGGERS = {ROW: "row_trigger", SMALLEST: "smallest_trigger", LEAST: "least_listener"}
 
 
 def text(name: str) -> bytes:

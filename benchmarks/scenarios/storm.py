@@ -1,6 +1,5 @@
 """Measure 16 writers that change the same pairs: three random pairs out of 50 in each transaction."""
 
-import math
 import re
 import subprocess
 import tempfile
@@ -11,6 +10,7 @@ from benchmarks.contestants import worker
 from benchmarks.figures import Figure, Target
 from benchmarks.lab import BARE, ROW, SQL, THIS_WORKER, Lab
 from benchmarks.scenarios.writers import NONE, OUR, ROW_TRIGGER, WORKING
+from gaq_listen.observers.staleness import percentile
 from gaq_listen.private_postgres.binaries import find_binaries
 
 CLIENTS = 16
@@ -73,7 +73,7 @@ def _storm(lab: Lab, dbname: str, seconds: int) -> tuple[float, float, int]:
 def _p99(logs: Path) -> float:
     logged = (line.split()[2] for log in logs.iterdir() for line in log.read_text().splitlines())
     times = sorted(int(time) for time in logged if time.isdecimal())  # pgbench logs a word for a failed transaction
-    return times[math.ceil(len(times) * 0.99) - 1] / 1000
+    return percentile(times, 0.99) / 1000
 
 
 def _drain(lab: Lab, dbname: str) -> int:

@@ -2,13 +2,18 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gaq_listen.wording import duration
 
 KEPT = 10_000
 """Number of the last pairs that are kept."""
+
+
+def percentile(ascending: Sequence[float], share: float) -> float:
+    """Return the smallest of the values that at least this share of them do not exceed. There must be a value."""
+    return ascending[math.ceil(len(ascending) * share) - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,7 @@ class Staleness:
         values = sorted(value for at, value in self._values if at >= since)
         if not values:
             return None
-        p50, p99 = (values[math.ceil(len(values) * share) - 1] for share in (0.5, 0.99))
-        return Percentiles(p50, p99, len(values))
+        return Percentiles(percentile(values, 0.5), percentile(values, 0.99), len(values))
 
     def share_within(self, seconds: float, since: float = -math.inf) -> float | None:
         """Return which fraction of the pairs refreshed since then had been stale for at most ``seconds``.

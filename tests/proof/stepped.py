@@ -43,6 +43,8 @@ class Stops:
         self._go = asyncio.Event()
         self.turn = asyncio.Lock()
         """A lock that lets one of two concurrent steps go before the other."""
+        self.letting_go = asyncio.Event()
+        """Whether the worker has begun to let the doorbell go since it last decided how to wait."""
 
     async def stop_at(self, place: str) -> None:
         self.place = place
@@ -76,15 +78,16 @@ class SteppedRefresher(Refresher):
                 self.stops.place = GOING
 
     async def check_due(self, sources: bool = False) -> DueCheck:
+        self.stops.letting_go.clear()
         await self.stops.stop_at("check")
         return await super().check_due(sources)
 
 
 class LetsGoFirst(SteppedRefresher):
-    """Refresh after the doorbell was let go, and not before."""
+    """Refresh after the doorbell was let go, as a server that is slow to begin a refresh does, and not before."""
 
     async def refresh(self, limit: int) -> BatchResult:
-        await asyncio.sleep(0)
+        await self.stops.letting_go.wait()
         return await super().refresh(limit)
 
 
@@ -104,13 +107,15 @@ class SteppedDoorbell(Doorbell):
         return await super().hold()
 
     async def let_go(self) -> bool:
-        # A worker lets the doorbell go during a refresh, through another connection. Here, one comes after the other.
+        # A worker may let the doorbell go during a refresh, through another connection. Here, one comes after another.
+        self.stops.letting_go.set()
         async with self.stops.turn:
             if self.held:
                 await self.stops.stop_at("let go")
             return await super().let_go()
 
     async def count(self, seconds: float) -> frozenset[int]:
+        self.stops.letting_go.clear()
         await self.stops.stop_at("nap")
         return await super().count(0)
 

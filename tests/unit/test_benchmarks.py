@@ -30,6 +30,13 @@ def test_ratios_with_fewer_repeats_are_to_the_median() -> None:
     assert found.ratios("other") == [4.0]
 
 
+def test_percentile_of_a_repeat_goes_by_rank() -> None:
+    found = Figure("a thing", "ms", "ours")
+    found.add_percentile("ours", 0.5, [4.0, 1.0, 3.0, 2.0])
+    found.add_percentile("ours", 0.99, [4.0, 1.0, 3.0, 2.0])
+    assert found.values == {"ours": [2.0, 4.0]}
+
+
 def test_base_of_zero_gives_no_ratios() -> None:
     found = Figure("errors", "", "floor", {"floor": [0.0], "ours": [1.0]})
     assert found.ratios("ours") == []

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from gaq_listen.errors import DatabaseUnreachable, NotInstalled
 from gaq_listen.settings import WorkerSettings
-from gaq_listen.worker import audit_schedule, contention, events
+from gaq_listen.worker import audit_schedule, contention, events, session
 from gaq_listen.worker.batching import WARN_AFTER
 from gaq_listen.worker.doorbell import Doorbell
 from gaq_listen.worker.event_pairs import FailedPair
@@ -160,6 +160,32 @@ async def test_doorbell_is_let_go_during_a_refresh(
         period.execute(BAD_FLAG, (1, 501))
         await work.until(lambda: work.of(events.BatchRefreshed))
         assert not held[0]
+        await work.until(lambda: asleep(period))
+
+
+async def test_doorbell_is_let_go_after_a_short_refresh(
+    period: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go, refresh = Doorbell.let_go, Refresher.refresh
+    done: list[str] = []
+
+    async def let_go_and_record(self: Doorbell) -> bool:
+        done.append("let go")
+        return await let_go(self)
+
+    async def refresh_and_record(self: Refresher, limit: int) -> BatchResult:
+        batch = await refresh(self, limit)
+        done.append("refreshed")
+        return batch
+
+    monkeypatch.setattr(session, "LET_GO_AFTER", NEVER)
+    async with running_worker(dsn, sweep=NEVER) as work:
+        await work.until(lambda: asleep(period))
+        monkeypatch.setattr(Doorbell, "let_go", let_go_and_record)
+        monkeypatch.setattr(Refresher, "refresh", refresh_and_record)
+        period.execute(BAD_FLAG, (1, 501))
+        await work.until(lambda: work.of(events.BatchRefreshed) and len(done) > 1)
+        assert done[:2] == ["refreshed", "let go"]
         await work.until(lambda: asleep(period))
 
 
