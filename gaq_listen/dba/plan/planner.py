@@ -35,7 +35,13 @@ _SEARCH_SOURCES = "select set_config('search_path', quote_ident(%(schema)s), tru
 _RENAMED = "select name_then, name_now from gaq.renamed_sources() order by 1"
 
 # Earlier versions of gaq-listen have no record with which the checks could compare.
-_HAS_RECORD = "select where num_nulls(to_regprocedure('gaq.source_changes()'), to_regclass('gaq.installation')) = 0"
+# to_regclass and to_regprocedure raise an error for a role that may not use the schema.
+_HAS_RECORD = """
+select from pg_namespace n
+where nspname = 'gaq' and has_schema_privilege(oid, 'usage')
+  and exists (select from pg_class where relnamespace = n.oid and relname = 'installation')
+  and exists (select from pg_proc where pronamespace = n.oid and proname = 'source_changes')
+"""
 
 
 def make_plan(
