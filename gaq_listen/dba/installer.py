@@ -159,6 +159,7 @@ def _apply(
     configured = {
         "lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms",
         "client_min_messages": "warning",
+        "row_security": "off",  # an error, rather than the rows that a policy lets through
         **(settings or {}),
     }
     try:
