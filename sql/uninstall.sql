@@ -63,6 +63,7 @@ begin
 end
 $$;
 
+-- (The query is that of gaq.adopted_table. An earlier version, or an installation that was interrupted, lacks the function.)
 do $$
 declare
     original regclass;

@@ -118,11 +118,11 @@ def test_installation_refuses_row_security_on_the_table_that_it_would_adopt(with
 
 
 def test_scripts_for_psql_fail_rather_than_miss_rows(with_owner: Connection[Any], bare_dsn: str) -> None:
-    with_owner.execute("alter table data_pass_runs enable row level security")
-    with_owner.execute(TWO_PAIRS.encode())
+    with_owner.execute(TYPES["timestamptz"].partition("COMMENT ON")[0].encode())
+    with_owner.execute("alter table gaq_summaries enable row level security")
+    script_of_all = "".join(step.text for step in named(REFERENCE.name).steps())
     with psycopg.connect(bare_dsn, autocommit=True) as session:
         session.execute(for_psql("").encode())
-        script_of_all = "".join(step.text for step in named(REFERENCE.name).steps())
         with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
             session.execute(script_of_all.encode())
 
