@@ -3,7 +3,7 @@
 -- functions read the marks, because PostgreSQL plans a function apart from its caller. They run without sequential scans,
 -- and in an order that only one index has. (With "kind = of_kind" another index would have a suitable order as well, but
 -- would read all kinds. So the functions use two inequalities.)
--- A view calls functions with the rights of its reader, who may have rights on gaq_summaries alone: see 70_grants.sql.
+-- A view calls functions with the rights of its reader, who may have rights on gaq_summaries alone: see gaq.grant_wide_marks.
 
 set role gaq_owner;
 
@@ -192,12 +192,21 @@ begin
 end
 $$;
 
--- The same grants are in 70_grants.sql. They are here too, because during an upgrade readers call these functions before
--- that file is applied.
-grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int), gaq.first_wide_marks(text, int),
-    gaq.first_placed_marks(text, int), gaq.keys_marked_at(text, bigint, bigint, bigint),
-    gaq.bounds_marked_at(text, bigint),
-    gaq.which_are_marked_at(text, bigint, bigint[]), gaq.oldest_mark_at(text, bigint, bigint[])
-    to public;
+-- Lets PUBLIC execute these functions. A view calls functions with the rights of its reader, who may have been given
+-- gaq_summaries alone. Nobody can call them otherwise without the right to use schema gaq. During an upgrade, readers call
+-- them before 70_grants.sql is applied. That file revokes everything from PUBLIC, and then calls this function again.
+create or replace function gaq.grant_wide_marks() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int),
+        gaq.first_wide_marks(text, int), gaq.first_placed_marks(text, int),
+        gaq.keys_marked_at(text, bigint, bigint, bigint), gaq.bounds_marked_at(text, bigint),
+        gaq.which_are_marked_at(text, bigint, bigint[]), gaq.oldest_mark_at(text, bigint, bigint[])
+        to public;
+end
+$$;
+
+do $$ begin perform gaq.grant_wide_marks(); end $$;
 
 reset role;

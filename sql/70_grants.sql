@@ -16,13 +16,8 @@ grant execute on function gaq.bell_key(), gaq.list_objects(), gaq.backend_exists
     gaq.utc(timestamptz), gaq.utc(timestamp), gaq.recorded_name(oid), gaq.source_changes(), gaq.renamed_sources(),
     gaq.differences(bigint[], bigint[]) to gaq_reader;
 
--- A view calls functions with the rights of its reader, who may have been given gaq_summaries alone. Nobody can call them
--- otherwise without the right to use schema gaq.
-grant execute on function gaq.oldest_wide_mark(text, bigint[]), gaq.wide_marks(text, int), gaq.first_wide_marks(text, int),
-    gaq.first_placed_marks(text, int), gaq.keys_marked_at(text, bigint, bigint, bigint),
-    gaq.bounds_marked_at(text, bigint),
-    gaq.which_are_marked_at(text, bigint, bigint[]), gaq.oldest_mark_at(text, bigint, bigint[])
-    to public;
+-- Readers of gaq_summaries, who may have been given the view alone.
+do $$ begin perform gaq.grant_wide_marks(); end $$;
 
 -- Workers and operators may only refresh, mark and pause. gaq_worker inherits the rights of gaq_reader.
 grant execute on function gaq.refresh(int, interval, interval, bool, text, bigint[], bigint[]), gaq.lock_sources(),

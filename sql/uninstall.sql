@@ -63,6 +63,7 @@ begin
 end
 $$;
 
+-- (The query is that of gaq.adopted_table. An earlier version, or an installation that was interrupted, lacks the function.)
 do $$
 declare
     original regclass;
@@ -111,7 +112,7 @@ begin
         -- A role that somebody was given is theirs to keep; one that another database uses cannot be dropped.
         continue when exists (
             select from pg_auth_members m
-            where m.roleid = ours::regrole and m.member <> current_user::regrole
+            where m.roleid = ours::regrole and m.member <> (select oid from pg_roles where rolname = current_user)
               and m.member not in (select oid from pg_roles where rolname = any (all_of_ours)));
         begin
             execute format('drop role %I', ours);

@@ -31,6 +31,12 @@ join pg_namespace s on s.oid = c.relnamespace
 where s.nspname = %(schema)s and c.relname = 'gaq_summaries' and c.relkind in ('r', 'p')
 """
 
+ADOPTED_TABLE = """
+select c.oid from pg_class c join pg_namespace s on s.oid = c.relnamespace
+where s.nspname = %(schema)s and c.relname = 'gaq_summaries' and c.relkind in ('r', 'p')
+"""
+"""A query for the oid of the table that an installation would adopt."""
+
 # Views by the relation they are of; foreign keys by the table that has them; triggers by their name.
 _DEPENDENTS = """
 select distinct format('view %%s', w.ev_class::regclass) as what

@@ -13,18 +13,18 @@ from gaq_listen.db.connection import AbortableConnection
 _FACTS = """
 select quote_ident(current_user), current_setting('server_version_num')::int,
        array(select rolname::text from pg_catalog.pg_roles
-             where rolname in ('gaq_worker', 'gaq_reader') and pg_has_role(oid, 'member')),
+             where rolname in ('gaq_worker', 'gaq_reader', 'gaq_owner') and pg_has_role(oid, 'member')),
        array(select rolname::text from pg_catalog.pg_roles
-             where rolname in ('gaq_worker', 'gaq_reader') and pg_has_role(oid, 'usage')),
+             where rolname in ('gaq_worker', 'gaq_reader', 'gaq_owner') and pg_has_role(oid, 'usage')),
        (select count(*) from pg_catalog.pg_roles where rolname in ('gaq_worker', 'gaq_reader'))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class RoleFacts:
-    """Hold which of ``gaq_worker`` and ``gaq_reader`` a role is a member of, and whose rights it inherits.
+    """Hold which of our roles a role is a member of, and whose rights it inherits.
 
-    ``existing`` is the number of those two roles that the server has.
+    ``existing`` says how many of ``gaq_worker`` and ``gaq_reader`` the server has.
     """
 
     role: str
@@ -37,17 +37,17 @@ class RoleFacts:
 def advice(facts: RoleFacts) -> str | None:
     """Return the statement that gives a role the rights that it lacks.
 
-    Return None if it has all rights of gaq_worker, or if gaq_worker or gaq_reader does not exist.
+    Return None if it has all rights of gaq_worker or gaq_owner, or if gaq_worker or gaq_reader does not exist.
 
     >>> advice(RoleFacts("ops", 160000, [], [], 2))
     'for a worker or an operator: GRANT gaq_worker TO ops; for one who only reads: GRANT gaq_reader TO ops'
     """
-    if facts.existing < 2 or "gaq_worker" in facts.inherits:
+    if facts.existing < 2 or {"gaq_worker", "gaq_owner"} & {*facts.inherits}:
         return None
-    for name in ("gaq_worker", "gaq_reader"):
+    for name in ("gaq_worker", "gaq_reader", "gaq_owner"):
         if name in facts.member_of and name not in facts.inherits:
             fix = (
-                f"GRANT {name} TO {facts.role} WITH INHERIT TRUE"
+                f"GRANT {name} TO {facts.role} WITH INHERIT TRUE{', SET TRUE' if name == 'gaq_owner' else ''}"
                 if facts.server_version >= 160000
                 else f"ALTER ROLE {facts.role} INHERIT"
             )

@@ -22,6 +22,15 @@ def source_changes(connection: Connection[TupleRow]) -> list[tuple[str, str]]:
     return [(kind, what) for kind, what in connection.execute(SOURCE_CHANGES).fetchall()]
 
 
+# An earlier version lacks the functions, and a role without rights in schema gaq cannot call them.
+_CAN_COMPARE = """
+select count(*) = 2
+       and bool_and(has_schema_privilege(n.oid, 'USAGE') and has_function_privilege(p.oid, 'EXECUTE'))
+from pg_catalog.pg_proc p
+join pg_catalog.pg_namespace n on n.oid = pronamespace
+where nspname = 'gaq' and proname in ('renamed_sources', 'source_changes')
+"""
+
 _KEPT = """
 select (select version from gaq.installation) = %s
        and exists (select from gaq.renamed_sources())
@@ -34,7 +43,7 @@ def is_rename_only(connection: Connection[TupleRow], version: int) -> bool:
 
     Views and accessors follow a rename. A sources file does not, because it has the names of before.
     """
-    if connection.execute("select to_regprocedure('gaq.renamed_sources()') is null").fetchall() == [(True,)]:
+    if connection.execute(_CAN_COMPARE).fetchall() != [(True,)]:
         return False
     return connection.execute(_KEPT, (version,)).fetchall() == [(True,)]
 

@@ -22,6 +22,7 @@ from gaq_listen.dba.checks import (
 )
 from gaq_listen.dba.checks.finding import INSTALL, Finding
 from gaq_listen.dba.checks.unseen_changes import TABLE_CHECKS, TableCheck, installed_tables
+from gaq_listen.dba.owner_membership import owner_membership
 
 Check = Callable[[Connection[TupleRow]], list[Finding]]
 
@@ -103,7 +104,10 @@ def _run_check(connection: Connection[TupleRow], name: str, check: Check) -> lis
             _prepare(connection)
             return check(connection)
     except psycopg.errors.InsufficientPrivilege as error:
+        membership = owner_membership(connection)
         fix = "run gaq-listen doctor as a superuser, or as a member of gaq_owner and pg_monitor"
+        if membership.is_member and not membership.has_rights_of_owner:
+            fix = f"{membership.fix}; then gaq-listen doctor"
         why = "this role lacks a right that the check needs"
         return [Finding(f"could not check {name}: {sentence(error)}", why, fix, "note")]
     except psycopg.Error as error:

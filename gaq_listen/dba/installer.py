@@ -14,6 +14,7 @@ from gaq_listen.dba import sources as sources_
 from gaq_listen.dba.checks.finding import Finding
 from gaq_listen.dba.indexes import quoted
 from gaq_listen.dba.manifest import ROLES
+from gaq_listen.dba.owner_membership import owner_membership
 from gaq_listen.dba.plan.event_triggers import EVENT_TRIGGERS, event_trigger_fix
 from gaq_listen.dba.plan.plan_reader import Row
 from gaq_listen.dba.plan.planner import make_plan
@@ -158,6 +159,7 @@ def _apply(
     configured = {
         "lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms",
         "client_min_messages": "warning",
+        "row_security": "off",  # an error, rather than the rows that a policy lets through
         **(settings or {}),
     }
     try:
@@ -187,6 +189,9 @@ def _apply(
         for trigger in _event_triggers_at_fault(connection, error):
             fix = event_trigger_fix(trigger)
             error.add_note(f"the event trigger {trigger['name']} did this with the rights of gaq_owner: {fix}")
+        membership = owner_membership(connection)
+        if membership.is_member and not membership.suffices:
+            error.add_note(f"{membership.role} {membership.lack}: {membership.fix}")
         if not hasattr(error, "__notes__"):
             error.add_note("gaq-listen install --plan names the rights that an installation needs")
         raise explained_errors(error) from error

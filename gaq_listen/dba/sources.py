@@ -37,8 +37,9 @@ where nspname = 'gaq'
 
 # While gaq-listen is detached, it has no triggers, and only this record has the schema.
 _CAN_READ_BINDINGS = """
-select coalesce(bool_and(has_table_privilege(oid, 'SELECT')), false) from pg_catalog.pg_class
-where oid = to_regclass('gaq.bindings') and has_schema_privilege(relnamespace, 'USAGE')
+select coalesce(bool_and(has_table_privilege(c.oid, 'SELECT')), false) from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = relnamespace
+where nspname = 'gaq' and relname = 'bindings' and has_schema_privilege(n.oid, 'USAGE')
 """
 
 

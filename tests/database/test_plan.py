@@ -253,14 +253,6 @@ def test_plan_reports_partitions_and_counts_their_rows(bare_db: Connection[Any])
     assert children.what.startswith("public.qc_flag_verifications has partitions or children without triggers")
 
 
-def test_plan_reports_row_level_security(bare_db: Connection[Any]) -> None:
-    bare_db.execute("alter table runs enable row level security")
-    (finding,) = planned(bare_db).findings
-    assert (finding.what, finding.level) == ("row-level security is enabled on public.runs", "error")
-    assert finding.fix.startswith("before the installation: ")
-    assert finding.fix.endswith(" ROLE gaq_owner BYPASSRLS")
-
-
 def test_plan_reports_virtual_columns(bare_db: Connection[Any]) -> None:
     if bare_db.info.server_version < 180000:
         pytest.skip("virtual generated columns came with PostgreSQL 18")

@@ -44,6 +44,7 @@ select wanted from unnest(array['gaq_owner', 'gaq_worker', 'gaq_reader']) wanted
 where not exists (select from pg_catalog.pg_roles where rolname = wanted)
 """
 
+# For a right of a role on another role, the kind is null, and the name is the statement that grants the right.
 _NEEDED = """
 with roles as (
     select oid, rolname from pg_catalog.pg_roles where rolname in ('gaq_owner', 'gaq_worker', 'gaq_reader')
@@ -69,7 +70,12 @@ with roles as (
     join pg_catalog.pg_namespace n
       on nspname = 'gaq' or nspname in (select schema_name from gaq.bindings)
     union all
-    select rolname, 'gaq_reader', null, null, pg_has_role(r.oid, 'gaq_reader', 'MEMBER')
+    select rolname, 'gaq_reader', null,
+           case when current_setting('server_version_num')::int >= 160000
+                then 'GRANT gaq_reader TO gaq_worker WITH INHERIT TRUE;'
+                when pg_has_role(r.oid, 'gaq_reader', 'MEMBER') then 'ALTER ROLE gaq_worker INHERIT;'
+                else 'GRANT gaq_reader TO gaq_worker;' end,
+           pg_has_role(r.oid, 'gaq_reader', 'USAGE')
     from roles r
     where rolname = 'gaq_worker' and exists (select from roles where rolname = 'gaq_reader')
 )
@@ -132,8 +138,8 @@ def needed(connection: Connection[TupleRow]) -> list[Finding]:
         return [*findings, Finding(f"{roles} lack {len(missing)} rights that they need", why, INSTALL)]
     for role, privilege, kind, name in missing:
         right = privilege if kind is None else f"{privilege} on {kind.lower()} {name}"
-        grant = f"GRANT {privilege}" if kind is None else f"GRANT {privilege} ON {kind} {name}"
-        findings.append(Finding(f"{role} lacks {right}", why, f"{grant} TO {role};"))
+        fix = name if kind is None else f"GRANT {privilege} ON {kind} {name} TO {role};"
+        findings.append(Finding(f"{role} lacks {right}", why, fix))
     return findings
 
 

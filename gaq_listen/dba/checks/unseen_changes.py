@@ -127,7 +127,7 @@ def _bypass(has_owner: bool, installed: bool) -> str:
         if has_owner
         else "CREATE ROLE gaq_owner NOLOGIN; ALTER ROLE gaq_owner BYPASSRLS"
     )
-    return f"{bypass}; then {REPAIR}" if installed else f"before the installation: {bypass}"
+    return f"{bypass}; then {REPAIR}" if installed else f"as a superuser, before the installation: {bypass}"
 
 
 def virtual_columns(connection: Connection[TupleRow], tables: SourceTableSet) -> list[Finding]:

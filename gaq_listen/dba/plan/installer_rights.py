@@ -1,18 +1,16 @@
 """Check whether the rights of the current role suffice for an installation."""
 
 from gaq_listen.dba.manifest import ROLES
+from gaq_listen.dba.owner_membership import OPTIONS_SINCE, OwnerMembership, inheriting_grant, owner_membership
 from gaq_listen.dba.plan.plan_reader import PlanReader, Row
 
-# Since PostgreSQL 16, a member of a role may lack the right to act as the role.
 _ROLES = """
 select array(select wanted from unnest(%(roles)s::text[]) wanted
              where not exists (select from pg_roles where rolname = wanted)) as missing,
-       coalesce((select pg_has_role(oid, %(membership)s) from pg_roles where rolname = 'gaq_owner'), false)
-           as acts_as_owner,
-       coalesce((select pg_has_role(worker.oid, reader.oid, 'member') from pg_roles worker, pg_roles reader
+       coalesce((select pg_has_role(worker.oid, reader.oid, 'usage') from pg_roles worker, pg_roles reader
                  where worker.rolname = 'gaq_worker' and reader.rolname = 'gaq_reader'), false) as worker_reads,
-       coalesce((select bool_and(pg_has_role(oid, 'member with admin option')) from pg_roles
-                 where rolname in ('gaq_owner', 'gaq_reader')), true) as administers
+       coalesce((select pg_has_role(oid, 'member with admin option') from pg_roles where rolname = 'gaq_reader'), true)
+           as administers_reader
 """
 
 # The role need not be able to grant a right that PUBLIC, or an existing gaq_owner, has already.
@@ -29,7 +27,7 @@ where s.nspname = %(schema)s
 
 # An installation makes the role that installs a member of gaq_owner.
 _OTHER_OWNERS = """
-select distinct quote_ident(o.rolname) as name
+select distinct quote_ident(o.rolname) as name, o.rolinherit as inherits
 from pg_catalog.pg_class c
 join pg_catalog.pg_roles o on o.oid = c.relowner
 where c.oid = any (%(tables)s) and not o.rolsuper and o.rolname <> current_user
@@ -85,26 +83,45 @@ def _check_tables(reader: PlanReader, server: Row, tables: list[Row]) -> None:
 
 
 def _check_roles(reader: PlanReader, server: Row) -> None:
-    membership = "set" if server["number"] >= 160000 else "member"
-    (roles,) = reader.ask(_ROLES, roles=ROLES, membership=membership)
-    complete = not roles["missing"] and roles["acts_as_owner"] and roles["worker_reads"]
-    administers = roles["administers"] or server["number"] < 160000
-    if not complete and not (server["creates_roles"] and administers):
-        creates = [f"CREATE ROLE {name} NOLOGIN" for name in roles["missing"]]
-        grants = ["GRANT gaq_reader TO gaq_worker", f"GRANT gaq_owner TO {server['quoted_role']}"]
+    role, membership = server["role"], owner_membership(reader.connection)
+    (roles,) = reader.ask(_ROLES, roles=ROLES)
+    before_16 = server["number"] < OPTIONS_SINCE
+    may_grant_reader = server["creates_roles"] if before_16 else roles["administers_reader"]
+    may_create_roles = server["creates_roles"] or not roles["missing"]
+    needs_more_than_grant = membership.is_member or membership.may_grant
+    becomes_owner = membership.suffices or membership.installation_grants
+    grants_reader = roles["worker_reads"] or may_grant_reader
+    if not (may_create_roles and grants_reader and (becomes_owner or needs_more_than_grant)):
+        _refuse_roles(reader, role, roles["missing"], membership)
+    elif not becomes_owner:
         reader.obstacle(
-            f"{server['role']} may not create or grant the roles {', '.join(ROLES)}",
-            "gaq_owner owns schema gaq, and workers and readers get their rights from the other roles",
-            f"as a superuser, run: {'; '.join(creates + grants)}; {_OR_SUPERUSER}",
+            f"{role} {membership.lack}",
+            "an installation acts as gaq_owner, and creates the triggers with rights that it inherits from gaq_owner",
+            f"as a superuser, run: {membership.fix}; {_OR_SUPERUSER}",
         )
+
+
+def _refuse_roles(reader: PlanReader, role: str, missing: list[str], membership: OwnerMembership) -> None:
+    """Add an obstacle with the statements that create and grant what the installation cannot."""
+    creates = [f"CREATE ROLE {name} NOLOGIN" for name in missing]
+    with_options = " WITH INHERIT TRUE" if membership.server_version >= OPTIONS_SINCE else ""
+    grants = [f"GRANT gaq_reader TO gaq_worker{with_options}"]
+    if not membership.suffices:
+        grants.append(membership.fix)
+    reader.obstacle(
+        f"{role} may not create or grant the roles {', '.join(ROLES)}",
+        "gaq_owner owns schema gaq, and workers and readers get their rights from the other roles",
+        f"as a superuser, run: {'; '.join(creates + grants)}; {_OR_SUPERUSER}",
+    )
 
 
 def advise_table_owners(reader: PlanReader, tables: list[Row]) -> None:
     """Add a finding for each owner of source tables who could not dump schema gaq."""
     for owner in reader.ask(_OTHER_OWNERS, tables=[row["oid"] for row in tables]):
+        grant = inheriting_grant(owner["name"], reader.connection.info.server_version, owner["inherits"])
         reader.advise(
-            f"{owner['name']} owns source tables, and is neither a superuser nor a member of gaq_owner",
+            f"{owner['name']} owns source tables, and is neither a superuser nor a member of gaq_owner that inherits",
             "the role cannot dump schema gaq with pg_dump, nor grant rights on gaq_summaries: GRANT ... ON ALL TABLES "
             "IN SCHEMA leaves gaq_summaries out",
-            f"if the role should be able to, after the installation: GRANT gaq_owner TO {owner['name']}",
+            f"if the role should be able to, after the installation: {grant}",
         )

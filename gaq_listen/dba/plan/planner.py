@@ -11,7 +11,7 @@ from gaq_listen.db import source_bindings
 from gaq_listen.db.sessions import SQL_VERSION
 from gaq_listen.dba import indexes
 from gaq_listen.dba.checks.finding import Finding
-from gaq_listen.dba.checks.unseen_changes import TABLE_CHECKS
+from gaq_listen.dba.checks.unseen_changes import TABLE_CHECKS, SourceTableSet, row_security
 from gaq_listen.dba.doctor import RECORD_CHECKS, examine
 from gaq_listen.dba.plan import measurements, planned_tables
 from gaq_listen.dba.plan.event_triggers import advise_event_triggers
@@ -35,7 +35,13 @@ _SEARCH_SOURCES = "select set_config('search_path', quote_ident(%(schema)s), tru
 _RENAMED = "select name_then, name_now from gaq.renamed_sources() order by 1"
 
 # Earlier versions of gaq-listen have no record with which the checks could compare.
-_HAS_RECORD = "select where num_nulls(to_regprocedure('gaq.source_changes()'), to_regclass('gaq.installation')) = 0"
+# to_regclass and to_regprocedure raise an error for a role that may not use the schema.
+_HAS_RECORD = """
+select from pg_namespace n
+where nspname = 'gaq' and has_schema_privilege(oid, 'usage')
+  and exists (select from pg_class where relnamespace = n.oid and relname = 'installation')
+  and exists (select from pg_proc where pronamespace = n.oid and proname = 'source_changes')
+"""
 
 
 def make_plan(
@@ -84,6 +90,7 @@ def _examine(
     adoption = legacy_plan.adoption_of(reader)
     tables = planned_tables.find_tables(reader, server, sources)
     role = check_role(reader, server, tables)
+    _refuse_row_security(reader, tables)
     if not only_obstacles:
         plan = _measure(reader, plan, tables)
         _run_shared_checks(reader, tables, sources)
@@ -115,11 +122,20 @@ def _measure(reader: PlanReader, plan: InstallationPlan, tables: list[Row]) -> I
     return replace(plan, lock_holders=lock_holders, tables=measured, measured_seconds=seconds, counted_since=since)
 
 
+def _refuse_row_security(reader: PlanReader, tables: list[Row]) -> None:
+    """Add an obstacle for each table that an installation reads and whose policies would hide rows from gaq_owner."""
+    adopted = reader.ask(legacy_plan.ADOPTED_TABLE)
+    read = [row["oid"] for row in [*tables, *adopted]]
+    for finding in row_security(reader.connection, SourceTableSet(marked=[], read=read, columns=[])):
+        reader.obstacle(finding.what, finding.why, finding.fix.partition("; then ")[0])
+
+
 def _run_shared_checks(reader: PlanReader, tables: list[Row], sources: Sources) -> None:
     """Run the checks that the doctor runs on installed tables, on the tables that would be installed."""
     table_set = planned_tables.planned_table_set(reader, tables, sources)
     for check in TABLE_CHECKS.values():
-        reader.findings += check(reader.connection, table_set)
+        if check is not row_security:  # which _refuse_row_security has run
+            reader.findings += check(reader.connection, table_set)
     reader.findings += indexes.missing(reader.connection, reader.schema, sources)
     reader.findings += lost_triggers(reader.connection, reader.schema, sources)
 
