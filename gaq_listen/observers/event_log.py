@@ -97,7 +97,7 @@ def event_log(
 
     def write(lines: list[str], left_out: int) -> None:
         if left_out:
-            fields = {"lines": left_out, "reason": "nobody took the output"}
+            fields = {"lines": left_out, "reason": "the output did not take them in time"}
             lines = [line_format.write(datetime.now(UTC), "WARNING", "left_out", fields), *lines]
         for line in lines:
             stdout.write(f"{line}\n")

@@ -22,9 +22,8 @@ def ready(state: WorkerState, last_event: float, now: float) -> tuple[bool, str]
     word, explanation = state.summary(now)
     if state.paused or not state.listening:
         return False, f"{word.lower()}: {explanation}"
-    counted = state.counted
-    fresh = state.fresh()
+    counted, fresh = state.counted, state.fresh()
     if counted is None or fresh is None:
         return False, "the stale pairs could not be counted"
-    stale = f"{counted.stale_pairs} stale pairs, the oldest for {counted.seconds_stale:.1f} s"
+    stale = f"{counted.message()}, the oldest for {counted.seconds_stale:.1f} s"
     return fresh, f"{'listening' if fresh else 'not fresh'}: {stale}; the objective is {state.objective:g} s"

@@ -60,15 +60,13 @@ class WorkerState:
         self._connection: Connection = None
         self._connection_since = now
         self._conditions: dict[type[WorkerEvent], tuple[float, WorkerEvent]] = {}
-        """The conditions that last, with the time of the event that announced each of them last."""
+        """The conditions of a connected worker, with the time of the event that announced each of them last."""
         self._ending: events.Stopping | events.Stopped | None = None
         self._pairs_left = 0
         self._pairs_left_at = now
 
     def apply(self, event: events.Event, now: float) -> None:
         """Update the state with an event."""
-        if event.lasting:
-            self._conditions[type(event)] = (now, event)
         if event.ends is not None:
             self._conditions.pop(event.ends, None)
         match event:
@@ -76,8 +74,13 @@ class WorkerState:
                 self._apply_batch(event, now)
             case events.Behind(pairs_left):
                 self._pairs_left, self._pairs_left_at = pairs_left, now
-            case events.CaughtUp() | events.Broken() | events.Blocked():
+            case events.CaughtUp():
                 self._pairs_left = 0
+            case events.Broken() | events.Blocked():
+                self._pairs_left = 0
+                self._conditions[type(event)] = (now, event)
+            case events.Paused() | events.SourcesChanged():
+                self._conditions[type(event)] = (now, event)
             case events.Swept(found):
                 self.swept = (now, found)
             case events.BacklogCounted():
@@ -93,9 +96,7 @@ class WorkerState:
                 self._ending = event
             case events.PairsFailed() | events.Audited() | events.Idle():
                 pass
-            case events.Paused() | events.Resumed() | events.Repaired() | events.Unblocked():
-                pass
-            case events.SourcesChanged() | events.SourcesRestored():
+            case events.Resumed() | events.Repaired() | events.Unblocked() | events.SourcesRestored():
                 pass
             case _:
                 assert_never(event)

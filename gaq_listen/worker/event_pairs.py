@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gaq_listen.wording import data_pass_name
+from gaq_listen.wording import data_pass_name, percent
 from gaq_listen.worker.event_base import Severity
 
 NAMED = 4
@@ -73,12 +73,12 @@ class RefreshedPair(EventPair):
         if self.removed:
             return "removed"
         if after is None:
-            return "not computable" if before is None else f"{_percent(before)} % → not computable"
+            return "not computable" if before is None else f"{percent(before)} % → not computable"
         if before is None:
-            return f"none → {_percent(after)} %"
+            return f"none → {percent(after)} %"
         if before == after:
-            return f"still {_percent(after)} %"
-        return f"{_percent(before)} → {_percent(after)} %"
+            return f"still {percent(after)} %"
+        return f"{percent(before)} → {percent(after)} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,3 @@ def name_first(texts: Sequence[str], separator: str = "; ") -> str:
     """
     more = f" +{len(texts) - NAMED}" if len(texts) > NAMED else ""
     return separator.join(texts[:NAMED]) + more
-
-
-def _percent(fraction: float) -> str:
-    return f"{fraction * 100:.1f}"

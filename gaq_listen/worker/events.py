@@ -374,7 +374,7 @@ class SourcesRestored(WorkerEvent):
     after: float
 
     def message(self) -> str:
-        return f"the source tables are as they were installed for again, after {duration(self.after)}"
+        return f"the source tables are again those that gaq-listen was installed for, after {duration(self.after)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ def test_a_gauge_without_a_value_is_absent() -> None:
     ("events", "ready", "sentence"),
     [
         ([Listening(), BacklogCounted(0)], True, "listening: 0 stale pairs"),
+        ([Listening(), BacklogCounted(1, 0.3)], True, "listening: 1 stale pair, the oldest for 0.3 s"),
         ([Listening(), BacklogCounted(12, 0.3)], True, "listening: 12 stale pairs, the oldest for 0.3 s"),
         (
             [Listening(), BacklogCounted(12, 1.5)],

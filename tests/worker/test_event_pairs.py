@@ -12,6 +12,7 @@ from tests.observers.example_events import LONG, pair
     [
         (0.921, 0.884, "92.1 → 88.4 %"),
         (1.0, 0.0, "100.0 → 0.0 %"),
+        (1.0, 0.9999, "100.0 → 99.9 %"),
         (0.884, 0.884, "still 88.4 %"),
         (None, 0.884, "none → 88.4 %"),
         (0.921, None, "92.1 % → not computable"),

@@ -32,7 +32,7 @@ MESSAGES = [
     "blocked, next try in 250 ms: connection to server",
     "not blocked any more after 12.0 s",
     "ALARM, run: gaq-listen install: qc_flags is another table than the one that gaq-listen reads +1",
-    "the source tables are as they were installed for again, after 12.0 s",
+    "the source tables are again those that gaq-listen was installed for, after 12.0 s",
     "stopping: SIGTERM",
     "stopped: 12 345 pairs in 321 batches, 1 h 04 min",
 ]
