@@ -156,3 +156,17 @@ async def test_watched_does_not_abort_if_activities_are_not_tracked(period: Conn
     finally:
         await connection.close()
         await other.close()
+
+
+async def test_watched_says_how_long_a_lost_backend_has_not_answered(dsn: str) -> None:
+    connection = await sessions.connect(dsn, "gaq-listen worker")
+    connection.response_timeout = 0.2
+
+    async def probe() -> None:
+        """Answer as for a backend that is gone, and whose network lost the end of the connection."""
+
+    try:
+        with pytest.raises(TimeoutError, match=r"^the server has not answered for 0\.2 s, nor is it at work$"):
+            await watched(connection.execute("select pg_sleep(3600)"), connection, probe)
+    finally:
+        await connection.close()
