@@ -26,15 +26,15 @@ async def watched(work: Awaitable[Result], connection: AbortableConnection, prob
     """
     task = asyncio.ensure_future(work)
     before: BackendState = None
+    waited = 0.0
     try:
         while not (await asyncio.wait({task}, timeout=connection.response_timeout))[0]:
+            waited += connection.response_timeout
             now = await probe()
             if now is None or (_is_idle(now) and now == before):
                 connection.abort()
                 await asyncio.wait({task})
-                raise TimeoutError(
-                    f"the server has not answered for {2 * connection.response_timeout:g} s, nor is it at work"
-                )
+                raise TimeoutError(f"the server has not answered for {waited:g} s, nor is it at work")
             before = now
         return task.result()
     finally:

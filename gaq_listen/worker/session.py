@@ -92,7 +92,7 @@ class WorkerSession:
         self._pause: Pause | None = None
         self._pause_seen = 0.0
         self._check_sources = False
-        """Whether the next check also compares the source tables with those that were installed for."""
+        """Whether the next check also compares the source tables with those that gaq-listen was installed for."""
         self._sources_changed_since: float | None = None
 
     async def serve(self) -> None:
@@ -288,7 +288,7 @@ class WorkerSession:
         return "polling" if self._parts.doorbell is None else "listening"
 
     def _report_sources(self, changes: tuple[str, ...]) -> None:
-        """Emit an event if the source tables are not those that were installed for, or are again."""
+        """Emit an event if the source tables are not those that gaq-listen was installed for, or are again."""
         self._check_sources = False
         if changes:
             if self._sources_changed_since is None:

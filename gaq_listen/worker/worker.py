@@ -214,7 +214,7 @@ class Worker:
                         probe = backend_probe(await backend_pid(connection), through=listening)
                         await registration.report_doorbell(await backend_pid(listening))
                     await self._serve(SessionParts(connection, refresher, registration, auditor, doorbell, probe))
-            # A row that stays says by itself that its worker has gone, because its backend has.
+            # If the row stays, readers still see that the worker is gone, because the backend in the row is gone.
             with suppress(*_TROUBLE):
                 await registration.unregister()
 

@@ -18,8 +18,8 @@ from psycopg import Connection
 
 from gaq_listen.cli.main import main
 from tests.conftest import Connect
-from tests.support.waiting import until
-from tests.support.worker_harness import PATIENCE, asleep, stale
+from tests.support.waiting import PATIENCE, until
+from tests.support.worker_harness import asleep, stale
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
 BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 2)"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -140,6 +141,17 @@ def test_failures_lists_failing_pairs_and_retries_them(run: Run, period: Connect
     assert "1 pair will be tried now" in run("failures", "--retry").stderr
     assert run("run", "--once").returncode == 0
     assert run("failures").returncode == 0
+
+
+def test_failures_shows_a_next_try_at_infinity_as_unknown(run: Run, period: Connection[Any]) -> None:
+    poison(period, 1, 501)
+    period.execute("call gaq.drain()")
+    period.execute("update gaq.failures set next_try_at = 'infinity'")
+    listed = run("failures")
+    assert listed.returncode == 1
+    assert re.search(r"LHC22o_apass7  501 .* unknown ", listed.stdout)
+    (failure,) = json.loads(run("failures", "--json").stdout)
+    assert (failure["next_try_at"], failure["next_try"]) == (None, None)
 
 
 def test_verify_finds_and_repairs_an_unseen_change(run: Run, period: Connection[Any]) -> None:

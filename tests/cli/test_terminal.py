@@ -14,8 +14,7 @@ import pexpect
 import pytest
 from psycopg import Connection
 
-from tests.support.waiting import until
-from tests.support.worker_harness import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 PROGRAM = str(Path(sys.executable).with_name("gaq-listen"))
 BAD_FLAG = "insert into qc_flags (data_pass_id, run_number, detector_id, flag_type_id) values (1, 501, 1, 2)"

@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from gaq_listen.observers.backlog_monitor import monitor_backlog
 from gaq_listen.worker.events import BacklogCounted, Event, Idle
-from tests.support.worker_harness import PATIENCE
+from tests.support.waiting import PATIENCE
 
 MONITOR = (
     "select pid from pg_stat_activity where application_name = 'gaq-listen watching' and datname = current_database()"

@@ -10,10 +10,9 @@ from psycopg import Connection
 from gaq_listen.settings import WorkerSettings
 from gaq_listen.worker.events import Event, Listening
 from gaq_listen.worker.worker import Worker
+from tests.support.waiting import PATIENCE
 
 EventType = TypeVar("EventType", bound=Event)
-PATIENCE = 20.0
-"""Seconds after which ``RunningWorker.until`` gives up."""
 
 
 class RunningWorker:

@@ -7,7 +7,7 @@ import json
 import re
 import runpy
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,8 @@ from gaq_listen import (
 from gaq_listen.worker import events
 from tests.support.small_period import BAD_FLAG
 from tests.support.uncomputable_pairs import ERROR, poison
-from tests.support.worker_harness import PATIENCE, asleep, stale
+from tests.support.waiting import PATIENCE
+from tests.support.worker_harness import asleep, stale
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -171,11 +172,12 @@ async def test_example_of_the_docs_reports_a_flag(period: Connection[Any], dsn: 
             reader, writer = await asyncio.open_connection("127.0.0.1", port.result())
             _, other = await asyncio.open_connection("127.0.0.1", port.result())
             other.close()
-            # The user may connect after a flag was reported, so insert flags until the user hears of one.
-            line: asyncio.Task[bytes] = asyncio.create_task(reader.readline())
-            while not line.done():
-                period.execute(BAD_FLAG, (1, 501))
-                await asyncio.wait({line}, timeout=0.2)
+            with closing(writer):
+                # The user may connect after a flag was reported, so insert flags until the user hears of one.
+                line: asyncio.Task[bytes] = asyncio.create_task(reader.readline())
+                while not line.done():
+                    period.execute(BAD_FLAG, (1, 501))
+                    await asyncio.wait({line}, timeout=0.2)
             told = json.loads(line.result())
         assert (told["data_pass_id"], told["run_number"], told["bad_run_coverage"]) == (1, 501, 1.0)
         assert [found["quality"] for found in told["periods"]] == ["bad"]
@@ -184,7 +186,6 @@ async def test_example_of_the_docs_reports_a_flag(period: Connection[Any], dsn: 
         with suppress(asyncio.CancelledError):
             async with asyncio.timeout(PATIENCE):
                 await service
-    writer.close()
     assert period.execute("select count(*) from gaq.workers").fetchone() == (0,)
 
 

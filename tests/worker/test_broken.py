@@ -17,7 +17,8 @@ from gaq_listen.worker.batching import BatchTimeouts
 from gaq_listen.worker.refresher import Refresher
 from gaq_listen.worker.worker import Worker
 from tests.support.small_period import BAD_FLAG
-from tests.support.worker_harness import PATIENCE, RunningWorker, asleep, differences, running_worker, stale
+from tests.support.waiting import PATIENCE
+from tests.support.worker_harness import RunningWorker, asleep, differences, running_worker, stale
 from tests.worker.test_isolation import SLOW
 
 BAD_VALUES = """
@@ -130,9 +131,11 @@ async def test_new_pair_that_takes_too_long_fails_and_backs_off(period: Connecti
     period.execute(mark.encode(), (1, 507) if mark == BAD_FLAG else None)
     work = await connect(dsn, "gaq-listen worker")
     try:
-        refresher = Refresher(work, 0, 0, "me", timeouts=BatchTimeouts(0.3, 10))
+        refresher = Refresher(work, 0, 0, "me", timeouts=BatchTimeouts(1.0, 10))
         (failed,) = (await refresher.refresh(20)).failed
         assert (failed.run_number, failed.attempts) == (507, 1)
+        assert failed.next_try > 0
+        period.execute("update gaq.failures set next_try_at = clock_timestamp() + interval '1 h'")
         # The pair is not due before its next try, and other pairs do not wait for it.
         assert len(await refresher.refresh(20)) == 0
         period.execute(BAD_FLAG, (1, 501))

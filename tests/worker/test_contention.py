@@ -15,7 +15,8 @@ from gaq_listen.dba.scripts import script
 from gaq_listen.private_postgres.server import PrivatePostgres
 from gaq_listen.worker.doorbell import CHANNEL
 from tests.support.small_period import BAD_FLAG, PERIOD
-from tests.support.worker_harness import PATIENCE, asleep, running_worker, stale
+from tests.support.waiting import PATIENCE
+from tests.support.worker_harness import asleep, running_worker, stale
 from tests.worker.test_doorbell import doorbell
 
 WRITERS = 8

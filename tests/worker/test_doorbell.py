@@ -142,6 +142,7 @@ async def test_lost_connection_ends_the_wait(period: Connection[Any], dsn: str) 
     async with doorbell(dsn) as bell:
         period.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'doorbell under test'"
+            " and datname = current_database()"
         )
         with pytest.raises(psycopg.OperationalError):
             await bell.wait(10)

@@ -43,7 +43,7 @@ async def test_failing_pair_is_reported_and_the_rest_is_stored(period: Connectio
         assert ERROR in pair.error
         await work.until(lambda: stale(period) == 1)
         # The worker sleeps until the next try, and no ring wakes it.
-        await work.until(lambda: len(work.of(events.PairsFailed)) == 2)
+        await work.until(lambda: len(work.of(events.PairsFailed)) > 1)
         heal(period)
         await work.until(lambda: stale(period) == 0)
 
@@ -53,7 +53,7 @@ async def test_only_pairs_that_take_too_long_fail(period: Connection[Any], dsn: 
     period.execute("update gaq_summaries set invalidated_at = now()")
     work = await connect(dsn, "gaq-listen worker")
     try:
-        outcome = await Refresher(work, 0, 0, "me", timeouts=BatchTimeouts(0.5, 10)).refresh(20)
+        outcome = await Refresher(work, 0, 0, "me", timeouts=BatchTimeouts(1.0, 10)).refresh(20)
         assert sorted((pair.data_pass_id, pair.run_number) for pair in outcome.failed) == [
             (data_pass_id, run) for data_pass_id in (1, 2) for run in (503, 504)
         ]

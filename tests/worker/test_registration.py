@@ -48,7 +48,15 @@ async def test_sweep_reports_the_counts(period: Connection[Any], dsn: str) -> No
     async with running_worker(dsn, sweep=1.0, name="a") as work:
         await work.until(lambda: asleep(period))
         period.execute(BAD_FLAG, (1, 501))
-        await work.until(lambda: workers(period, "pairs, batches, swept_found, found_by_sweeps") == [(1, 1, 0, 0)])
+
+        def counts() -> list[tuple[int, ...]]:
+            """Return the counts by the events. The sweep finds the pair if it comes just before the ring."""
+            batches, swept = work.of(events.BatchRefreshed), [swept.found for swept in work.of(events.Swept)]
+            return [(sum(len(batch.pairs) for batch in batches), len(batches), *swept[-1:], sum(swept))]
+
+        columns = "pairs, batches, swept_found, found_by_sweeps"
+        await work.until(lambda: work.of(events.BatchRefreshed) and workers(period, columns) == counts())
+        assert counts()[0][:2] == (1, 1)
         with psycopg.connect(dsn, autocommit=True) as silent:
             silent.execute("set gaq.bell = off")
             while not any(swept.found for swept in work.of(events.Swept)):
@@ -132,11 +140,12 @@ def test_later_session_with_the_pid_of_a_worker_is_no_worker(period: Connection[
 
 
 async def test_watched_does_not_abort_if_activities_are_not_tracked(period: Connection[Any], dsn: str) -> None:
-    connection = await sessions.connect(dsn, "gaq-listen worker", 0.2)
+    connection = await sessions.connect(dsn, "gaq-listen worker")
     other = await sessions.connect(dsn, "gaq-listen doorbell")
     try:
         await connection.execute("set track_activities = off")
         probe = backend_probe(await backend_pid(connection), through=other)
+        connection.response_timeout = 0.2
 
         async def work() -> int:
             cursor = await connection.execute("select 7 from pg_sleep(1)")
@@ -147,3 +156,17 @@ async def test_watched_does_not_abort_if_activities_are_not_tracked(period: Conn
     finally:
         await connection.close()
         await other.close()
+
+
+async def test_watched_says_how_long_a_lost_backend_has_not_answered(dsn: str) -> None:
+    connection = await sessions.connect(dsn, "gaq-listen worker")
+    connection.response_timeout = 0.2
+
+    async def probe() -> None:
+        """Answer as for a backend that is gone, and whose network lost the end of the connection."""
+
+    try:
+        with pytest.raises(TimeoutError, match=r"^the server has not answered for 0\.2 s, nor is it at work$"):
+            await watched(connection.execute("select pg_sleep(3600)"), connection, probe)
+    finally:
+        await connection.close()
