@@ -30,7 +30,7 @@ def parse_duration(text: str) -> float:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|d)?\s*", text)
     if match is None:
-        raise BadSetting(f"{text!r} is not a duration: write 250ms, 30s or 5m")
+        raise BadSetting(f"{text!r} is not a duration: write 250ms, 30s, 5m, 1h or 7d")
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 

@@ -271,7 +271,7 @@ def test_explain_save_writes_a_file_that_needs_no_other(
         (["show", "1", "--not-bad", "0.95"], "'--not-bad': '0.95' is not a condition: write '>=0.95'"),
         (["show", "1", "--not-bad", ">95"], "'--not-bad': '>95' has a limit above 1: write '>0.95' or '>95%'"),
         (["explain", "1", "501", "--json", "--save", "501.svg"], "--json and --save exclude each other"),
-        (["status", "--objective", "-1s"], "'--objective': '-1s' is not a duration: write 250ms, 30s or 5m"),
+        (["status", "--objective", "-1s"], "'--objective': '-1s' is not a duration: write 250ms, 30s, 5m, 1h or 7d"),
         (["run", "--max-batch", "0"], "'--max-batch': 0 is not in the range"),
         (["run", "--metrics-listen", "9187"], "'--metrics-listen': '9187' is not HOST:PORT: write 127.0.0.1:9187"),
         (["run", "--metrics-listen", "localhost:99999"], "'--metrics-listen': 'localhost:99999' is not HOST:PORT"),
