@@ -97,6 +97,11 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10  # seconds for a client that sends nothing
     server: _Server
 
+    def handle(self) -> None:
+        """Answer the requests of a client, which may leave at any time."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         page = self.server.pages.get(self.path.partition("?")[0])
         if page is None:

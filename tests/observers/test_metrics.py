@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gaq_listen.errors import BadSetting
-from gaq_listen.observers import health
+from gaq_listen.observers import health, http_server
 from gaq_listen.observers.http_server import serve_http
 from gaq_listen.observers.metrics import Metrics
 from gaq_listen.observers.worker_state import WorkerState
@@ -186,6 +187,16 @@ def test_the_server_serves_three_pages(served: Served) -> None:
     assert status == 200
     assert series(text)["gaq_listen_pairs_refreshed_total", ()] == 1
     assert get(served.port, "/") == (404, "there is only: /metrics, /healthz, /readyz\n")
+
+
+def test_a_client_that_leaves_is_no_error() -> None:
+    """The standard library's server would print a traceback between the lines of the log."""
+    ours, client = socket.socketpair()
+    with ours:
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        client.close()
+        pages = SimpleNamespace(pages={"/healthz": lambda: (200, http_server.TEXT, b"alive")})
+        http_server._Handler(ours, "somebody", pages)  # type: ignore[arg-type]
 
 
 def test_a_client_that_does_not_read_blocks_nobody(served: Served) -> None:
