@@ -81,8 +81,8 @@ def detach(dsn: str, lock_timeout: float) -> None:
     """Remove the triggers and everything else that depends on the source tables, so that any migration can run.
 
     Summaries, marks, roles, and the view gaq_summaries with its grants stay, and readers go on. Every summary counts
-    as stale, because no trigger sees a change, and workers pause. After the migration, "gaq-listen install" attaches
-    the triggers again, and workers compute every summary anew.
+    as stale, because no trigger sees a change, and workers refresh nothing. After the migration, "gaq-listen install"
+    attaches the triggers again, and workers compute every summary anew.
 
     A migration that only renames tables or columns needs no detach. docs/guides/your-migrations.md says which
     migrations do.
@@ -126,7 +126,7 @@ def uninstall(dsn: str, lock_timeout: float, drop_dependents: bool) -> None:
         print_note(f"nothing of gaq-listen is left in database {connection.info.dbname!r}")
 
 
-@click.command(short_help="Look for what is missing, altered, blind or slow.")
+@click.command(short_help="Look for what is missing, altered or unseen.")
 @dsn_option
 @option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
 def doctor(dsn: str, as_json: bool) -> None:

@@ -7,13 +7,22 @@ import sys
 from contextlib import suppress
 
 import click
+from click.core import ParameterSource
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from rich.console import Console
 
 from gaq_listen.adoption import legacy_comparison
 from gaq_listen.adoption.legacy_reasons import Reason
-from gaq_listen.cli.options import connected, data_pass_argument, dsn_option, option, print_note, value_type
+from gaq_listen.cli.options import (
+    connected,
+    data_pass_argument,
+    dsn_option,
+    option,
+    print_note,
+    refuse_together,
+    value_type,
+)
 from gaq_listen.db import source_bindings
 from gaq_listen.reports import failures as failures_
 from gaq_listen.reports import progress, run_ranges, verification
@@ -165,6 +174,12 @@ def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> 
     Example:
       gaq-listen verify --all --repair
     """
+    sampled = click.get_current_context().get_parameter_source("sample") is ParameterSource.COMMANDLINE
+    others = {"--all": every, "--sample": sampled, "--repair": repair}
+    refuse_together(
+        {"--all": every, "--sample": sampled},
+        *({"--original": original, name: given} for name, given in others.items()),
+    )
     with connected(dsn) as connection:
         connection.execute("set default_transaction_read_only = on")
         if original:

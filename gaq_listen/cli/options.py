@@ -44,6 +44,13 @@ def shared_option(name: str, *names: str, **details: Any) -> Decorator:
     return option(name, *names, envvar=variable(name), show_envvar=True, **details)
 
 
+def refuse_together(*together: dict[str, bool]) -> None:
+    """Raise a usage error for the first group of options that are all given."""
+    for options in together:
+        if all(options.values()):
+            raise click.UsageError(f"{' and '.join(options)} exclude each other")
+
+
 # Types of values ------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from gaq_listen.cli.options import (
     dsn_option,
     option,
     print_note,
+    refuse_together,
     save_option,
     value_type,
 )
@@ -134,7 +135,7 @@ def show(
       gaq-listen show LHC22o_apass7 --not-bad '>=0.95' --max-unverified 0 --max-undefined 0 --list --live
     """
     others = {"--list": as_list, "--json": as_json, "--csv": as_csv}
-    _refuse(
+    refuse_together(
         {"--json": as_json, "--csv": as_csv},
         {"--live": live, "--wait": wait},
         {"--list": as_list, "--csv": as_csv},
@@ -173,12 +174,6 @@ def show(
     else:
         console = Console()
         console.print(show_view.render(shown, selection, console.width))
-
-
-def _refuse(*together: dict[str, bool]) -> None:
-    for options in together:
-        if all(options.values()):
-            raise click.UsageError(f"{' and '.join(options)} exclude each other")
 
 
 def _read(

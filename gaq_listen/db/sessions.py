@@ -50,9 +50,10 @@ def parameters(dsn: str, application_name: str) -> dict[str, Any]:
     return given
 
 
-def unreachable(error: BaseException) -> DatabaseUnreachable:
-    """Return the error that says why no connection could be made."""
-    return DatabaseUnreachable(f"cannot connect to PostgreSQL: {sentence(error)}")
+def unreachable(error: BaseException, dsn: str | None = None) -> DatabaseUnreachable:
+    """Return the error that says why no connection could be made, with this DSN if it is known."""
+    chosen = "; neither --dsn nor GAQ_LISTEN_DSN names a server, so libpq's defaults or PG* variables did" if dsn == "" else ""
+    return DatabaseUnreachable(f"cannot connect to PostgreSQL: {sentence(error)}{chosen}")
 
 
 # The settings of a session come from the server, the database, the role, the environment and the DSN. This query fixes
@@ -147,7 +148,7 @@ def connect_once(dsn: str, application_name: str) -> Connection[TupleRow]:
         read_any_text(connection)
         connection.execute(_FIX_SETTINGS.encode())
     except psycopg.OperationalError as error:
-        raise unreachable(error) from error
+        raise unreachable(error, dsn) from error
     return connection
 
 
@@ -205,8 +206,11 @@ def _check_version(database: str, installed: bool, version: list[TupleRow], may_
         )
 
 
-def explained_errors(error: psycopg.Error | TimeoutError) -> GaqListenError:
-    """Turn an error of the database into one that says in a sentence that the server is lost, or what it refuses."""
+def explained_errors(error: psycopg.Error | TimeoutError, dsn: str | None = None) -> GaqListenError:
+    """Turn an error of the database into one that says in a sentence that the server is lost, or what it refuses.
+
+    Give ``dsn`` if the error may be of the first connection.
+    """
     if is_lost(error):
-        return unreachable(error)
+        return unreachable(error, dsn)
     return GaqListenError(f"the database refused: {explain(error)}")

@@ -115,7 +115,7 @@ class Worker:
         except _Stopped:
             pass
         except _TROUBLE as error:
-            raise sessions.explained_errors(error) from error
+            raise sessions.explained_errors(error, self._settings.dsn) from error
         finally:
             if self._connected_at is not None:
                 seconds = self._clock() - self._started

@@ -111,6 +111,14 @@ def test_a_wrong_option_or_server_ends_with_one_sentence(
     assert "s3cret" not in answer.stderr
 
 
+@pytest.mark.parametrize("command", ["status", "run"])
+def test_commands_without_a_dsn_say_so_if_no_server_answers(run: Run, tmp_path: Path, command: str) -> None:
+    answer = run(command, GAQ_LISTEN_DSN="", PGHOST=str(tmp_path))
+    assert answer.returncode == 3
+    assert "neither --dsn nor GAQ_LISTEN_DSN names a server" in " ".join(answer.stderr.split())
+    assert "names a server" not in run(command, GAQ_LISTEN_DSN=f"host={tmp_path}").stderr
+
+
 def test_commands_without_an_installation_name_install(run: Run, bare_dsn: str) -> None:
     for words in (["status"], ["show", "1"], ["run", "--once"]):
         answer = run(*words, GAQ_LISTEN_DSN=bare_dsn)
