@@ -126,7 +126,7 @@ def uninstall(dsn: str, lock_timeout: float, drop_dependents: bool) -> None:
         print_note(f"nothing of gaq-listen is left in database {connection.info.dbname!r}")
 
 
-@click.command(short_help="Look for what is missing, altered or unseen.")
+@click.command(short_help="Look for what is missing, altered, unseen or slow.")
 @dsn_option
 @option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
 def doctor(dsn: str, as_json: bool) -> None:

@@ -60,6 +60,7 @@ def test_idle_workers_ask_little_and_use_little_cpu(server: Server) -> None:
             used, woken = cpu(first, second), wake_ups(first, second)
             start = time.monotonic()
             time.sleep(REST)
+            until(lambda: sweeps_of(asked(server, "gaq-listen")[began[0] :]) > 1, "the first worker has swept twice")
             used = [now - before for now, before in zip(cpu(first, second), used, strict=True)]
             woken = [now - before for now, before in zip(wake_ups(first, second), woken, strict=True)]
             rested = time.monotonic() - start
@@ -72,13 +73,16 @@ def test_idle_workers_ask_little_and_use_little_cpu(server: Server) -> None:
             assert all(of_core <= rested * 0.1 for of_core in used)
 
     # Convert the counts into queries a minute with the default settings.
-    swept = sum("gaq.worker_heartbeat" in query.text for query in ours)
-    assert swept > 1
+    swept = sweeps_of(ours)
     sweep = (len(ours) - sum(query.text == "select 1" for query in ours)) / swept
     sweeps_a_minute, heartbeats = 60 / WorkerSettings().sweep, 60 / WorkerSettings().heartbeat
     assert sweeps_a_minute * sweep + heartbeats <= 60 / 5
     between = [after.at - before.at for before, after in pairwise(seconds)]
     assert sweeps_a_minute * (sweep + 1) + 60 / mean(between) <= 60
+
+
+def sweeps_of(asked: list[Query]) -> int:
+    return sum("gaq.worker_heartbeat" in query.text for query in asked)
 
 
 def asked_to_hold(server: Server, name: str) -> list[Query]:
@@ -102,9 +106,9 @@ def test_a_worker_polls_seldom_beside_an_open_transaction(server: Server) -> Non
         forgotten.execute("update qc_flags set deleted = true where id = 1")
         with running(server.dsn(user=WORKER)) as program:
             time.sleep(2)
-            before, memory = queries(server, "gaq-listen"), program.memory()
+            before, memory, start = queries(server, "gaq-listen"), program.memory(), time.monotonic()
             time.sleep(3)
-            assert queries(server, "gaq-listen") - before <= 3 * 4
+            assert queries(server, "gaq-listen") - before <= (time.monotonic() - start) * 4
             assert program.memory() - memory < 1e6
             # The changes of other writers are refreshed meanwhile.
             server.ask("update gaq_summaries set invalidated_at = now() where run_number = 505")
