@@ -52,7 +52,8 @@ def parameters(dsn: str, application_name: str) -> dict[str, Any]:
 
 def unreachable(error: BaseException, dsn: str | None = None) -> DatabaseUnreachable:
     """Return the error that says why no connection could be made, with this DSN if it is known."""
-    chosen = "; neither --dsn nor GAQ_LISTEN_DSN names a server, so libpq's defaults or PG* variables did" if dsn == "" else ""
+    nothing = "; neither --dsn nor GAQ_LISTEN_DSN names a server, so libpq's defaults or PG* variables did"
+    chosen = nothing if dsn == "" else ""
     return DatabaseUnreachable(f"cannot connect to PostgreSQL: {sentence(error)}{chosen}")
 
 
