@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from gaq_listen.dba import catalog
 from gaq_listen.dba.scripts import INSTALL_SCRIPTS, SESSION, Step, divided, names, script, steps
 from gaq_listen.errors import GaqListenError, UnknownName
+from gaq_listen.wording import listed
 
 REFERENCE = "reference"
 """Name of the default sources."""
@@ -24,6 +25,9 @@ _SCRIPT = "20_sources"
 _OTHERS = "sources_"
 """Beginning of the names of the other sources files."""
 _NAME = re.compile(r"gaq\.use_sources\('(\w+)'\)")
+_CREATED = re.compile(r"create or replace (?:view|function) (gaq\.source_\w+)", flags=re.IGNORECASE)
+_OPTIONAL = "gaq.source_outdated_periods"
+"""View that a sources file may lack."""
 
 # Every role can read the catalogs, also one without a right in schema gaq. Version 1 had only the reference.
 _USED = """
@@ -74,7 +78,8 @@ def named(given: str) -> Sources:
     """Return the sources of this name, or of the SQL file with this path.
 
     Raises:
-        UnknownName: No sources have this name, the file does not exist, or the file does not call gaq.use_sources.
+        UnknownName: No sources have this name, the file does not exist, the file does not call gaq.use_sources, or it
+            lacks a view or function that all sources files create.
     """
     if given in shipped():
         return shipped()[given]
@@ -82,7 +87,12 @@ def named(given: str) -> Sources:
     if path.suffix != ".sql" or not path.is_file():
         known = ", ".join(shipped())
         raise UnknownName(f"no sources are called {given!r}; use one of {known}, or the path of a .sql file")
-    return _read(path.stem, path.read_text(encoding="utf-8"))
+    found = _read(path.stem, path.read_text(encoding="utf-8"))
+    if missing := _creates(shipped()[REFERENCE]) - _creates(found) - {_OPTIONAL}:
+        raise UnknownName(
+            f"{path.name} does not create {listed(sorted(missing))}; docs/guides/dba.md says what such a file creates"
+        )
+    return found
 
 
 def used(connection: Connection[TupleRow]) -> str | None:
@@ -140,6 +150,11 @@ def installation(sources: Sources, source_schema: str = SCHEMA) -> str:
     ]
     parts += [f"\n-- {step.title}\nbegin;\n{step.text}commit;" for step in sources.steps()]
     return "\n".join(parts) + "\n"
+
+
+def _creates(sources: Sources) -> set[str]:
+    """Return the names of the views and functions through which all other SQL reads the source tables."""
+    return set(_CREATED.findall(sources.text))
 
 
 def _read(file: str, text: str) -> Sources:

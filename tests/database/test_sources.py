@@ -101,6 +101,10 @@ def test_own_sources_file_installs_and_must_be_named(bare_db: Connection[Any], t
     assert make_plan(bare_db, "public", str(ours)).obstacles == ()
     installer.install(bare_db, sources=str(ours))
 
+    ours.write_text(ours.read_text().replace("gaq.source_reads_data_pass", "gaq.reads_data_pass"))
+    with pytest.raises(UnknownName, match=r"ours\.sql does not create gaq\.source_reads_data_pass; docs/guides"):
+        installer.install(bare_db, sources=str(ours))
+
     ours.write_text("select 1")
     with pytest.raises(UnknownName, match="does not name its sources"):
         installer.install(bare_db, sources=str(ours))
