@@ -1,4 +1,4 @@
--- The sources file of the Bookkeeping in version 3, without its comments.
+-- The sources file of the Bookkeeping in versions 2 and 3, without its comments.
 
 do $$ begin if current_setting('lock_timeout') = '0' then set lock_timeout = '3s'; end if; end $$;
 set client_min_messages = warning;
