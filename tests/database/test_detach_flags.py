@@ -15,3 +15,5 @@ def test_detached_a_column_of_flags_can_change_its_type(db: Connection[Any], sha
     db.execute(script("detach").encode())
     db.execute("alter table qc_flags alter detector_id type bigint")
     assert db.execute("select * from gaq.source_flags_of(1, 1, array[1])").fetchall() == []
+    assert db.execute("select * from gaq.source_flags_of_data_pass(1, array[1])").fetchall() == []
+    assert db.execute("select gaq.source_reads_data_pass(1, 1000)").fetchall() == [(False,)]

@@ -62,7 +62,7 @@ _SHOWN = """
 select id::bigint, detector_id::bigint, flag_type_id::bigint, starts, ends, created_at from gaq.source_flags
 where data_pass_id = %s and run_number = %s and detector_id = any (%s)
 """
-_SHOWN_OF_WHOLE = """
+_ALL_SHOWN = """
 select run_number::bigint, id::bigint, detector_id::bigint, flag_type_id::bigint, starts, ends, created_at
 from gaq.source_flags where data_pass_id = %s and detector_id = any (%s)
 """
@@ -71,7 +71,7 @@ ORDERS = {
     "ids in no order": "hashint8(run_number * 1000 + data_pass_id * 100 + d.id * 10 + n)",
 }
 COMPUTE = "select from gaq.compute(array[3, 3, 5], array[1, 2, 3])"
-A_WHOLE_ONE = "select from gaq.compute(array_fill(3, array[100]), array(select generate_series(1, 100)))"
+COMPUTE_ALL_RUNS = "select from gaq.compute(array_fill(3, array[100]), array(select generate_series(1, 100)))"
 # As gaq.compute has them.
 _SETTINGS = "set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local jit = off"
 
@@ -129,7 +129,7 @@ def test_the_flags_of_a_data_pass_are_those_that_the_view_shows(db: Connection[A
             rows = db.execute(
                 "select * from gaq.source_flags_of_data_pass(%s, %s)", (data_pass_id, detectors)
             ).fetchall()
-            expected = db.execute(_SHOWN_OF_WHOLE, (data_pass_id, detectors)).fetchall()
+            expected = db.execute(_ALL_SHOWN, (data_pass_id, detectors)).fetchall()
             assert sorted(rows) == sorted(expected), (data_pass_id, detectors)
             assert bool(rows) == (detectors != [] and 1 <= data_pass_id <= PASSES)
 
@@ -202,12 +202,12 @@ def test_computing_a_data_pass_fetches_its_flags_alone(
     _keep_statistics(db)
     db.execute("vacuum analyze")
     if planned == "while empty":
-        db.execute(A_WHOLE_ONE)
+        db.execute(COMPUTE_ALL_RUNS)
     fill(db, shape, order)
     if planned == "with statistics":
         _vacuum(db, flags)
     with rows_read(db, flags) as read:
-        db.execute(A_WHOLE_ONE)
+        db.execute(COMPUTE_ALL_RUNS)
     scanned, fetched = read[flags]
     assert scanned == 0
     of_data_pass = RUNS * DETECTORS * 2

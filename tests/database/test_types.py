@@ -161,6 +161,19 @@ def test_every_type_of_a_kind_works(
     assert_fresh(bare_db)
     assert [finding for finding in doctor.examine(dba) if finding.level == "error"] == []
 
+    # Of many pairs of a data pass, the computation reads all flags at once where that costs less.
+    one_by_one = (
+        "select c.* from gaq.source_pairs p, gaq.compute(array[p.data_pass_id::bigint], array[p.run_number::bigint]) c"
+    )
+    at_once = """
+        select c.* from gaq.source_data_passes p,
+            gaq.compute(array_fill(p.id::bigint, array[20]),
+                        array(select run_number::bigint from gaq.source_pairs where data_pass_id = p.id)
+                        || array_fill(999::bigint, array[20])) c
+        where c.run_number <> 999
+    """
+    assert sorted(dba.execute(at_once).fetchall()) == sorted(dba.execute(one_by_one).fetchall())
+
     for command, says in (
         ("show apass1", "101"),
         ("show 1 --json", '"data_pass": "apass1"'),
