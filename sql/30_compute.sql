@@ -42,7 +42,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    read_at_once bigint[] := '{}';      -- data passes
+    read_at_once bigint[] := '{}';      -- the data passes of which all flags are read, see gaq.source_reads_data_pass
 begin
 if cardinality(data_pass_ids) > 1 then
     read_at_once := array(

@@ -1,7 +1,7 @@
 """Plan the adoption of a table gaq_summaries that an application has maintained itself."""
 
 from gaq_listen.adoption.lost_triggers import psql
-from gaq_listen.dba.plan.plan_reader import PlanReader
+from gaq_listen.dba.plan.plan_reader import PlanReader, Row
 from gaq_listen.wording import sanitize
 
 COLUMNS = [
@@ -30,12 +30,6 @@ from pg_class c
 join pg_namespace s on s.oid = c.relnamespace
 where s.nspname = %(schema)s and c.relname = 'gaq_summaries' and c.relkind in ('r', 'p')
 """
-
-ADOPTED_TABLE = """
-select c.oid from pg_class c join pg_namespace s on s.oid = c.relnamespace
-where s.nspname = %(schema)s and c.relname = 'gaq_summaries' and c.relkind in ('r', 'p')
-"""
-"""A query for the oid of the table that an installation would adopt."""
 
 # Views by the relation they are of; foreign keys by the table that has them; triggers by their name.
 _DEPENDENTS = """
@@ -75,9 +69,14 @@ from {table}
 """
 
 
+def table_to_adopt(reader: PlanReader) -> list[Row]:
+    """Return a row about the application's table gaq_summaries, with its ``oid``, or no row if there is no table."""
+    return reader.ask(_TABLE, columns=COLUMNS, kept=KEPT)
+
+
 def adoption_of(reader: PlanReader) -> str | None:
     """Return a sentence about the application's table that an installation would adopt, or None if there is none."""
-    for table in reader.ask(_TABLE, columns=COLUMNS, kept=KEPT):
+    for table in table_to_adopt(reader):
         name = table["name"]
         if table["lacking"]:
             reader.obstacle(

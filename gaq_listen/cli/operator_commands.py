@@ -175,10 +175,11 @@ def verify(dsn: str, sample: int, every: bool, repair: bool, original: bool) -> 
       gaq-listen verify --all --repair
     """
     sampled = click.get_current_context().get_parameter_source("sample") is ParameterSource.COMMANDLINE
-    others = {"--all": every, "--sample": sampled, "--repair": repair}
     refuse_together(
         {"--all": every, "--sample": sampled},
-        *({"--original": original, name: given} for name, given in others.items()),
+        {"--original": original, "--all": every},
+        {"--original": original, "--sample": sampled},
+        {"--original": original, "--repair": repair},
     )
     with connected(dsn) as connection:
         connection.execute("set default_transaction_read_only = on")

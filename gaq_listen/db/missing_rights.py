@@ -9,6 +9,9 @@ from psycopg.pq import TransactionStatus
 
 from gaq_listen.db.connection import AbortableConnection
 
+OPTIONS_SINCE = 160000
+"""``server_version_num`` of the first PostgreSQL in which each membership says whether the member inherits."""
+
 # A member of a role may not inherit its rights. Since PostgreSQL 16 the membership says so, and before, the member.
 _FACTS = """
 select quote_ident(current_user), current_setting('server_version_num')::int,
@@ -34,6 +37,21 @@ class RoleFacts:
     existing: int
 
 
+def inheriting(name: str, role: str, server_version: int) -> str:
+    """Return the statement that lets a member of one of our roles inherit its rights, and act as it if as gaq_owner.
+
+    ``role`` is the member, written as in SQL.
+
+    >>> inheriting("gaq_reader", "ops", 140000)
+    'ALTER ROLE ops INHERIT'
+    >>> inheriting("gaq_reader", "ops", 160000)
+    'GRANT gaq_reader TO ops WITH INHERIT TRUE'
+    """
+    if server_version < OPTIONS_SINCE:
+        return f"ALTER ROLE {role} INHERIT"
+    return f"GRANT {name} TO {role} WITH INHERIT TRUE{', SET TRUE' if name == 'gaq_owner' else ''}"
+
+
 def advice(facts: RoleFacts) -> str | None:
     """Return the statement that gives a role the rights that it lacks.
 
@@ -46,11 +64,7 @@ def advice(facts: RoleFacts) -> str | None:
         return None
     for name in ("gaq_worker", "gaq_reader", "gaq_owner"):
         if name in facts.member_of and name not in facts.inherits:
-            fix = (
-                f"GRANT {name} TO {facts.role} WITH INHERIT TRUE{', SET TRUE' if name == 'gaq_owner' else ''}"
-                if facts.server_version >= 160000
-                else f"ALTER ROLE {facts.role} INHERIT"
-            )
+            fix = inheriting(name, facts.role, facts.server_version)
             return f"{facts.role} was given {name}, but does not inherit its rights: {fix}"
     if facts.member_of:
         return f"{facts.role} may only read; for a worker or an operator: GRANT gaq_worker TO {facts.role}"

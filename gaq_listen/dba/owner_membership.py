@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-OPTIONS_SINCE = 160000
-"""``server_version_num`` of the first PostgreSQL in which each membership says whether the member inherits."""
+from gaq_listen.db.missing_rights import OPTIONS_SINCE, inheriting
+
+_OWNER = "gaq_owner"
 
 # The privilege "set" exists since PostgreSQL 16. Before, each member of a role could act as the role.
 _FACTS = """
@@ -62,7 +63,7 @@ class OwnerMembership:
         if self.suffices:
             return ""
         if (self.is_member or self.may_grant) and not self.inherits and self.server_version < OPTIONS_SINCE:
-            return f"ALTER ROLE {self.role} INHERIT"
+            return inheriting(_OWNER, self.role, self.server_version)
         return inheriting_grant(self.role, self.server_version, self.inherits)
 
 
@@ -76,9 +77,10 @@ def inheriting_grant(role: str, server_version: int, inherits: bool) -> str:
     >>> inheriting_grant("dba", 160000, False)
     'GRANT gaq_owner TO dba WITH INHERIT TRUE, SET TRUE'
     """
+    fix = inheriting(_OWNER, role, server_version)
     if server_version >= OPTIONS_SINCE:
-        return f"GRANT gaq_owner TO {role} WITH INHERIT TRUE, SET TRUE"
-    return f"GRANT gaq_owner TO {role}" + ("" if inherits else f"; ALTER ROLE {role} INHERIT")
+        return fix
+    return f"GRANT gaq_owner TO {role}" + ("" if inherits else f"; {fix}")
 
 
 def owner_membership(connection: Connection[TupleRow]) -> OwnerMembership:

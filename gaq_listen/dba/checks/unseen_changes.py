@@ -108,13 +108,16 @@ def unlogged(connection: Connection[TupleRow], tables: SourceTableSet) -> list[F
     ]
 
 
-def row_security(connection: Connection[TupleRow], tables: SourceTableSet) -> list[Finding]:
-    """Return a finding for each source table whose policies would hide rows from gaq_owner."""
+def row_security(connection: Connection[TupleRow], tables: SourceTableSet, repair: bool = True) -> list[Finding]:
+    """Return a finding for each source table whose policies would hide rows from gaq_owner.
+
+    With ``repair``, the fix of an installation ends with the command that repairs its summaries.
+    """
     return [
         Finding(
             f"row-level security is enabled on {table}",
             "its policies hide rows from gaq_owner, so installations and refreshes fail rather than miss rows",
-            _bypass(has_owner, installed),
+            _bypass(has_owner, installed) + (f"; then {REPAIR}" if installed and repair else ""),
         )
         for table, has_owner, installed in connection.execute(_ROW_SECURITY, (tables.read,))
     ]
@@ -127,7 +130,7 @@ def _bypass(has_owner: bool, installed: bool) -> str:
         if has_owner
         else "CREATE ROLE gaq_owner NOLOGIN; ALTER ROLE gaq_owner BYPASSRLS"
     )
-    return f"{bypass}; then {REPAIR}" if installed else f"as a superuser, before the installation: {bypass}"
+    return bypass if installed else f"as a superuser, before the installation: {bypass}"
 
 
 def virtual_columns(connection: Connection[TupleRow], tables: SourceTableSet) -> list[Finding]:

@@ -1,7 +1,8 @@
 """Check whether the rights of the current role suffice for an installation."""
 
+from gaq_listen.db.missing_rights import OPTIONS_SINCE
 from gaq_listen.dba.manifest import ROLES
-from gaq_listen.dba.owner_membership import OPTIONS_SINCE, OwnerMembership, inheriting_grant, owner_membership
+from gaq_listen.dba.owner_membership import OwnerMembership, inheriting_grant, owner_membership
 from gaq_listen.dba.plan.plan_reader import PlanReader, Row
 
 _ROLES = """

@@ -124,10 +124,9 @@ def _measure(reader: PlanReader, plan: InstallationPlan, tables: list[Row]) -> I
 
 def _refuse_row_security(reader: PlanReader, tables: list[Row]) -> None:
     """Add an obstacle for each table that an installation reads and whose policies would hide rows from gaq_owner."""
-    adopted = reader.ask(legacy_plan.ADOPTED_TABLE)
-    read = [row["oid"] for row in [*tables, *adopted]]
-    for finding in row_security(reader.connection, SourceTableSet(marked=[], read=read, columns=[])):
-        reader.obstacle(finding.what, finding.why, finding.fix.partition("; then ")[0])
+    read = [row["oid"] for row in [*tables, *legacy_plan.table_to_adopt(reader)]]
+    for finding in row_security(reader.connection, SourceTableSet(marked=[], read=read, columns=[]), repair=False):
+        reader.obstacle(finding.what, finding.why, finding.fix)
 
 
 def _run_shared_checks(reader: PlanReader, tables: list[Row], sources: Sources) -> None:
